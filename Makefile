@@ -1,0 +1,61 @@
+# Two commands do everything on a fresh machine with Python 3.11+, make and (for containers) a container engine:
+#   make demo    sets up and runs the main job
+#   make test    sets up and runs the tests
+# `uv` need not be installed: it comes from the locked requirements into a virtual environment of this directory.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
+GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+
+.PHONY: help setup execd demo test check bench format snapshots clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## virtual environment, execd, the package itself (editable)
+
+$(VENV)/.tools: requirements/dev.txt requirements/uv.txt
+	@echo "== setting up $(VENV) (about 20 s with cold caches) =="
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ws-mcp needs Python 3.11 or newer; say which with make PYTHON=python3.x")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(STAMP): $(VENV)/.tools pyproject.toml $(GO_SOURCES)
+	@echo "== building execd and installing ws-mcp (about 40 s the first time) =="
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@
+
+execd: $(VENV)/.tools  ## only build the process daemon
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python hatch_build.py
+
+demo: setup  ## the main job, end to end, as a readable transcript
+	@$(BIN)/ws-mcp demo
+
+test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: setup  ## format, lint, types, import contracts, Go vet and race tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports
+	@GOFMT="$$($(BIN)/go env GOROOT)/bin/gofmt"; OUT="$$($$GOFMT -l execd)"; test -z "$$OUT" || { echo "not in gofmt form: $$OUT"; exit 1; }
+	@cd execd && $(GO_ENV) CGO_ENABLED=0 ../$(BIN)/go vet ./...
+	@cd execd && $(GO_ENV) CGO_ENABLED=1 ../$(BIN)/go test -race ./...
+
+bench: setup  ## ratios against the alternatives, as a table (needs a container engine)
+	@$(BIN)/python -m tests.bench
+
+format: setup  ## put the code into our format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+snapshots: setup  ## accept changed tool schemas and docs
+	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/tools tests/edge tests/test_docs.py
+
+clean:  ## remove what setup made
+	rm -rf $(VENV) src/ws_mcp/_execd

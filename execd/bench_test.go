@@ -1,0 +1,51 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func BenchmarkListOfAThousand(b *testing.B) {
+	r := testRegistry(generous())
+	for i := range 1000 {
+		r.add(fmt.Sprint("p", i), fmt.Sprint("c", i%40), time.Time{}, 0)
+	}
+	c := &conn{server: &server{registry: r}}
+	for b.Loop() {
+		result, err := opList(c, &listRequest{All: true}, nil)
+		must(b, err)
+		_, err = replyHeader(1, result.fields)
+		must(b, err)
+	}
+}
+
+func BenchmarkCensus(b *testing.B) {
+	n := 0
+	for b.Loop() {
+		n = len(census())
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "us/process")
+}
+
+func BenchmarkDrain(b *testing.B) {
+	r := testRegistry(generous())
+	p := r.add("p", "c", time.Time{}, 2<<20)
+	chunk := make([]byte, drainBuffer)
+	b.SetBytes(drainBuffer)
+	for b.Loop() {
+		p.keep(&p.out, chunk)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	s, dial := pipeServer(b)
+	s.registry.add("p", "c", time.Time{}, 2<<20)
+	c := newClient(b, dial(b))
+	c.hello(nil)
+	for b.Loop() {
+		c.call("read", with(at("p"), fields{"tail": 4096}))
+	}
+}

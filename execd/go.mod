@@ -1,0 +1,3 @@
+module ws-mcp/execd
+
+go 1.27

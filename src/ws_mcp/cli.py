@@ -1,0 +1,163 @@
+"""The command line: servers for assistants and views for people; the work is done by the modules that it calls."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from pydantic import ValidationError
+
+from ws_mcp import __version__
+from ws_mcp.core.errors import StateError, WsError
+from ws_mcp.settings import Settings, from_environment
+
+if TYPE_CHECKING:  # argparse has no public name for it
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+EPILOG = """\
+examples:
+  ws-mcp demo                          see what it does (works with and without a container engine)
+  ws-mcp doctor                        what was found on this machine, and what to do about it
+  claude mcp add ws -- ws-mcp stdio    use it in Claude Code; other hosts: examples/
+  ws-mcp ps                            what runs, in which chat
+
+Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true.
+"""
+
+
+def main() -> None:
+    """Console script `ws-mcp`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    options = vars(_parser().parse_args(argv))
+    command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
+    level = options.pop("log_level")
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    given = {name: options.pop(name) for name in Settings.model_fields if options.get(name) is not None}
+    try:
+        settings = Settings.model_validate({**from_environment(), **given})
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            print(f"ws-mcp: setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        return command(settings, options)
+    except* WsError as group:
+        problems = list(_texts(group))
+    for problem in problems:
+        print(f"ws-mcp: {problem}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _texts(group: BaseExceptionGroup[WsError]) -> Iterator[str]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _texts(error)
+        else:
+            yield str(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ws-mcp",
+        description="MCP server: durable workspaces and background processes for AI assistants.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ws-mcp {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(commands, "stdio", _stdio, "serve one MCP client over stdin and stdout (what hosts start)")
+    http = _add(commands, "http", _http, "serve MCP clients over streamable HTTP on this machine's loopback")
+    http.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; only loopback for now (default %(default)s)"
+    )
+    http.add_argument("--port", type=int, default=8811, help="port to listen on (default %(default)s)")
+    _add(commands, "demo", _demo, "run the main job through a real MCP client and print a transcript")
+    _add(commands, "doctor", _doctor, "say what was found (engine, storage, execd, sandbox) and what to do about it")
+    ps = _add(commands, "ps", _ps, "show workspaces and processes, chat by chat")
+    ps.add_argument("--all", action="store_true", help="ended processes, too")
+    return parser
+
+
+def _add(
+    commands: Commands,
+    name: str,
+    run: Callable[[Settings, dict[str, object]], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(command=run)
+    parser.add_argument(
+        "--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="to stderr"
+    )
+    for setting, field in Settings.model_fields.items():
+        flag = "--" + setting.replace("_", "-")
+        text = field.description or ""
+        if field.annotation is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            kind = int if field.annotation is int else Path if field.annotation is Path else str
+            parser.add_argument(flag, type=kind, default=None, metavar=kind.__name__.upper(), help=text)
+    return parser
+
+
+@contextmanager
+def _importing() -> Generator[None]:
+    """For the imports of a server: they allocate much and free nothing, so collecting meanwhile only costs (10 %)."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
+def _stdio(settings: Settings, _options: dict[str, object]) -> int:
+    with _importing():
+        from ws_mcp.edge.identity import stdio_hint  # noqa: PLC0415 - each command pays only for its own imports
+        from ws_mcp.server import run_stdio  # noqa: PLC0415 - as above
+
+    anyio.run(run_stdio, settings, stdio_hint(os.environ, _directory()))
+    return 0
+
+
+def _directory() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError as error:
+        raise StateError("the directory that this server was started in is gone; start it in another one") from error
+
+
+def _http(settings: Settings, options: dict[str, object]) -> int:
+    with _importing():
+        from ws_mcp.server import run_http  # noqa: PLC0415 - as above
+
+    anyio.run(run_http, settings, str(options["host"]), int(str(options["port"])))
+    return 0
+
+
+def _demo(settings: Settings, _options: dict[str, object]) -> int:
+    from ws_mcp.demo import demo  # noqa: PLC0415 - as above
+
+    return anyio.run(demo, settings)
+
+
+def _doctor(settings: Settings, _options: dict[str, object]) -> int:
+    from ws_mcp.doctor import doctor  # noqa: PLC0415 - as above
+
+    return anyio.run(doctor, settings)
+
+
+def _ps(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.ps import ps  # noqa: PLC0415 - as above
+
+    return anyio.run(ps, settings, bool(options["all"]))

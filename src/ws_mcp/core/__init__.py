@@ -1,0 +1,1 @@
+"""What ws-mcp does, without MCP: places, processes, workspaces. Never imports `mcp`."""

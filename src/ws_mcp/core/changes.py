@@ -1,0 +1,41 @@
+"""Says that something changed, never what it is now: who hears it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ws_mcp.core.ids import ChatId, ProcessId
+
+
+class Subject(StrEnum):
+    """What there is to look at again."""
+
+    PROCESSES = "processes"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something of a chat changed."""
+
+    subject: Subject
+    chat: ChatId
+    process: ProcessId
+
+
+class Changes:
+    """Hands changes to who listens, at once; a listener must not wait and must not raise."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[Change], None]] = []
+
+    def listen(self, listener: Callable[[Change], None]) -> None:
+        """Hear every change from now on."""
+        self._listeners.append(listener)
+
+    def emit(self, change: Change) -> None:
+        """Tell who listens."""
+        for listener in self._listeners:
+            listener(change)

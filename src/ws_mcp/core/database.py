@@ -1,0 +1,116 @@
+"""The file behind the state: its directory, its schema, who the instance is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from ws_mcp.core.errors import StateError, one_line
+
+SCHEMA = 1
+BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chats (
+    chat TEXT PRIMARY KEY, principal TEXT NOT NULL, label TEXT NOT NULL, created_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS starts (
+    chat TEXT NOT NULL, request_key TEXT NOT NULL, digest TEXT NOT NULL, process TEXT NOT NULL, place TEXT NOT NULL,
+    boot TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (chat, request_key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS starts_by_age ON starts (at);
+CREATE TABLE IF NOT EXISTS fills (
+    engine TEXT NOT NULL, volume TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (engine, volume)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """Who this state directory is: `id` goes into labels, `key` signs them and never leaves the directory."""
+
+    id: str
+    key: bytes
+
+
+def open_database(directory: Path) -> sqlite3.Connection:
+    """The database of a state directory; both are made on first use.
+
+    Raises:
+        StateError
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_owner(directory)
+        _check_content(directory)
+        directory.chmod(0o700)
+        (directory / "locks").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StateError(
+            f"the state directory cannot be made ({error.strerror}); choose another with --state"
+        ) from error
+    path = directory / "state.db"
+    try:
+        path.touch(mode=0o600)
+        database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level="IMMEDIATE")
+    except OSError as error:
+        raise StateError(f"the state file cannot be opened ({error.strerror}); choose another with --state") from error
+    except sqlite3.Error as error:
+        raise readable(error) from error
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        _migrate(database)
+    except BaseException as error:
+        database.close()
+        if isinstance(error, sqlite3.Error):
+            raise readable(error) from error
+        raise
+    return database
+
+
+def _check_owner(directory: Path) -> None:
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise StateError(
+            "the state directory must be a real directory that belongs to you; choose another with --state"
+        )
+
+
+def _check_content(directory: Path) -> None:
+    # Its mode is about to change: somebody's home or /tmp must not be taken for a state directory.
+    if not (directory / "state.db").exists() and any(directory.iterdir()):
+        raise StateError(
+            "the state directory has files that are not ws-mcp's; choose an empty or a new one with --state"
+        )
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA:
+        raise StateError(f"the state directory was written by a newer ws-mcp (schema {version}); upgrade this one")
+    if version == SCHEMA:
+        return
+    # executescript commits on its own, so the pieces are run one by one inside a single transaction.
+    with database:
+        for statement in filter(str.strip, _TABLES.split(";")):
+            database.execute(statement)
+        for name, value in (("instance", secrets.token_hex(8).encode()), ("key", secrets.token_bytes(32))):
+            database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+        database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def instance_of(database: sqlite3.Connection) -> Instance:
+    """Who this state directory is."""
+    rows = dict(database.execute("SELECT name, value FROM meta").fetchall())
+    return Instance(id=rows["instance"].decode(), key=rows["key"])
+
+
+def readable(error: sqlite3.Error) -> StateError:
+    """What SQLite says, for the model that reads it."""
+    return StateError(f"the state directory cannot be used now ({one_line(str(error))}); see `ws-mcp doctor`")

@@ -1,0 +1,1 @@
+"""The door to a container engine. What a workspace or a process is does not belong here."""

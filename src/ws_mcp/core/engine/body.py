@@ -1,0 +1,110 @@
+"""A container's request in the engine's words (pure).
+
+Bind mounts go by `Mounts`, never by `Binds`: with those the engine makes a source that is missing, as root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+
+from ws_mcp.core.engine.model import BindMount, ContainerSpec, Limits, Published, TmpfsMount, VolumeMount
+from ws_mcp.core.engine.names import checked_image, checked_name, checked_path
+from ws_mcp.core.errors import InvalidArgumentError
+
+Json = dict[str, object]
+
+
+def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
+    """The body of "create a container".
+
+    Raises:
+        InvalidArgumentError: a name, a mount, a port or a text cannot be used.
+    """
+    _check_texts(spec)
+    ports = {_port(published): published for published in spec.published}
+    body: Json = {
+        "Image": checked_image(spec.image),
+        "User": spec.user,
+        "WorkingDir": checked_path(spec.working_dir) if spec.working_dir else "",
+        "Env": [f"{name}={value}" for name, value in spec.environment.items()],
+        "Labels": dict(spec.labels),
+        "ExposedPorts": {port: {} for port in ports},
+        "HostConfig": _host_config(spec, is_podman=is_podman),
+    }
+    if spec.entrypoint is not None:
+        # An empty list would mean the image's own; a list of one empty text clears it.
+        body["Entrypoint"] = list(spec.entrypoint) or [""]
+    if spec.command is not None:
+        body["Cmd"] = list(spec.command)
+    return body
+
+
+def _host_config(spec: ContainerSpec, *, is_podman: bool) -> Json:
+    config: Json = {
+        "Mounts": [_mount(mount) for mount in spec.mounts if not isinstance(mount, TmpfsMount)],
+        "Tmpfs": {checked_path(m.target): m.options for m in spec.mounts if isinstance(m, TmpfsMount)},
+        "PortBindings": {
+            _port(p): [{"HostIp": _host_ip(p), "HostPort": str(p.host_port or "")}] for p in spec.published
+        },
+        "ReadonlyRootfs": spec.is_read_only,
+        "CapAdd": list(spec.cap_add),
+        "CapDrop": list(spec.cap_drop),
+        "SecurityOpt": list(spec.security_options),
+        "RestartPolicy": {"Name": "no"},
+        **_limits(spec.limits),
+    }
+    if spec.network:
+        config["NetworkMode"] = checked_name("network", spec.network)
+    if spec.has_init:
+        config["Init"] = True
+    if spec.log_max_bytes:
+        options = {"max-size": str(spec.log_max_bytes)} | ({} if is_podman else {"max-file": str(spec.log_files)})
+        config["LogConfig"] = {"Type": "k8s-file" if is_podman else "local", "Config": options}
+    return config
+
+
+def _limits(limits: Limits) -> Json:
+    config: Json = {}
+    if limits.memory_bytes:
+        # Swap is counted with it: without the second number the engine adds as much again in swap.
+        config["Memory"] = config["MemorySwap"] = limits.memory_bytes
+    if limits.cpus:
+        config["NanoCpus"] = round(limits.cpus * 1e9)
+    if limits.pids:
+        config["PidsLimit"] = limits.pids
+    if limits.shm_bytes:
+        config["ShmSize"] = limits.shm_bytes
+    if limits.nofile:
+        config["Ulimits"] = [{"Name": "nofile", "Soft": limits.nofile, "Hard": limits.nofile}]
+    return config
+
+
+def _mount(mount: VolumeMount | BindMount) -> Mapping[str, object]:
+    common: Json = {"Target": checked_path(mount.target), "ReadOnly": mount.is_read_only}
+    if isinstance(mount, BindMount):
+        return common | {"Type": "bind", "Source": checked_path(mount.source)}
+    options = {"NoCopy": not mount.copies_image_content}
+    return common | {"Type": "volume", "Source": checked_name("volume", mount.volume), "VolumeOptions": options}
+
+
+def _port(published: Published) -> str:
+    return f"{published.container_port}/{published.protocol}"
+
+
+def _host_ip(published: Published) -> str:
+    if not published.host_ip:
+        # The engine takes no address for every address.
+        raise InvalidArgumentError(f"port {published.container_port} must be published on a stated address")
+    return published.host_ip
+
+
+def _check_texts(spec: ContainerSpec) -> None:
+    words = (spec.user, *(spec.entrypoint or ()), *(spec.command or ()))
+    text = "".join((*words, *chain.from_iterable((*spec.environment.items(), *spec.labels.items()))))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"the container's request has text that is not Unicode: {error.reason}") from error
+    if "\0" in text:
+        raise InvalidArgumentError("the container's request has a NUL character; leave it out")

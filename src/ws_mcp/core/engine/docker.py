@@ -1,0 +1,398 @@
+"""The engine door on the Docker SDK: the only importer of `docker`, for Docker's API and for Podman's copy of it.
+
+The SDK blocks, so each call runs in a worker thread, and it is imported there with the first call: that costs 150 ms
+and 13 MB, which a server that nobody asks for a container need not pay. Streams do not go through it: see `stream`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, cast
+
+import anyio
+import anyio.to_thread
+from anyio.abc import ByteStream
+
+from ws_mcp.core.engine import answers, stream
+from ws_mcp.core.engine.body import container_body
+from ws_mcp.core.engine.context import Endpoint, resolve_endpoint
+from ws_mcp.core.engine.deadlines import Deadlines, deadline
+from ws_mcp.core.engine.faults import Call, error_of, image_missing, unreachable
+from ws_mcp.core.engine.model import Container, ContainerSpec, EngineEvent, EngineInfo, ExecSpec, Image, Volume
+from ws_mcp.core.engine.names import (
+    checked_archive,
+    checked_id,
+    checked_image,
+    checked_name,
+    checked_path,
+    is_id,
+    repository_and_tag,
+)
+from ws_mcp.core.engine.record import Record, items_of
+from ws_mcp.core.engine.sdk import (
+    OLDEST_API,
+    Sdk,
+    agreed_api,
+    archive,
+    archive_url,
+    carries,
+    filters_of,
+    import_image,
+    text_of,
+)
+from ws_mcp.core.errors import (
+    EngineConflictError,
+    EngineError,
+    EngineNotFoundError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    ImageNotFoundError,
+    one_line,
+)
+from ws_mcp.core.ids import ContainerId
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LOOKERS = 8  # threads for looks, and as many for acts, so that slow stops do not keep anybody from looking; the engine
+ACTORS = 8  # itself gets no faster with more than four to eight acts at once, only its tail longer
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Link:
+    """What was agreed upon with the engine; the clients differ in their deadline."""
+
+    target: stream.Target
+    version: Record
+    looks: Sdk
+    acts: Sdk
+
+    def close(self) -> None:
+        self.looks.close()
+        self.acts.close()
+
+
+class DockerEngine:
+    """See `port.Engine`. Give `aclose` a chance; the object may be used again after it.
+
+    A look that is cancelled is left alone. An act is not: whoever is cancelled gets its result first (at most `act_s`
+    later), and so knows what there is to clean up.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = "",
+        environment: Mapping[str, str] = os.environ,
+        deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
+    ) -> None:
+        self._deadlines = deadlines
+        self._given = endpoint
+        self._environment = environment
+        self._endpoint: Endpoint | None = None
+        self._link: _Link | None = None
+        self._connecting = anyio.Lock()
+        self._lookers = anyio.CapacityLimiter(LOOKERS)
+        self._actors = anyio.CapacityLimiter(ACTORS)
+
+    async def info(self) -> EngineInfo:
+        found = await self._look(Call.INFO, "", lambda sdk: sdk.info())
+        link = await self._linked()
+        return answers.info_of(Record(found), link.version, str(link.target.endpoint))
+
+    async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
+        filters = filters_of(labels)
+        found = await self._look(Call.LIST, "", lambda sdk: sdk.containers(all=True, filters=filters))
+        listed = (answers.listed_container_of(Record(each)) for each in items_of(found))
+        return tuple(container for container in listed if carries(container.labels, labels))
+
+    async def inspect(self, container: str) -> Container:
+        checked_name("container", container)
+        found = await self._look(Call.INSPECT, container, lambda sdk: sdk.inspect_container(container))
+        answer = answers.container_of(Record(found))
+        # The engine takes the beginning of an id, too: without this, one's name could be another's short id.
+        if container not in (answer.id, answer.name):
+            raise EngineNotFoundError(f"could not {Call.INSPECT} {container!r}: no such container")
+        return answer
+
+    async def create(self, spec: ContainerSpec) -> ContainerId:
+        name = checked_name("container", spec.name)
+        checked_image(spec.image)
+        body = container_body(spec, is_podman=(await self._linked()).target.is_podman)
+        try:
+            found = await self._act(Call.CREATE, name, lambda sdk: sdk.create_container_from_config(body, name))
+        except ImageNotFoundError as error:
+            raise await self._image_missing(spec.image) from error
+        if Record(found).texts("Warnings"):
+            log.info("the engine says of container %s: %s", name, one_line("; ".join(Record(found).texts("Warnings"))))
+        container = Record(found).text("Id")
+        if not is_id(container):
+            raise EngineError(f"could not {Call.CREATE} {name!r}: the engine gave it no id")
+        return ContainerId(container)
+
+    async def start(self, container: ContainerId) -> None:
+        checked_id(container)
+        await self._act(Call.START, container[:12], lambda sdk: sdk.start(container))
+
+    async def stop(self, container: ContainerId, grace_s: float) -> None:
+        checked_id(container)
+        wait_s = max(math.ceil(grace_s), 0)
+        await self._act(Call.STOP, container[:12], lambda sdk: sdk.stop(container, timeout=wait_s))
+
+    async def remove(self, container: ContainerId) -> None:
+        checked_id(container)
+        try:
+            await self._act(
+                Call.REMOVE, container[:12], lambda sdk: sdk.remove_container(container, v=True, force=True)
+            )
+        except EngineNotFoundError:
+            return
+        except EngineConflictError as error:
+            if "already in progress" not in str(error):
+                raise
+            await self._until_gone(container)
+
+    @asynccontextmanager
+    async def open_exec(self, container: ContainerId, spec: ExecSpec) -> AsyncGenerator[ByteStream]:
+        checked_id(container)
+        async with stream.open_exec((await self._linked()).target, container, spec) as opened:
+            yield opened
+
+    async def put_archive(self, container: ContainerId, path: str, tar: bytes) -> None:
+        checked_id(container)
+        checked_path(path)
+        checked_archive(tar)
+        is_podman = (await self._linked()).target.is_podman
+
+        def put(sdk: Sdk) -> None:
+            if is_podman:
+                # Podman makes a directory that is missing.
+                url = archive_url(sdk, container)
+                sdk.head(url, params={"path": path}, timeout=sdk.timeout).raise_for_status()
+            sdk.put_archive(container, path, tar)
+
+        await self._act(Call.PUT, f"{container[:12]}:{path}", put)
+
+    async def get_archive(self, container: ContainerId, path: str, limit_bytes: int) -> bytes:
+        checked_id(container)
+        checked_path(path)
+        found = await self._look(
+            Call.GET,
+            f"{container[:12]}:{path}",
+            lambda sdk: archive(sdk, container, path, limit_bytes),
+            self._deadlines.act_s,
+        )
+        if found is None:
+            raise EngineError(f"{path!r} in container {container[:12]} is larger than {limit_bytes} bytes")
+        return found
+
+    async def image(self, name: str) -> Image:
+        checked_image(name)
+        try:
+            found = await self._look(Call.IMAGE, name, lambda sdk: sdk.inspect_image(name))
+        except ImageNotFoundError as error:
+            raise await self._image_missing(name) from error
+        return answers.image_of(Record(found))
+
+    async def list_images(self) -> tuple[Image, ...]:
+        """See `Engine`. The list has no configurations and no architectures."""
+        found = await self._look(Call.LIST, "", lambda sdk: sdk.images())
+        return tuple(image for each in items_of(found) if (image := answers.image_of(Record(each))).tags)
+
+    async def import_image(self, tar: bytes, name: str) -> None:
+        repository, tag = repository_and_tag(checked_image(name))
+        is_podman = (await self._linked()).target.is_podman
+        await self._act(Call.IMPORT, name, lambda sdk: import_image(sdk, tar, repository, tag, is_podman=is_podman))
+
+    async def remove_image(self, name: str) -> None:
+        checked_image(name)
+        with suppress(EngineNotFoundError):
+            await self._act(Call.REMOVE_IMAGE, name, lambda sdk: sdk.remove_image(name))
+
+    async def create_volume(self, name: str, labels: Mapping[str, str]) -> Volume:
+        checked_name("volume", name)
+        with suppress(EngineConflictError):  # Podman's answer where it exists; Docker gives it back
+            await self._act(Call.CREATE_VOLUME, name, lambda sdk: sdk.create_volume(name, labels=dict(labels)))
+        # The answer to "create" is not trusted to tell whose volume it is.
+        return await self.inspect_volume(name)
+
+    async def inspect_volume(self, name: str) -> Volume:
+        checked_name("volume", name)
+        found = await self._look(Call.VOLUME, name, lambda sdk: sdk.inspect_volume(name))
+        return answers.volume_of(Record(found))
+
+    async def list_volumes(self, labels: Mapping[str, str]) -> tuple[Volume, ...]:
+        filters = filters_of(labels)
+        found = await self._look(Call.LIST, "", lambda sdk: sdk.volumes(filters=filters))
+        volumes = (answers.volume_of(each) for each in Record(found).records("Volumes"))
+        return tuple(volume for volume in volumes if carries(volume.labels, labels))
+
+    async def remove_volume(self, name: str) -> None:
+        checked_name("volume", name)
+        with suppress(EngineNotFoundError):
+            await self._act(Call.REMOVE_VOLUME, name, lambda sdk: sdk.remove_volume(name))
+
+    async def create_network(self, name: str, labels: Mapping[str, str], *, is_internal: bool) -> None:
+        checked_name("network", name)
+
+        def create(sdk: Sdk) -> object:
+            # Without `check_duplicate` engines before 25 make a second network of the same name.
+            return sdk.create_network(
+                name, driver="bridge", check_duplicate=True, internal=is_internal, labels=dict(labels)
+            )
+
+        await self._act(Call.CREATE_NETWORK, name, create)
+
+    async def remove_network(self, name: str) -> None:
+        checked_name("network", name)
+        with suppress(EngineNotFoundError):
+            await self._act(Call.REMOVE_NETWORK, name, lambda sdk: sdk.remove_network(name))
+
+    async def list_networks(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        filters = filters_of(labels)
+        found = await self._look(Call.LIST, "", lambda sdk: sdk.networks(filters=filters))
+        networks = (Record(each) for each in items_of(found))
+        return tuple(n.text("Name") for n in networks if carries(n.record("Labels").strings(), labels))
+
+    @asynccontextmanager
+    async def open_events(self) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
+        async with stream.open_events((await self._linked()).target) as events:
+            yield events
+
+    async def aclose(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    async def _until_gone(self, container: ContainerId) -> None:
+        with anyio.move_on_after(self._deadlines.gone_s):
+            while True:
+                try:
+                    await self.inspect(container)
+                except EngineNotFoundError:
+                    return
+                await anyio.sleep(POLL_S)
+        raise EngineTimeoutError(f"container {container[:12]} is being removed, but not gone in time")
+
+    async def _image_missing(self, image: str) -> ImageNotFoundError:
+        is_podman = (await self._linked()).target.is_podman
+        tags = [tag for found in await self.list_images() for tag in found.tags]
+        return image_missing(image, tags, is_podman=is_podman)
+
+    async def _linked(self) -> _Link:
+        if self._link is not None:
+            return self._link
+        if self._endpoint is None:
+            # It stays: another engine in its place would look as if all containers were gone.
+            self._endpoint = await anyio.to_thread.run_sync(resolve_endpoint, self._given, self._environment)
+        with deadline(self._endpoint, self._deadlines.connect_s):
+            async with self._connecting:
+                if self._link is None:
+                    self._link = await anyio.to_thread.run_sync(
+                        _connect, self._endpoint, self._deadlines, abandon_on_cancel=True, limiter=self._lookers
+                    )
+                return self._link
+
+    async def _look(self, call: Call, subject: str, ask: Callable[[Sdk], T], deadline_s: float = 0) -> T:
+        link = await self._linked()
+        asked = partial(_asked, call, subject, link.target.endpoint, link.looks, ask, tries=2)
+        with self._forgets_lost(link), deadline(link.target.endpoint, deadline_s or self._deadlines.look_s):
+            return await anyio.to_thread.run_sync(asked, abandon_on_cancel=True, limiter=self._lookers)
+
+    async def _act(self, call: Call, subject: str, ask: Callable[[Sdk], T]) -> T:
+        link = await self._linked()
+        asked = partial(_asked, call, subject, link.target.endpoint, link.acts, ask, tries=1)
+        with self._forgets_lost(link):
+            return await anyio.to_thread.run_sync(asked, limiter=self._actors)
+
+    @contextmanager
+    def _forgets_lost(self, link: _Link) -> Generator[None]:
+        try:
+            yield
+        except EngineUnavailableError:
+            # Whoever answers next may be a newer version of the engine: agree again.
+            if self._link is link:
+                self._link = None
+                link.close()
+            raise
+
+
+def _connect(endpoint: Endpoint, deadlines: Deadlines) -> _Link:
+    with _translated(Call.INFO, "", endpoint):
+        first = _open_sdk(endpoint, OLDEST_API, deadlines.look_s)
+        try:
+            version = Record(first.version(api_version=False))
+        finally:
+            first.close()
+        api = agreed_api(version.text("ApiVersion"), version.text("MinAPIVersion"))
+        target = stream.Target(
+            endpoint=endpoint,
+            api_version=api,
+            is_podman=answers.says_podman(version),
+            handshake_s=deadlines.look_s,
+        )
+        return _Link(
+            target=target,
+            version=version,
+            looks=_open_sdk(endpoint, api, deadlines.look_s),
+            acts=_open_sdk(endpoint, api, deadlines.act_s),
+        )
+
+
+def _open_sdk(endpoint: Endpoint, api: str, deadline_s: float) -> Sdk:
+    from docker import APIClient  # noqa: PLC0415 - see the top
+    from docker.tls import TLSConfig  # noqa: PLC0415 - see the top
+
+    is_socket = endpoint.kind in ("unix", "ssh")
+    address = "unix:///unused" if is_socket else str(endpoint)
+    files = endpoint.tls
+    tls: TLSConfig | bool = False
+    if files is not None:
+        pair = (files.certificate, files.key) if files.certificate and files.key else None
+        tls = TLSConfig(client_cert=pair, ca_cert=files.ca or None, verify=files.verifies)
+    sdk = cast("Sdk", APIClient(base_url=address, version=api, tls=tls, max_pool_size=ACTORS))
+    sdk.timeout = deadline_s
+    # No proxy and no .netrc of the environment is meant for the engine.
+    sdk.trust_env = False
+    if is_socket:
+        from ws_mcp.core.engine.adapter import SocketAdapter  # noqa: PLC0415 - it imports what the SDK imports
+
+        sdk.mount("http+docker://", SocketAdapter(endpoint, deadline_s, ACTORS))
+    return sdk
+
+
+def _asked(call: Call, subject: str, endpoint: Endpoint, sdk: Sdk, ask: Callable[[Sdk], T], *, tries: int) -> T:
+    import requests  # noqa: PLC0415 - see the top
+
+    with _translated(call, subject, endpoint):
+        for _ in range(tries - 1):
+            try:
+                return ask(sdk)
+            except requests.ConnectionError:
+                # A kept connection that the engine closed meanwhile, when it restarted.
+                log.debug("asking the engine again after a lost connection")
+        return ask(sdk)
+
+
+@contextmanager
+def _translated(call: Call, subject: str, endpoint: Endpoint) -> Generator[None]:
+    import requests  # noqa: PLC0415 - see the top
+    from docker.errors import DockerException  # noqa: PLC0415 - see the top
+
+    try:
+        yield
+    except requests.RequestException as error:
+        if error.response is not None:
+            raise error_of(call, subject, error.response.status_code, text_of(error.response)) from error
+        raise unreachable(str(endpoint), endpoint.origin, error) from error
+    except (DockerException, OSError) as error:
+        raise unreachable(str(endpoint), endpoint.origin, error) from error
+    except (ValueError, LookupError) as error:
+        raise EngineError(f"could not {call} {subject}: the engine's answer cannot be read") from error

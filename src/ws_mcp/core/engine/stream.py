@@ -1,0 +1,240 @@
+"""Exec and event streams, over connections of our own: no SDK, no worker thread and no task in between.
+
+An exec stream is made with two requests on one connection: the first creates the exec, the second starts it and turns
+the connection into its stdin and stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import ByteStream
+
+from ws_mcp.core.engine.answers import event_of
+from ws_mcp.core.engine.context import Endpoint
+from ws_mcp.core.engine.faults import Call, error_of, unreachable
+from ws_mcp.core.engine.frames import FrameDecoder, FrameError
+from ws_mcp.core.engine.model import EngineEvent, ExecSpec
+from ws_mcp.core.engine.names import is_id
+from ws_mcp.core.engine.record import Record
+from ws_mcp.core.engine.transport import open_transport
+from ws_mcp.core.engine.wire import ChunkDecoder, Head, HttpError, request_bytes, split_head
+from ws_mcp.core.errors import EngineError, one_line
+from ws_mcp.core.ids import ContainerId
+
+log = logging.getLogger(__name__)
+
+RECEIVE_BYTES = 65536
+MAX_BODY_BYTES = 1024 * 1024
+MAX_EVENT_BYTES = 1024 * 1024  # labels of one container; a line that is longer is no event of ours
+MAX_STDERR_BYTES = 2048  # logged per stream: enough for a reason, too little to flood the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The engine's API as it was agreed upon when we connected."""
+
+    endpoint: Endpoint
+    api_version: str
+    is_podman: bool
+    handshake_s: float
+
+
+class ExecStream(ByteStream):
+    """Stdin and stdout of a command in a container; what it says on stderr is logged."""
+
+    def __init__(self, stream: ByteStream, received: bytes, label: str) -> None:
+        self._stream = stream
+        self._received = received  # what came with the head of the answer
+        self._stdout = b""
+        self._frames = FrameDecoder()
+        self._label = label
+        self._stderr_left = MAX_STDERR_BYTES
+
+    async def receive(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
+        """Bytes of stdout.
+
+        Raises:
+            anyio.EndOfStream: the command ended, or its container did.
+            anyio.BrokenResourceError: the connection broke.
+        """
+        if self._stdout or self._received:
+            await anyio.lowlevel.checkpoint()
+        while not self._stdout:
+            received, self._received = self._received or await self._stream.receive(RECEIVE_BYTES), b""
+            try:
+                self._stdout, stderr = self._frames.feed(received)
+            except FrameError as error:
+                raise anyio.BrokenResourceError from error
+            if stderr:
+                self._log(stderr)
+        if len(self._stdout) <= max_bytes:
+            stdout, self._stdout = self._stdout, b""
+        else:
+            stdout, self._stdout = self._stdout[:max_bytes], self._stdout[max_bytes:]
+        return stdout
+
+    async def send(self, item: bytes) -> None:
+        """Bytes of stdin."""
+        await self._stream.send(item)
+
+    async def send_eof(self) -> None:
+        """End stdin; not possible over TLS."""
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """Close the connection: the command sees the end of its stdin."""
+        await self._stream.aclose()
+
+    def _log(self, stderr: bytes) -> None:
+        if self._stderr_left > 0:
+            text = one_line(stderr[: self._stderr_left].decode(errors="replace"))
+            self._stderr_left -= len(stderr)
+            log.warning("a command in container %s says: %s", self._label, text)
+
+
+class HttpConnection:
+    """One connection to the engine, one request after the other."""
+
+    def __init__(self, stream: ByteStream, target: Target) -> None:
+        self.stream = stream
+        self.rest = b""
+        self._prefix = f"/v{target.api_version}"
+        self._host = target.endpoint.host or "engine"
+
+    async def request(self, method: str, path: str, body: object = None, *, upgrades: bool = False) -> Head:
+        """Send a request and wait for the head of its answer.
+
+        Raises:
+            OSError, HttpError, anyio.EndOfStream, anyio.BrokenResourceError
+        """
+        content = json.dumps(body).encode() if body is not None else b""
+        await self.stream.send(request_bytes(method, self._prefix + path, self._host, content, upgrades=upgrades))
+        while (found := split_head(self.rest)) is None:
+            self.rest += await self.stream.receive(RECEIVE_BYTES)
+        head, self.rest = found
+        return head
+
+    async def body(self, head: Head) -> bytes:
+        """The whole body of the answer, at most `MAX_BODY_BYTES`."""
+        content = b""
+        chunks = ChunkDecoder()
+        while not (chunks.is_done if head.is_chunked else len(content) >= (head.length or 0)):
+            received, self.rest = self.rest or await self.stream.receive(RECEIVE_BYTES), b""
+            content += chunks.feed(received) if head.is_chunked else received
+            if len(content) > MAX_BODY_BYTES:
+                raise HttpError("the answer is too long")
+        return content
+
+    async def lines(self) -> AsyncGenerator[bytes]:
+        """The lines of a body in chunks that goes on until the engine ends it."""
+        chunks = ChunkDecoder()
+        line = b""
+        while not chunks.is_done:
+            received, self.rest = self.rest or await self.stream.receive(RECEIVE_BYTES), b""
+            *whole, line = (line + chunks.feed(received)).split(b"\n")
+            for text in whole:
+                yield text
+            if len(line) > MAX_EVENT_BYTES:
+                raise HttpError("an event is too long")
+
+
+@asynccontextmanager
+async def open_exec(target: Target, container: ContainerId, spec: ExecSpec) -> AsyncGenerator[ExecStream]:
+    """See `Engine.open_exec`."""
+    label = container[:12]
+    async with AsyncExitStack() as stack:
+        with _handshake(target), anyio.fail_after(target.handshake_s):
+            connection = HttpConnection(await stack.enter_async_context(open_transport(target.endpoint)), target)
+            created = await _asked(connection, label, f"/containers/{container}/exec", _exec_body(spec))
+            exec_id = created.text("Id")
+            if not is_id(exec_id):
+                raise HttpError("the engine gave the command no id")
+            start = {"Detach": False, "Tty": False}
+            head = await connection.request("POST", f"/exec/{exec_id}/start", start, upgrades=True)
+            if head.status not in (101, 200):
+                raise await _refusal(connection, head, Call.EXEC, label)
+        yield ExecStream(connection.stream, connection.rest, label)
+
+
+@asynccontextmanager
+async def open_events(target: Target) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
+    """See `Engine.open_events`."""
+    async with AsyncExitStack() as stack:
+        with _handshake(target), anyio.fail_after(target.handshake_s):
+            connection = HttpConnection(await stack.enter_async_context(open_transport(target.endpoint)), target)
+            head = await connection.request("GET", await _events_path(connection))
+            if head.status != 200 or not head.is_chunked:
+                raise await _refusal(connection, head, Call.EVENTS, "")
+        async with aclosing(_events(connection)) as events:
+            yield events
+
+
+async def _asked(connection: HttpConnection, label: str, path: str, body: object) -> Record:
+    head = await connection.request("POST", path, body)
+    if head.status >= 400:
+        raise await _refusal(connection, head, Call.EXEC, label)
+    return Record(json.loads(await connection.body(head)))
+
+
+async def _refusal(connection: HttpConnection, head: Head, call: Call, subject: str) -> EngineError:
+    body = await connection.body(head)
+    try:
+        text = Record(json.loads(body)).text("message")
+    except ValueError:
+        text = body.decode(errors="replace")
+    return error_of(call, subject, head.status, text)
+
+
+async def _events_path(connection: HttpConnection) -> str:
+    # Engines answer before they listen (Podman up to 250 ms before): what happens in between would be lost. Their own
+    # clock says from when on they are to tell, in whole seconds, so that up to a second of the past is told, too.
+    head = await connection.request("GET", "/_ping")
+    await connection.body(head)
+    filters = quote(json.dumps({"type": ["container", "volume", "network", "image"]}))
+    now = head.fields.get("date")
+    since = f"&since={int(parsedate_to_datetime(now).timestamp())}" if now else ""
+    return f"/events?filters={filters}{since}"
+
+
+async def _events(connection: HttpConnection) -> AsyncGenerator[EngineEvent]:
+    try:
+        async with aclosing(connection.lines()) as lines:
+            async for line in lines:
+                event = event_of(Record(json.loads(line))) if line.strip() else None
+                if event is not None:
+                    yield event
+    except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return
+    except ValueError as error:
+        log.warning("the engine's events cannot be read, so they end here: %s", one_line(str(error)))
+
+
+def _exec_body(spec: ExecSpec) -> dict[str, object]:
+    return {
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": False,
+        "Cmd": list(spec.argv),
+        "User": spec.user,
+        "Env": [f"{name}={value}" for name, value in spec.environment.items()],
+    }
+
+
+@contextmanager
+def _handshake(target: Target) -> Generator[None]:
+    """Translate what goes wrong before the stream is there."""
+    try:
+        yield
+    except (OSError, ValueError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
+        text = "it closed the connection" if isinstance(error, anyio.EndOfStream) else ""
+        raise unreachable(str(target.endpoint), target.endpoint.origin, error, text) from error

@@ -1,0 +1,79 @@
+"""The hierarchy of expected failures.
+
+`str(error)` is one line for the model that reads it: what failed, which one, what to do next, without paths or secrets
+of the host. Everything that is not a `WsError` is a bug of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class WsError(Exception):
+    """An expected failure; `str(error)` is written for the model that reads it."""
+
+
+class InvalidArgumentError(WsError):
+    """A value that the caller gave cannot be used; the message names it and says what can."""
+
+
+class NotFoundError(WsError):
+    """The caller's chat has no such thing, whether or not another chat has."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str) -> None:
+        names = sorted(known)
+        more = " ..." if len(names) > 20 else ""
+        have = f"it has: {', '.join(names[:20])}{more}" if names else f"it has no {kind} yet"
+        super().__init__(f"this chat has no {kind} {name!r}; {have}. {hint}")
+        self.kind = kind
+        self.name = name
+
+
+class ConflictError(WsError):
+    """The state of the thing forbids the request; the message says which state and what helps."""
+
+
+class LimitError(WsError):
+    """A stated limit is reached; the message names it, its value, and how to get below it."""
+
+
+class EngineError(WsError):
+    """The container engine refused or failed; the message has its reason, sanitised."""
+
+
+class EngineUnavailableError(EngineError):
+    """No engine answers (not installed, not running, no permission): nothing is known about containers now."""
+
+
+class EngineNotFoundError(EngineError):
+    """The engine answered: there is no such container, image, volume or network."""
+
+
+class EngineConflictError(EngineError):
+    """The engine answered: the name is taken, or the object is in a state that forbids the call."""
+
+
+class EngineTimeoutError(EngineError):
+    """The engine did not answer in time; whether the effect took place is not known."""
+
+
+class ImageNotFoundError(EngineNotFoundError):
+    """The image is not on the engine; the message says how to get or build it."""
+
+
+class PlaceUnavailableError(WsError):
+    """The place where the processes live does not answer now (container stopped, execd gone, engine down)."""
+
+
+class StartError(WsError):
+    """The command could not be started (bad cwd, no such command, bad user); nothing is running."""
+
+
+class StateError(WsError):
+    """The state directory cannot be used (damaged, newer, read-only, full)."""
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Foreign text (of an engine, of execd) as one printable line of at most `limit` characters."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return flat if len(flat) <= limit else flat[: limit - 4] + " ..."

@@ -1,0 +1,100 @@
+"""Brings execd into containers: by a read-only volume where we create them, by an archive where others did.
+
+The volume is filled once per engine and execd version.
+"""
+
+from __future__ import annotations
+
+import tarfile
+
+import anyio
+import anyio.to_thread
+
+from ws_mcp.core.engine.fill import file_entry, fill_volume, tar_of
+from ws_mcp.core.engine.model import ExecSpec, Volume
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError
+from ws_mcp.core.execd.binaries import Binary
+from ws_mcp.core.execd.places import PlaceAddress
+from ws_mcp.core.ids import ContainerId, PlaceId
+from ws_mcp.core.state import State
+
+MOUNT = "/.ws-mcp"
+LABEL = "dev.ws-mcp.instance"
+VERIFIER = "WSMCP_VERIFIER"
+
+
+def binary_path(name: str = "execd") -> str:
+    """Where execd is inside a container."""
+    return f"{MOUNT}/{name}"
+
+
+def socket_directory(place: PlaceId) -> str:
+    """Below /dev/shm, the one place that every user can write, also with a read-only root."""
+    return f"/dev/shm/.{place}"  # noqa: S108 - the directory itself is 0700 and checked by execd
+
+
+def address_in(container: ContainerId, place: PlaceId, binary: str, user: str = "") -> PlaceAddress:
+    """How to reach the execd of a container."""
+    return PlaceAddress(place=place, container=container, binary=binary, directory=socket_directory(place), user=user)
+
+
+async def ensure_volume(engine: Engine, state: State, binary: Binary) -> str:
+    """The name of the volume that holds `binary` as `execd`, filled to the end; safe with several servers.
+
+    Raises:
+        EngineConflictError: a volume of this name exists that is no plain volume of ours.
+    """
+    name = f"wsmcp-execd-{state.instance.id}-{binary.digest}"
+    engine_id = (await engine.info()).engine_id
+    try:
+        volume = await engine.inspect_volume(name)
+        if await state.is_filled(engine_id, name, volume.created_at):
+            return name
+    except EngineNotFoundError:
+        pass
+    async with state.lock(name):
+        volume = await engine.create_volume(name, {LABEL: state.instance.id})
+        _check(volume, state.instance.id)
+        if not await state.is_filled(engine_id, name, volume.created_at):
+            await fill_volume(engine, name, await anyio.to_thread.run_sync(_program_tar, binary))
+            await state.mark_filled(engine_id, name, volume.created_at)
+    return name
+
+
+async def inject(engine: Engine, container: ContainerId, place: PlaceId, binary: Binary, verifier: str) -> PlaceAddress:
+    """Copy execd into a running container of others and start it there, detached; safe to repeat.
+
+    Raises:
+        EngineError: its root is read-only, or the copy cannot be run.
+    """
+    program = f"execd-{binary.digest}"
+    archive = await anyio.to_thread.run_sync(_injected_tar, binary, program)
+    await engine.put_archive(container, "/", archive)
+    address = address_in(container, place, binary_path(program))
+    argv = (address.binary, "serve", "--detach", "--dir", address.directory, "--place", place)
+    async with engine.open_exec(container, ExecSpec(argv=argv, environment={VERIFIER: verifier})) as stream:
+        # It returns when the socket listens; what it prints is of no interest, its end is.
+        with anyio.move_on_after(10):
+            async for _ in stream:
+                pass
+    return address
+
+
+def _check(volume: Volume, instance: str) -> None:
+    # Creating a volume returns one that exists under the name, whoever made it and wherever it points to.
+    if volume.driver != "local" or volume.options or volume.labels.get(LABEL) != instance:
+        raise EngineConflictError(
+            f"the volume {volume.name!r} on the engine was not made by this ws-mcp; remove it with `docker volume rm`"
+        )
+
+
+def _program_tar(binary: Binary) -> bytes:
+    return tar_of(file_entry("execd", binary.path.read_bytes(), mode=0o755))
+
+
+def _injected_tar(binary: Binary, name: str) -> bytes:
+    content = binary.path.read_bytes()
+    entry = tarfile.TarInfo(f"{MOUNT[1:]}/{name}")
+    entry.size, entry.mode = len(content), 0o755
+    return tar_of((entry, content))

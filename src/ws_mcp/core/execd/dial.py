@@ -1,0 +1,48 @@
+"""The way to an execd: through the engine's exec stream into a container, or straight to a socket of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from anyio.abc import ByteStream
+
+from ws_mcp.core.engine.model import ExecSpec
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.engine.sockets import connect_unix
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, PlaceUnavailableError
+from ws_mcp.core.execd.places import Dial, PlaceAddress
+
+
+def dial_through(engine: Engine | None) -> Dial:
+    """Dial containers through `engine` and local places by their socket."""
+
+    @asynccontextmanager
+    async def dial(address: PlaceAddress) -> AsyncGenerator[ByteStream]:
+        if address.container is None:
+            async with await _connect(address) as stream:
+                yield stream
+            return
+        if engine is None:
+            raise PlaceUnavailableError("it is a container, and this server was started without an engine")
+        argv = (address.binary, "attach", "--dir", address.directory)
+        try:
+            opened = engine.open_exec(address.container, ExecSpec(argv=argv, user=address.user))
+            stream = await opened.__aenter__()
+        except EngineNotFoundError as error:
+            raise PlaceUnavailableError("its container is gone; call provision_workspace to make it again") from error
+        except EngineConflictError as error:
+            raise PlaceUnavailableError("its container is stopped; call provision_workspace to start it") from error
+        try:
+            yield stream
+        finally:
+            await opened.__aexit__(None, None, None)
+
+    return dial
+
+
+async def _connect(address: PlaceAddress) -> ByteStream:
+    try:
+        return await connect_unix(f"{address.directory}/sock")
+    except OSError as error:
+        raise PlaceUnavailableError("it is not running; call provision_workspace to start it") from error

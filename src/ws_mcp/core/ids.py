@@ -1,0 +1,38 @@
+"""One type for each kind of name, the caller's scope, and who makes new names."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NewType
+
+ChatId = NewType("ChatId", str)
+"""Public name of a chat (a hash of its handle): safe in labels, logs and listings. Grants nothing."""
+ProcessId = NewType("ProcessId", str)
+"""`p_` and 8 characters; unique, minted by the server before the start, so that a start can be repeated."""
+PlaceId = NewType("PlaceId", str)
+"""Name of the place where processes run: the engine name of the container, or of the local sandbox."""
+ContainerId = NewType("ContainerId", str)
+"""Full engine id, 64 hexadecimal digits."""
+WorkspaceName = NewType("WorkspaceName", str)
+"""What a chat calls one of its workspaces; unique in the chat."""
+PrincipalId = NewType("PrincipalId", str)
+"""Who the caller is, proved by the transport: `local:<uid>` on stdio."""
+
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+
+NewProcessId = Callable[[], ProcessId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose things a request may see: every lookup in the core takes one."""
+
+    principal: PrincipalId
+    chat: ChatId
+
+
+def new_process_id() -> ProcessId:
+    """A fresh process id; 31**8 values, so that two servers of one chat do not meet."""
+    return ProcessId("p_" + "".join(secrets.choice(_ALPHABET) for _ in range(8)))

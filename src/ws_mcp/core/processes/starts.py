@@ -1,0 +1,187 @@
+"""Starting a process once: under an id that is minted before, and under the caller's key, over all servers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anyio
+
+from ws_mcp.core.errors import ConflictError, LimitError, StartError, WsError
+from ws_mcp.core.execd.protocol import Header, Reply, child, flag
+from ws_mcp.core.ids import NewProcessId, ProcessId, Scope, WorkspaceName
+from ws_mcp.core.processes import convert
+from ws_mcp.core.processes.atlas import Atlas
+from ws_mcp.core.processes.finder import Finder, Page
+from ws_mcp.core.processes.limits import ProcessLimits
+from ws_mcp.core.processes.model import ReadRequest, Started, StartRequest
+from ws_mcp.core.processes.port import ClientOf, OnStarted, PlaceRef, StartClaim, StartReceipts
+from ws_mcp.core.processes.reach import SHORT_S, OutcomeUnknownError, Question, Repeat
+
+COUNT_S = 1.0  # a silent place counts as empty: it must not hold up starts elsewhere
+
+
+class Starts:
+    """The starts of one chat."""
+
+    def __init__(
+        self,
+        *,
+        scope: Scope,
+        client_of: ClientOf,
+        atlas: Atlas,
+        finder: Finder,
+        new_id: NewProcessId,
+        limits: ProcessLimits,
+        receipts: StartReceipts,
+        on_started: OnStarted,
+    ) -> None:
+        self._chat = scope.chat
+        self._client_of = client_of
+        self._atlas = atlas
+        self._finder = finder
+        self._new_id = new_id
+        self._limits = limits
+        self._receipts = receipts
+        self._on_started = on_started
+
+    async def start(self, workspace: WorkspaceName | None, request: StartRequest) -> Started:
+        """Start what was checked before.
+
+        Raises:
+            OutcomeUnknownError: it may run; names the process to look for.
+            ConflictError: the key was used for another request, or for a process that is lost.
+            LimitError, StartError, PlaceUnavailableError: nothing was started.
+        """
+        digest = convert.digest_of(request)
+        key = request.request_key
+        if not key:
+            return await self._launch(await self._atlas.of(workspace), self._new_id(), request, "", is_ours=True)
+        known = await self._receipts.find(self._chat, key)
+        if known is not None:
+            return await self._again(workspace, request, digest, known)
+        place = await self._atlas.of(workspace)
+        boot = (await self._client_of(place)).boot
+        ours = StartClaim(digest=digest, process=self._new_id(), place=place.place, boot=boot)
+        kept = await self._receipts.claim(self._chat, key, ours)
+        if kept.process != ours.process:
+            return await self._again(workspace, request, digest, kept)
+        return await self._launch(place, ours.process, request, boot, is_ours=True)
+
+    async def _again(
+        self, workspace: WorkspaceName | None, request: StartRequest, digest: str, claim: StartClaim
+    ) -> Started:
+        """The key was seen before: the process of then, started now if its server died before it could."""
+        key = request.request_key
+        if claim.digest != digest:
+            raise ConflictError(
+                f"request_key {key!r} was used for another request, which is process {claim.process}; "
+                "use another key for this one"
+            )
+        place = await self._place_of(workspace, claim)
+        if place is None:
+            raise ConflictError(
+                f"request_key {key!r} was used in another workspace, for process {claim.process}; "
+                "use another key for this one"
+            )
+        await self._check_boot(place, claim, key)
+        try:
+            started = await self._launch(place, claim.process, request, claim.boot, is_ours=False)
+        except OutcomeUnknownError:
+            # A kept connection may not have noticed yet that its execd is another one.
+            await self._check_boot(place, claim, key)
+            raise
+        return replace(started, was_repeated=True)
+
+    async def _check_boot(self, place: PlaceRef, claim: StartClaim, key: str) -> None:
+        if (await self._client_of(place)).boot != claim.boot:
+            raise ConflictError(
+                f"request_key {key!r} was used for process {claim.process}, which ended when workspace "
+                f"{place.workspace!r} restarted; use another key to run it again"
+            )
+
+    async def _place_of(self, workspace: WorkspaceName | None, claim: StartClaim) -> PlaceRef | None:
+        if workspace is not None:
+            place = await self._atlas.of(workspace)
+            return place if place.place == claim.place else None
+        # Which workspace is meant by default may have changed since; the process is where it is.
+        place = self._atlas.at(claim.place)
+        if place is None:
+            await self._atlas.all()
+            place = self._atlas.at(claim.place)
+        return place
+
+    async def _launch(
+        self, place: PlaceRef, process: ProcessId, request: StartRequest, boot: str, *, is_ours: bool
+    ) -> Started:
+        try:
+            started = await self._send(place, process, request, boot, is_ours=is_ours)
+        except OutcomeUnknownError as error:
+            raise OutcomeUnknownError(_unknown_text(place, process, request, error.reason), error.reason) from error
+        except anyio.get_cancelled_exc_class():
+            # Who stopped waiting may have stopped after the process began; telling of one that did not does no harm.
+            self._on_started(place, process)
+            raise
+        except WsError as error:
+            # Of an earlier start only execd's refusal proves that it did not become a process.
+            if request.request_key and (is_ours or isinstance(error, (StartError, LimitError))):
+                await self._receipts.release(self._chat, request.request_key, process)
+            raise
+        if not started.was_repeated:
+            self._on_started(place, started.info.process)
+        return started
+
+    async def _send(
+        self, place: PlaceRef, process: ProcessId, request: StartRequest, boot: str, *, is_ours: bool
+    ) -> Started:
+        room = self._limits.running - await self._running_elsewhere(place)
+        if room < 1 and is_ours:
+            raise self._too_many()
+        # An earlier start is in execd, most likely: the limit must not hide it.
+        fields = convert.start_fields(request, process, self._chat, self._limits, max(room, 1))
+        question = _question(fields, request.first)
+        try:
+            started = (await self._finder.ask(place, question, self._started_of, boot)).value
+        except LimitError as error:
+            raise self._too_many() from error
+        # A second attempt of ours finds what the first one started.
+        is_from_before = started.was_repeated and not (is_ours and started.info.process == process)
+        return replace(started, was_repeated=is_from_before)
+
+    async def _running_elsewhere(self, place: PlaceRef) -> int:
+        others = await self._atlas.others(place.place)
+        if not others:
+            return 0
+        question = Question(op="list", fields=lambda: {"chat": self._chat, "state": "running", "limit": 1})
+        answers = await self._finder.each(others, question, self._finder.page_of, COUNT_S)
+        return sum(answer.running for _, answer in answers if isinstance(answer, Page))
+
+    def _started_of(self, reply: Reply, place: PlaceRef) -> Started:
+        info = convert.info_of(child(reply.header, "process"), place, self._chat)
+        window = convert.window_of(reply, place, self._chat, info.process) if "end" in reply.header else None
+        return Started(info=info, was_repeated=flag(reply.header, "repeated"), window=window)
+
+    def _too_many(self) -> LimitError:
+        return LimitError(
+            f"this chat has {self._limits.running} running processes, as many as it may; "
+            "end some with signal_process or wait until they end"
+        )
+
+
+def _question(fields: dict[str, object], first: ReadRequest | None) -> Question:
+    if first is None:
+        return Question(op="start", fields=lambda: fields, repeat=Repeat.SAME_BOOT)
+    wait_s = first.wait.wait_s if first.wait is not None else 0.0
+    over_at = anyio.current_time() + wait_s
+
+    def with_first() -> Header:
+        return fields | convert.first_fields(first, max(0.0, over_at - anyio.current_time()))
+
+    return Question(op="start", fields=with_first, timeout_s=wait_s + SHORT_S, repeat=Repeat.SAME_BOOT)
+
+
+def _unknown_text(place: PlaceRef, process: ProcessId, request: StartRequest, reason: str) -> str:
+    key = ", or repeat this call with the same request_key: it will not run twice" if request.request_key else ""
+    return (
+        f"whether process {process} was started is not known: workspace {place.workspace!r} did not answer "
+        f"({reason}); look for {process} with list_processes before you start it again{key}"
+    )

@@ -1,0 +1,187 @@
+"""What must survive besides engine objects: who this instance is, its chats, and receipts of keyed starts.
+
+One SQLite file in a private directory, in WAL mode, safe for several servers at once. An *instance* is this directory,
+not a process. Every call runs in one worker thread of its own, so that a slow disk never holds up the event loop.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ws_mcp.core.database import instance_of, open_database, readable
+
+T = TypeVar("T")
+
+LOCK_POLL_S = 0.02
+KEEP_STARTS_S = 7 * 86_400  # execd keeps the receipt of a process for a day; nobody repeats a call after a week
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRecord:
+    """A chat that was minted or first used here; its handle is not kept, only the id made from it."""
+
+    chat: str
+    principal: str
+    label: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRecord:
+    """A keyed start: which request it was and which process it became."""
+
+    digest: str
+    process: str
+    place: str
+    boot: str
+
+
+class State:
+    """The state directory of one instance, open. Made by `open_state`."""
+
+    def __init__(self, directory: Path, database: sqlite3.Connection) -> None:
+        self.directory = directory
+        self._database = database
+        self._thread = anyio.CapacityLimiter(1)
+        self.instance = instance_of(database)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def locked() -> T:
+            try:
+                with self._database:
+                    return work(self._database)
+            except sqlite3.Error as error:
+                raise readable(error) from error
+
+        return await anyio.to_thread.run_sync(locked, limiter=self._thread)
+
+    async def aclose(self) -> None:
+        """Close the database."""
+        await anyio.to_thread.run_sync(self._database.close, limiter=self._thread)
+
+    async def remember_chat(self, record: ChatRecord) -> None:
+        """Keep a chat; one that is known stays as it is."""
+        await self._run(
+            lambda db: db.execute(
+                "INSERT OR IGNORE INTO chats VALUES (?, ?, ?, ?)",
+                (record.chat, record.principal, record.label, record.created_at),
+            )
+        )
+
+    async def chat(self, chat: str, principal: str) -> ChatRecord | None:
+        """The chat, if it exists and belongs to `principal`."""
+        found = await self._run(
+            lambda db: db.execute("SELECT * FROM chats WHERE chat = ? AND principal = ?", (chat, principal)).fetchone()
+        )
+        return ChatRecord(chat=found[0], principal=found[1], label=found[2], created_at=found[3]) if found else None
+
+    async def chats(self, principal: str) -> tuple[ChatRecord, ...]:
+        """All chats of a principal, newest first."""
+        rows = await self._run(
+            lambda db: db.execute(
+                "SELECT * FROM chats WHERE principal = ? ORDER BY created_at DESC", (principal,)
+            ).fetchall()
+        )
+        return tuple(ChatRecord(chat=r[0], principal=r[1], label=r[2], created_at=r[3]) for r in rows)
+
+    async def claim_start(self, chat: str, key: str, record: StartRecord, now: datetime) -> StartRecord:
+        """Remember a keyed start unless one is known; returns what is remembered now. Atomic over all servers."""
+        at = int(now.timestamp())
+
+        def work(db: sqlite3.Connection) -> StartRecord:
+            db.execute("DELETE FROM starts WHERE at < ?", (at - KEEP_STARTS_S,))
+            db.execute(
+                "INSERT OR IGNORE INTO starts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (chat, key, record.digest, record.process, record.place, record.boot, at),
+            )
+            return _starts(db, "chat = ? AND request_key = ?", (chat, key))[0]
+
+        return await self._run(work)
+
+    async def start_of_key(self, chat: str, key: str) -> StartRecord | None:
+        """The start that a key became."""
+        found = await self._run(lambda db: _starts(db, "chat = ? AND request_key = ?", (chat, key)))
+        return found[0] if found else None
+
+    async def start_of_process(self, chat: str, process: str) -> StartRecord | None:
+        """The keyed start that became this process."""
+        found = await self._run(lambda db: _starts(db, "chat = ? AND process = ?", (chat, process)))
+        return found[0] if found else None
+
+    async def release_start(self, chat: str, key: str, process: str) -> None:
+        """Forget a keyed start that did not become a process."""
+        await self._run(
+            lambda db: db.execute(
+                "DELETE FROM starts WHERE chat = ? AND request_key = ? AND process = ?", (chat, key, process)
+            )
+        )
+
+    async def is_filled(self, engine: str, volume: str, created_at: str) -> bool:
+        """Whether this very volume (by its creation time) was filled by this instance."""
+        row = await self._run(
+            lambda db: db.execute(
+                "SELECT created_at FROM fills WHERE engine = ? AND volume = ?", (engine, volume)
+            ).fetchone()
+        )
+        return row is not None and row[0] == created_at
+
+    async def has_fills(self) -> bool:
+        """Whether any engine was ever used from this directory."""
+        return await self._run(lambda db: db.execute("SELECT 1 FROM fills LIMIT 1").fetchone() is not None)
+
+    async def mark_filled(self, engine: str, volume: str, created_at: str) -> None:
+        """Remember that a volume was filled to the end."""
+        await self._run(
+            lambda db: db.execute("INSERT OR REPLACE INTO fills VALUES (?, ?, ?)", (engine, volume, created_at))
+        )
+
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncGenerator[None]:
+        """Hold `name` against every server of this instance; a server that dies lets go."""
+        path = self.directory / "locks" / name
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            while not _try_lock(handle):  # noqa: ASYNC110 - another process holds it: no event can tell
+                await anyio.sleep(LOCK_POLL_S)
+            yield
+        finally:
+            os.close(handle)
+
+
+@asynccontextmanager
+async def open_state(directory: Path) -> AsyncGenerator[State]:
+    """Open the state directory, made on first use with mode 0700.
+
+    Raises:
+        StateError: it cannot be made, is not ours alone, is damaged, or was written by a newer version.
+    """
+    state = State(directory, await anyio.to_thread.run_sync(open_database, directory))
+    try:
+        yield state
+    finally:
+        with anyio.CancelScope(shield=True):
+            await state.aclose()
+
+
+def _starts(database: sqlite3.Connection, where: str, values: tuple[str, ...]) -> list[StartRecord]:
+    rows = database.execute(f"SELECT digest, process, place, boot FROM starts WHERE {where}", values)  # noqa: S608
+    return [StartRecord(digest=r[0], process=r[1], place=r[2], boot=r[3]) for r in rows]
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Workspaces: names, limits, plans, and the service that makes the plan true."""

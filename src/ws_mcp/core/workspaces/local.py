@@ -1,0 +1,244 @@
+"""Local workspaces: a directory of this machine with an execd of its own, for machines without a container engine.
+
+The truth is the directory (what was asked for) and whether its execd answers. After a restart of the machine the
+directory is there and the execd is not: the workspace is stopped, and a provision starts it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from pydantic import ValidationError
+
+from ws_mcp.core.clock import Now
+from ws_mcp.core.errors import ConflictError, InvalidArgumentError, StateError, WsError
+from ws_mcp.core.execd.binaries import host_binary
+from ws_mcp.core.execd.places import PlaceAddress
+from ws_mcp.core.host import daemon, sandbox
+from ws_mcp.core.host.sandbox import LocalPlace
+from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
+from ws_mcp.core.state import State
+from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.local_record import Record
+from ws_mcp.core.workspaces.model import Workspace, WorkspaceKind, WorkspaceSpec, WorkspaceState
+from ws_mcp.core.workspaces.plan import Step, check_environment, with_defaults
+from ws_mcp.core.workspaces.tiers import tier
+
+log = logging.getLogger(__name__)
+
+Stop = Callable[[], Awaitable[None]]
+"""Ends the execd of a place politely; raises `WsError` when it does not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalRules:
+    """What the operator lets local workspaces do."""
+
+    may_run_unsandboxed: bool = False
+    has_network: bool = False
+    keep_ended: int = 100
+
+
+class LocalWorkspaces:
+    """The local workspaces of one instance."""
+
+    def __init__(self, state: State, rules: LocalRules, now: Now) -> None:
+        self._state = state
+        self._rules = rules
+        self._now = now
+        self._root = state.directory / "local"
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether this machine and its operator allow local workspaces at all."""
+        return sandbox.has_bubblewrap() or self._rules.may_run_unsandboxed
+
+    async def provision(self, scope: Scope, spec: WorkspaceSpec) -> tuple[Workspace, Step]:
+        """Make the directory be there and its execd run.
+
+        Raises:
+            ConflictError: it exists and differs, or there is no sandbox and the operator allows nothing else.
+        """
+        self._check(spec)
+        place = self._place(scope, spec.name)
+        async with self._state.lock(place):
+            had_data = self._where(place).data.exists()
+            record, step = await anyio.to_thread.run_sync(self._make, scope, spec, place)
+            if await daemon.answers(self._where(place)):
+                return await self._workspace(place, record), Step.NOTHING
+            try:
+                # What runs there without its socket answers nobody any more, and would be in the new one's way.
+                await daemon.kill(self._where(place))
+                await self._launch(place, record)
+            except BaseException:
+                if step is Step.CREATE:
+                    with anyio.CancelScope(shield=True):
+                        await self._clear(place, keep_data=had_data)
+                raise
+        return await self._workspace(place, record), step
+
+    async def list(self, scope: Scope) -> tuple[Workspace, ...]:
+        """The chat's local workspaces, oldest first."""
+        return tuple(workspace for owner, workspace in await self.list_all() if owner == scope)
+
+    async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
+        """Every local workspace of this instance with its scope, oldest first."""
+        records = await anyio.to_thread.run_sync(self._records)
+        found = [(record.scope, await self._workspace(place, record)) for place, record in records]
+        return tuple(sorted(found, key=lambda pair: pair[1].created_at))
+
+    async def find(self, scope: Scope, name: WorkspaceName) -> Workspace | None:
+        """One workspace of the chat."""
+        place = self._place(scope, name)
+        record = await anyio.to_thread.run_sync(self._read, place)
+        return await self._workspace(place, record) if record else None
+
+    async def has_used_an_engine(self) -> bool:
+        """Whether this instance ever made a container."""
+        return await self._state.has_fills()
+
+    def address(self, place: PlaceId) -> PlaceAddress:
+        """How to reach its execd."""
+        return PlaceAddress(place=place, container=None, binary="", directory=str(self._sockets(place)), user="")
+
+    async def remove(self, place: PlaceId, stop: Stop, *, keep_data: bool) -> str:
+        """End the workspace, by `stop` if its execd answers; returns where kept data lies, relative to the state."""
+        async with self._state.lock(place):
+            if await daemon.answers(self._where(place)):
+                try:
+                    await stop()
+                except WsError as error:
+                    log.info("the execd of %s is killed, since it does not stop: %s", place, error)
+            kept = ""
+            with anyio.CancelScope(shield=True):
+                kept = await self._clear(place, keep_data=keep_data)
+        return kept
+
+    async def _clear(self, place: PlaceId, *, keep_data: bool) -> str:
+        await daemon.kill(self._where(place))
+        return await anyio.to_thread.run_sync(self._remove, place, keep_data)
+
+    def _place(self, scope: Scope, name: WorkspaceName) -> PlaceId:
+        return naming.place_name(self._state.instance.id, scope, name)
+
+    def _check(self, spec: WorkspaceSpec) -> None:
+        tier(spec.tier or 2)
+        check_environment(spec)
+        if spec.ports:
+            raise InvalidArgumentError("a local workspace cannot publish ports; leave `ports` out, or use a container")
+        if not self.is_possible:
+            raise ConflictError(
+                "no container engine answers and bubblewrap is not installed, so there is no sandbox: install "
+                "Docker or bubblewrap, or let the operator start ws-mcp with --allow-host-processes"
+            )
+
+    def _make(self, scope: Scope, spec: WorkspaceSpec, place: PlaceId) -> tuple[Record, Step]:
+        asked, record = naming.spec_label(spec), self._read(place)
+        if record is None:
+            full = with_defaults(spec)
+            return self._create(place, scope, full, naming.spec_label(full)), Step.CREATE
+        differing = naming.differences(asked, record.spec)
+        if differing:
+            raise ConflictError(
+                f"workspace {spec.name!r} exists and differs from what you ask for: {'; '.join(differing)}. "
+                "Call it as it is, choose another name, or call remove_workspace first"
+            )
+        return record, Step.START
+
+    def _create(self, place: PlaceId, scope: Scope, spec: WorkspaceSpec, asked: str) -> Record:
+        record = Record(
+            principal=scope.principal,
+            chat=scope.chat,
+            workspace=spec.name,
+            tier=spec.tier,
+            spec=asked,
+            environment=dict(spec.environment or {}),
+            created_at=self._now(),
+        )
+        path = self._root / place / "workspace.json"
+        fresh = path.with_suffix(".new")
+        try:
+            self._where(place).data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.touch(mode=0o600)
+            fresh.write_text(record.model_dump_json())
+            fresh.rename(path)
+        except OSError as error:
+            raise StateError(f"the local workspace cannot be made: {error.strerror}") from error
+        return record
+
+    def _read(self, place: PlaceId) -> Record | None:
+        try:
+            return Record.model_validate_json((self._root / place / "workspace.json").read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValidationError) as error:
+            raise StateError(f"the record of local workspace {place!r} is damaged; remove it by hand") from error
+
+    def _records(self) -> list[tuple[PlaceId, Record]]:
+        found = sorted(self._root.glob("wsmcp-*/workspace.json")) if self._root.is_dir() else []
+        return [(place, record) for path in found if (record := self._legible(place := PlaceId(path.parent.name)))]
+
+    def _legible(self, place: PlaceId) -> Record | None:
+        # One damaged record must not take every other workspace with it.
+        try:
+            return self._read(place)
+        except StateError as error:
+            log.warning("a local workspace is left out: %s", error)
+            return None
+
+    def _remove(self, place: PlaceId, keep_data: bool) -> str:
+        shutil.rmtree(self._sockets(place), ignore_errors=True)
+        (self._root / place / "workspace.json").unlink(missing_ok=True)
+        if not keep_data:
+            shutil.rmtree(self._root / place, ignore_errors=True)
+            return ""
+        for leftover in (self._where(place).log, self._where(place).arguments, self._where(place).pid):
+            leftover.unlink(missing_ok=True)
+        return f"local/{place}/data"
+
+    async def _launch(self, place: PlaceId, record: Record) -> None:
+        verifier = naming.verifier_of(naming.secret_of(self._state.instance.key, place))
+        await daemon.launch(
+            self._where(place, has_network=self._rules.has_network and record.tier != 1),
+            host_binary().path,
+            {**record.environment, "WSMCP_VERIFIER": verifier},
+            is_sandboxed=sandbox.has_bubblewrap(),
+        )
+
+    async def _workspace(self, place: PlaceId, record: Record) -> Workspace:
+        is_running = await daemon.answers(self._where(place))
+        is_sandboxed = sandbox.has_bubblewrap()
+        return Workspace(
+            name=WorkspaceName(record.workspace),
+            kind=WorkspaceKind.LOCAL,
+            place=place,
+            state=WorkspaceState.RUNNING if is_running else WorkspaceState.STOPPED,
+            image="",
+            tier=record.tier,
+            created_at=record.created_at,
+            volume="data",
+            path="/workspace" if is_sandboxed else str(self._where(place).data),
+            network="host" if self._rules.has_network or not is_sandboxed else "none",
+            sandbox="bubblewrap" if is_sandboxed else "none",
+        )
+
+    def _where(self, place: PlaceId, *, has_network: bool = False) -> LocalPlace:
+        return LocalPlace(
+            place=place,
+            home=self._root / place,
+            sockets=self._sockets(place),
+            has_network=has_network,
+            keep_ended=self._rules.keep_ended,
+        )
+
+    def _sockets(self, place: PlaceId) -> Path:
+        try:
+            return sandbox.socket_root() / place
+        except OSError as error:
+            raise StateError("no directory for local sockets can be made in shared memory") from error

@@ -1,0 +1,63 @@
+"""What the edge needs of the core, in the core's own words; `core.runtime.Core` and the fake of the tests both fit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId, Scope, WorkspaceName
+from ws_mcp.core.processes.model import (
+    Listing,
+    OutputWindow,
+    ProcessInfo,
+    ProcessState,
+    ReadRequest,
+    SignalResult,
+    Started,
+    StartRequest,
+    TtySize,
+    Written,
+)
+from ws_mcp.core.workspaces.model import Provisioned, Removed, WorkspaceListing, WorkspaceSpec
+
+Report = Callable[[str, float], Awaitable[None]]
+"""Called with the phase (words) and the fraction done (0 to 1)."""
+
+
+class ChatRef(Protocol):
+    """A chat as its owner sees it; who has the handle and is the right principal, has the chat."""
+
+    @property
+    def id(self) -> ChatId: ...
+    @property
+    def handle(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def is_default(self) -> bool: ...
+
+
+class Processes(Protocol):
+    """The processes of one chat. Every call raises `NotFoundError` for a process that the chat does not have."""
+
+    async def start(self, workspace: WorkspaceName | None, request: StartRequest) -> Started: ...
+    async def list(self, state: ProcessState | None, limit: int) -> Listing: ...
+    async def read(self, process: ProcessId, request: ReadRequest) -> OutputWindow: ...
+    async def write(self, process: ProcessId, data: bytes, *, close: bool) -> Written: ...
+    async def resize(self, process: ProcessId, size: TtySize) -> ProcessInfo: ...
+    async def signal(self, process: ProcessId, signal: str, grace_s: float) -> SignalResult: ...
+
+
+class Core(Protocol):
+    """Everything behind the tools and resources. Every lookup takes the caller's principal or scope."""
+
+    @property
+    def default_image(self) -> str: ...
+    async def engine_answers(self) -> bool: ...
+    async def default_chat(self, principal: PrincipalId, hint: str) -> ChatRef: ...
+    async def new_chat(self, principal: PrincipalId, label: str) -> ChatRef: ...
+    async def chat(self, principal: PrincipalId, handle: str) -> ChatRef: ...
+    async def provision(self, scope: Scope, spec: WorkspaceSpec, report: Report) -> Provisioned: ...
+    async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed: ...
+    async def workspaces(self, scope: Scope) -> WorkspaceListing: ...
+    def processes(self, scope: Scope) -> Processes: ...

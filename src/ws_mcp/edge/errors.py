@@ -1,0 +1,48 @@
+"""What a failure looks like to a client: expected ones as they are worded, our own bugs as a reference only."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec
+
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.types import CallToolResult, TextContent
+
+from ws_mcp.core.errors import InvalidArgumentError, NotFoundError, WsError
+
+P = ParamSpec("P")
+
+log = logging.getLogger(__name__)
+
+
+def failed(text: str) -> CallToolResult:
+    """A failed tool result with exactly this text; the SDK's own puts "Error executing tool" before it."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def bug(where: str, error: Exception) -> str:
+    """Log an unexpected exception, whole; returns a text that gives nothing of it away."""
+    reference = f"e_{secrets.token_hex(4)}"
+    log.error("%s failed by a bug of ws-mcp, reference %s", where, reference, exc_info=error)
+    return (
+        f"{where} failed inside ws-mcp (reference {reference}, details are in the server's log). What it did before "
+        "is not known: look with list_processes or list_containers before you repeat it"
+    )
+
+
+def reads(function: Callable[P, Awaitable[str | bytes]]) -> Callable[P, Awaitable[str | bytes]]:
+    """A resource function whose expected failures become the protocol's resource errors."""
+
+    @functools.wraps(function)
+    async def read(*args: P.args, **kwargs: P.kwargs) -> str | bytes:
+        try:
+            return await function(*args, **kwargs)
+        except (NotFoundError, InvalidArgumentError) as error:
+            raise ResourceNotFoundError(str(error)) from error
+        except WsError as error:
+            raise ResourceError(str(error)) from error
+
+    return read

@@ -1,0 +1,169 @@
+"""Whose things a request may see: the principal is the hard wall, the chat the inner one.
+
+A chat is named by an explicit `chat` argument, else by what the host says about the conversation, else (stdio only) by
+the environment or the project directory of this server. Hints select among the caller's own chats; they never grant.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+
+from ws_mcp.core.errors import InvalidArgumentError
+from ws_mcp.core.ids import PrincipalId, Scope
+from ws_mcp.edge.core_port import ChatRef, Core
+
+Request = ServerRequestContext[Any, Any]
+
+MAX_HINT_CHARACTERS = 256  # ids of hosts are UUIDs or so; the bound keeps a hostile one out of the state
+KEPT_DEFAULTS = 1024  # hints whose (unchangeable) chat is remembered, so that a call need not ask the state again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HintKey:
+    """A `_meta` key in which a host names the conversation; believed only where the client's name has `client`."""
+
+    key: str
+    host: str
+    client: str = ""
+
+
+HINT_KEYS = (
+    HintKey(key="vscode.conversationId", host="vscode"),
+    HintKey(key="openai/session", host="openai"),
+    HintKey(key="ai.opencode/sessionID", host="opencode"),
+    HintKey(key="antigravity.google/conversation_id", host="antigravity"),
+    HintKey(key="threadId", host="codex", client="codex"),
+    HintKey(key="sessionId", host="codex", client="codex"),
+)
+CONVERSATION_VARIABLES = ("CLAUDE_CODE_SESSION_ID", "GROK_SESSION_ID")
+PROJECT_VARIABLES = ("CLAUDE_PROJECT_DIR",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """What selects a default chat; one of a project may be shared by several conversations."""
+
+    text: str
+    is_shared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, in which chat."""
+
+    scope: Scope
+    chat: str
+    is_shared: bool = False
+
+
+_request: ContextVar[Request] = ContextVar("ws_mcp_request")
+
+
+def stdio_hint(environment: Mapping[str, str], directory: str) -> Hint:
+    """The hint of a server that one host started for itself: its conversation if it says so, else its project."""
+    for name in CONVERSATION_VARIABLES:
+        if environment.get(name):
+            return Hint(text=f"env:{name}:{_checked(environment[name], name)}", is_shared=False)
+    project = next((environment[name] for name in PROJECT_VARIABLES if environment.get(name)), directory)
+    return Hint(text=f"project:{Path(project)}", is_shared=True)
+
+
+def local_principal() -> PrincipalId:
+    """The OS user: all that stdio and loopback HTTP without tokens can prove."""
+    return PrincipalId(f"local:{os.getuid()}")
+
+
+def request() -> Request:
+    """The request that is being answered."""
+    return _request.get()
+
+
+class Identity:
+    """Knows the caller of the request that is being answered. As middleware it must stand before all that asks it."""
+
+    def __init__(self, core: Core, principal: PrincipalId, default_hint: Hint | None) -> None:
+        self._core = core
+        self._principal = principal
+        self._default_hint = default_hint
+        self._defaults: dict[str, ChatRef] = {}
+
+    async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
+        token = _request.set(ctx)
+        try:
+            return await call_next(ctx)
+        finally:
+            _request.reset(token)
+
+    async def caller(self, handle: str = "") -> Caller:
+        """The caller, in the chat with this handle, or in the one that the hints select.
+
+        Raises:
+            NotFoundError: no such chat, whoever else has it.
+            InvalidArgumentError: nothing says which chat is meant, or what says it cannot be read.
+        """
+        if handle:
+            return self._in(await self._core.chat(self._principal, handle))
+        hint = self._hint()
+        if hint is None:
+            raise InvalidArgumentError(
+                "this connection does not say which chat it belongs to: call provision_workspace first, then give the "
+                "`chat` that it returns to every other call"
+            )
+        return self._in(await self._default(hint.text), is_shared=hint.is_shared)
+
+    async def caller_or_new(self, handle: str, label: str) -> Caller:
+        """As `caller`; `new`, or no chat and nothing that selects one, makes a chat that nobody has had before."""
+        if handle == "new" or not (handle or self._hint()):
+            return self._in(await self._core.new_chat(self._principal, label))
+        return await self.caller(handle)
+
+    async def _default(self, hint: str) -> ChatRef:
+        # The chat of a hint never changes, so there is nothing that could be stale.
+        found = self._defaults.get(hint)
+        if found is None:
+            found = await self._core.default_chat(self._principal, hint)
+            while len(self._defaults) >= KEPT_DEFAULTS:
+                del self._defaults[next(iter(self._defaults))]
+            self._defaults[hint] = found
+        return found
+
+    def _in(self, chat: ChatRef, *, is_shared: bool = False) -> Caller:
+        return Caller(scope=Scope(principal=self._principal, chat=chat.id), chat=chat.handle, is_shared=is_shared)
+
+    def _hint(self) -> Hint | None:
+        return hint_of(request()) or self._default_hint
+
+
+def hint_of(ctx: Request) -> Hint | None:
+    """What the host says about the conversation in `_meta`.
+
+    Raises:
+        InvalidArgumentError: a key is there and its value is no usable id; taking it for none would show another chat.
+    """
+    meta = (ctx.params or {}).get("_meta")
+    if not isinstance(meta, Mapping):
+        return None
+    values = cast("Mapping[str, object]", meta)
+    for known in HINT_KEYS:
+        if values.get(known.key) is not None and known.client in _client_name(ctx):
+            text = _checked(values[known.key], known.key)
+            return Hint(text=f"{known.host}:{known.key}:{text}", is_shared=False)
+    return None
+
+
+def _client_name(ctx: Request) -> str:
+    client = ctx.session.client_params
+    return client.client_info.name.lower() if client else ""
+
+
+def _checked(value: object, name: str) -> str:
+    if isinstance(value, str) and 0 < len(value) <= MAX_HINT_CHARACTERS and value.isprintable():
+        return value
+    raise InvalidArgumentError(f"the conversation id that your host sends as {name!r} cannot be read; give `chat`")

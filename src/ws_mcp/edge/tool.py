@@ -1,0 +1,93 @@
+"""A tool as this server registers it: known arguments only, views as answers, one door for failures."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pydantic_core
+from mcp import MCPError
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+
+from ws_mcp.core.errors import WsError
+from ws_mcp.edge.arguments import checked
+from ws_mcp.edge.errors import bug, failed
+from ws_mcp.edge.schema import slim, untitled
+from ws_mcp.edge.views import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a tool does to the world. All four are said, since a host takes a missing one for the worst."""
+
+    is_read_only: bool = False
+    is_destructive: bool = False
+    is_idempotent: bool = False
+    is_open_world: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """One line of the list of tools."""
+
+    function: Callable[..., Awaitable[View | CallToolResult]]
+    title: str
+    effect: Effect
+    is_structured: bool = True
+    meta: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class GuardedTool(Tool):
+    """A tool whose expected failures reach the model as they are worded, and whose bugs as a reference only."""
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],  # noqa: ARG002 - the caller is known from `Identity`
+        convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
+    ) -> CallToolResult:
+        try:
+            result = await self.fn(**checked(self, arguments))
+        except WsError as error:
+            return failed(str(error))
+        except MCPError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
+            return failed(bug(self.name, error))
+        return result if isinstance(result, CallToolResult) else answered(cast("View", result))
+
+
+def answered(view: View, text: str = "") -> CallToolResult:
+    """A view as both halves of a result, each complete alone: hosts show one of them. `text` in place of its JSON."""
+    values = view.model_dump(mode="json", exclude_defaults=True)
+    shown = text or pydantic_core.to_json(values).decode()
+    return CallToolResult(content=[TextContent(type="text", text=shown)], structured_content=values)
+
+
+def tool_of(spec: ToolSpec) -> Tool:
+    """The tool that the SDK registers. Name, words and schema come from the function.
+
+    Raises:
+        InvalidSignature: what the function returns cannot be described by a schema.
+    """
+    tool = GuardedTool.from_function(
+        spec.function,
+        title=spec.title,
+        description=inspect.cleandoc(spec.function.__doc__ or ""),
+        annotations=ToolAnnotations(
+            read_only_hint=spec.effect.is_read_only,
+            destructive_hint=spec.effect.is_destructive,
+            idempotent_hint=spec.effect.is_idempotent,
+            open_world_hint=spec.effect.is_open_world,
+        ),
+        meta=spec.meta or None,
+        structured_output=spec.is_structured,
+    )
+    tool.parameters = slim(tool.parameters)
+    if tool.fn_metadata.output_schema is not None:
+        tool.fn_metadata.output_schema = untitled(tool.fn_metadata.output_schema)
+    return tool

@@ -1,0 +1,244 @@
+"""What tools and resources answer: small, described, without paths of this machine, environment values or secrets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ws_mcp.core.errors import one_line
+from ws_mcp.core.processes.model import (
+    Listing,
+    ProcessInfo,
+    SignalResult,
+    Written,
+)
+from ws_mcp.core.processes.render import Shown, state_text
+from ws_mcp.core.workspaces.model import Removed, Workspace, WorkspaceKind, WorkspaceListing
+
+COMMAND_CHARACTERS = 200  # of a command in lists; the start answered with all of it
+
+
+class View(BaseModel):
+    """An answer. What equals its default is left out of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class PortView(View):
+    """A published port."""
+
+    port: Annotated[int, Field(description="Port inside the workspace")]
+    url: Annotated[str, Field(description="Where this machine reaches it")]
+
+
+class WorkspaceView(View):
+    """A container or local workspace."""
+
+    name: Annotated[str, Field(description="What this chat calls it")]
+    kind: Annotated[Literal["container", "local"], Field(description="On the container engine, or on this machine")]
+    state: Annotated[Literal["running", "stopped", "unknown"], Field(description="unknown: nobody answered now")]
+    tier: Annotated[int, Field(description="How much it may do: 1 is locked down, 2 is for development")]
+    created_at: Annotated[str, Field(description="When it was made, UTC")]
+    image: Annotated[str, Field(description="Image of the container")] = ""
+    path: Annotated[str, Field(description="Its data directory, where processes begin")] = ""
+    has_data: Annotated[bool, Field(description="Its data outlives it unless removed on purpose")] = False
+    ports: Annotated[list[PortView], Field(description="Published ports")] = []
+    sandbox: Annotated[str, Field(description="Local only: what encloses its processes; none: nothing does")] = ""
+    exit_code: Annotated[int | None, Field(description="Exit code of a stopped container")] = None
+    notes: Annotated[list[str], Field(description="What else is worth knowing")] = []
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        is_open = workspace.kind is WorkspaceKind.LOCAL and workspace.sandbox == "none"
+        return cls(
+            name=workspace.name,
+            kind=workspace.kind.value,
+            state=workspace.state.value,
+            tier=workspace.tier,
+            created_at=f"{workspace.created_at:%Y-%m-%dT%H:%M:%SZ}",
+            image=workspace.image,
+            path="" if is_open else workspace.path,  # without a sandbox it is a directory of the host
+            has_data=bool(workspace.volume),
+            ports=[PortView(port=port.container_port, url=port.url) for port in workspace.ports],
+            sandbox=workspace.sandbox,
+            exit_code=workspace.exit_code,
+            notes=list(workspace.notes),
+        )
+
+
+class ProvisionView(View):
+    """A workspace that is there now."""
+
+    chat: Annotated[str, Field(description="Handle of the chat; other tools take it as `chat`")]
+    change: Annotated[str, Field(description="created, started, replaced, or none: it was there")]
+    workspace: Annotated[WorkspaceView, Field(description="The workspace")]
+    note: Annotated[str, Field(description="What else to know")] = ""
+
+
+class RemoveView(View):
+    """A workspace that is gone."""
+
+    workspace: Annotated[str, Field(description="Its name")]
+    state: Annotated[Literal["removed"], Field(description="What it is now")]
+    ended_processes: Annotated[int, Field(description="Running processes that ended with it")]
+    data: Annotated[Literal["kept", "removed", "none"], Field(description="What became of its data")]
+    note: Annotated[str, Field(description="What to do to get kept data back")] = ""
+
+    @classmethod
+    def of(cls, removed: Removed, *, keep_data: bool) -> Self:
+        kept = "kept" if removed.kept_volume else "none" if keep_data else "removed"
+        note = f"provision_workspace with name {removed.name!r} finds its data again" if kept == "kept" else ""
+        return cls(
+            workspace=removed.name, state="removed", ended_processes=removed.ended_processes, data=kept, note=note
+        )
+
+
+class ContainersView(View):
+    """The workspaces of a chat."""
+
+    chat: Annotated[str, Field(description="Handle of the chat")]
+    workspaces: Annotated[list[WorkspaceView], Field(description="Containers and local workspaces, oldest first")]
+    unknown: Annotated[str, Field(description="Why containers could not be listed now: they are not gone")] = ""
+
+    @classmethod
+    def of(cls, chat: str, listing: WorkspaceListing) -> Self:
+        return cls(
+            chat=chat,
+            workspaces=[WorkspaceView.of(workspace) for workspace in listing.workspaces],
+            unknown=listing.unknown,
+        )
+
+
+class ProcessView(View):
+    """A process and its state."""
+
+    process_id: Annotated[str, Field(description="What other tools call it")]
+    workspace: Annotated[str, Field(description="Where it runs")]
+    command: Annotated[str, Field(description="What was started, shortened")]
+    state: Annotated[Literal["running", "ended", "lost"], Field(description="lost: its container restarted")]
+    status: Annotated[str, Field(description="The state in words")]
+    started_at: Annotated[str, Field(description="When it began, UTC")]
+    exit_code: Annotated[int | None, Field(description="Its exit code, if it exited")] = None
+    signal: Annotated[str | None, Field(description="The signal that ended it, if one did")] = None
+    output_bytes: Annotated[int, Field(description="Bytes it has written")] = 0
+    stderr_bytes: Annotated[int, Field(description="Bytes on a separate stderr")] = 0
+    takes_input: Annotated[bool, Field(description="Its stdin is open for write_input")] = False
+    is_receipt: Annotated[bool, Field(description="Its output is no longer kept, only its last bytes")] = False
+
+    @classmethod
+    def of(cls, info: ProcessInfo) -> Self:
+        return cls(
+            process_id=info.process,
+            workspace=info.workspace,
+            command=one_line(info.command, COMMAND_CHARACTERS),
+            state=info.state.value,
+            status=state_text(info),
+            started_at=f"{info.started_at:%Y-%m-%dT%H:%M:%SZ}",
+            exit_code=info.exit.code if info.exit else None,
+            signal=info.exit.signal if info.exit else None,
+            output_bytes=info.out.end,
+            stderr_bytes=info.err.end if info.err else 0,
+            takes_input=info.has_stdin,
+            is_receipt=info.is_receipt,
+        )
+
+
+class ProcessesView(View):
+    """The processes of a chat."""
+
+    chat: Annotated[str, Field(description="Handle of the chat")]
+    running: Annotated[int, Field(description="How many run")]
+    total: Annotated[int, Field(description="How many there are, also those beyond the limit")]
+    processes: Annotated[list[ProcessView], Field(description="Running first, newest first")]
+    unavailable: Annotated[list[str], Field(description="Workspaces that do not answer: theirs are unknown")] = []
+
+    @classmethod
+    def of(cls, chat: str, listing: Listing) -> Self:
+        return cls(
+            chat=chat,
+            running=listing.running,
+            total=listing.total,
+            processes=[ProcessView.of(info) for info in listing.processes],
+            unavailable=list(listing.unavailable),
+        )
+
+
+class StartView(View):
+    """A process that was started, and what it wrote so far."""
+
+    process_id: Annotated[str, Field(description="What other tools call it")]
+    workspace: Annotated[str, Field(description="Where it runs")]
+    state: Annotated[Literal["running", "ended", "lost"], Field(description="running: it goes on")]
+    exit_code: Annotated[int | None, Field(description="Its exit code, if it exited")] = None
+    signal: Annotated[str | None, Field(description="The signal that ended it, if one did")] = None
+    output: Annotated[str, Field(description="First output, as text")] = ""
+    stderr: Annotated[str, Field(description="First output on a separate stderr")] = ""
+    next_offset: Annotated[int | None, Field(description="Where read_output goes on; null: all was shown")] = None
+    was_repeated: Annotated[bool, Field(description="The request key was known: this is the process of then")] = False
+    status: Annotated[str, Field(description="State, byte range and what to do next, in one line")]
+    note: Annotated[str, Field(description="Advice")] = ""
+
+    @classmethod
+    def of(cls, info: ProcessInfo, out: Shown, *, stderr: str, was_repeated: bool, note: str) -> Self:
+        return cls(
+            process_id=info.process,
+            workspace=info.workspace,
+            state=info.state.value,
+            exit_code=info.exit.code if info.exit else None,
+            signal=info.exit.signal if info.exit else None,
+            output=out.text,
+            stderr=stderr,
+            next_offset=out.next_offset,
+            was_repeated=was_repeated,
+            status=out.status,
+            note=note,
+        )
+
+
+class WriteView(View):
+    """What became of input."""
+
+    process_id: Annotated[str, Field(description="The process")]
+    state: Annotated[Literal["running", "ended", "lost"], Field(description="Its state")]
+    written_bytes: Annotated[int, Field(description="Bytes that it took")]
+    stdin: Annotated[Literal["open", "closed"], Field(description="Whether it takes more")]
+    note: Annotated[str, Field(description="What to do about bytes that it did not take")] = ""
+
+    @classmethod
+    def of(cls, written: Written) -> Self:
+        left = written.asked - written.written
+        return cls(
+            process_id=written.info.process,
+            state=written.info.state.value,
+            written_bytes=written.written,
+            stdin="closed" if written.is_closed else "open",
+            note=f"it does not read: the last {left} bytes were not taken, send them again later" if left else "",
+        )
+
+
+class SignalView(View):
+    """What a signal did."""
+
+    process_id: Annotated[str, Field(description="The process")]
+    state: Annotated[Literal["running", "ended", "lost"], Field(description="Its state now")]
+    status: Annotated[str, Field(description="The state in words")]
+    signalled: Annotated[int, Field(description="Processes that got the signal, children included")]
+    gone: Annotated[int, Field(description="How many of those are gone")]
+    left: Annotated[int, Field(description="How many are left")]
+    exit_code: Annotated[int | None, Field(description="Its exit code, if it exited")] = None
+    signal: Annotated[str | None, Field(description="The signal that ended it, if one did")] = None
+
+    @classmethod
+    def of(cls, result: SignalResult) -> Self:
+        info = result.info
+        return cls(
+            process_id=info.process,
+            state=info.state.value,
+            status=state_text(info),
+            signalled=result.signalled,
+            gone=result.gone,
+            left=result.left,
+            exit_code=info.exit.code if info.exit else None,
+            signal=info.exit.signal if info.exit else None,
+        )

@@ -1,0 +1,150 @@
+"""`ws-mcp ps`: which workspaces there are and what runs in them, chat by chat, for the person at this machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+
+from ws_mcp.console import Cell, Console, Style, age_text, console, home_path, size_text
+from ws_mcp.core.clock import utc_now
+from ws_mcp.core.errors import EngineError, WsError, one_line
+from ws_mcp.core.execd.client import ExecdClient
+from ws_mcp.core.execd.places import PlaceAddress
+from ws_mcp.core.execd.protocol import ExecdProtocolError, integer
+from ws_mcp.core.ids import Scope
+from ws_mcp.core.processes.convert import infos_of
+from ws_mcp.core.processes.model import ProcessInfo, ProcessState
+from ws_mcp.core.processes.port import PlaceRef
+from ws_mcp.core.processes.render import exit_text
+from ws_mcp.core.runtime import Core, open_core
+from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
+from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.settings import Settings
+
+ASK_S = 10.0
+CHAT_CHARACTERS = 8
+COMMAND_CHARACTERS = 200
+HEADERS = ("PROCESS", "STATE", "AGE", "OUTPUT", "COMMAND")
+_EMPTY = """\
+No workspace of this instance was found ({state}).
+An assistant makes one with the tool provision_workspace: give your host the command `ws-mcp stdio`, and see
+`ws-mcp demo` for what happens then. Another instance has another state directory: ws-mcp ps --state DIR."""
+_STYLES = {ProcessState.RUNNING: Style.GREEN, ProcessState.LOST: Style.YELLOW, ProcessState.ENDED: Style.DIM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A workspace, whose it is, and what its execd said; `unknown`: why nothing is known about its processes."""
+
+    scope: Scope
+    workspace: Workspace
+    processes: tuple[ProcessInfo, ...] = ()
+    unknown: str = ""
+
+
+async def ps(settings: Settings, show_ended: bool) -> int:
+    """Print workspaces and processes; the exit code is 1 if part of it could not be known."""
+    shown = console()
+    state = choices_of(settings).state
+    empty = _EMPTY.format(state=home_path(str(state)))
+    if not (state / "state.db").exists():
+        shown.line(empty)
+        return 0
+    async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
+        async with shown.progress("asking the engine and each workspace"):
+            places, unknown = await _places(core)
+        principals = {place.scope.principal for place in places}
+        labels = {record.id: record.label for principal in principals for record in await core.chats(principal)}
+    if unknown:
+        shown.line(f"containers are unknown now, not gone: {unknown}", Style.YELLOW)
+    elif not places:
+        shown.line(empty)
+    by_chat: dict[Scope, list[Place]] = defaultdict(list)
+    for place in places:
+        by_chat[place.scope].append(place)
+    for scope, of_chat in by_chat.items():
+        label = home_path(one_line(labels.get(scope.chat, "").removeprefix("project:")))
+        shown.line(f"{label or 'unnamed'}  (chat {scope.chat[:CHAT_CHARACTERS]})", Style.BOLD)
+        for place in of_chat:
+            show_place(shown, place, utc_now(), show_ended=show_ended)
+    return 1 if unknown or any(place.unknown for place in places) else 0
+
+
+async def _places(core: Core) -> tuple[list[Place], str]:
+    unknown = ""
+    try:
+        found = await core.all_workspaces()
+    except EngineError as error:
+        unknown = str(error)
+        found = await core.local.list_all()
+    places: dict[str, Place] = {}
+    async with anyio.create_task_group() as tasks:
+        for scope, workspace in found:
+            tasks.start_soon(_ask, core, scope, workspace, places)
+    return [places[workspace.place] for _, workspace in found], unknown
+
+
+async def _ask(core: Core, scope: Scope, workspace: Workspace, places: dict[str, Place]) -> None:
+    processes: tuple[ProcessInfo, ...] = ()
+    unknown = ""
+    if workspace.state is WorkspaceState.RUNNING:
+        try:
+            processes = await _processes(await core.client(workspace), workspace, scope)
+        except (WsError, ExecdProtocolError) as error:
+            unknown = str(error)
+    places[workspace.place] = Place(scope=scope, workspace=workspace, processes=processes, unknown=unknown)
+
+
+async def _processes(client: ExecdClient, workspace: Workspace, scope: Scope) -> tuple[ProcessInfo, ...]:
+    """All of them; a list that does not fit into one answer comes in parts."""
+    found: tuple[ProcessInfo, ...] = ()
+    while True:
+        reply = await client.call("list", {"all": True, "skip": len(found)}, timeout_s=ASK_S)
+        part = infos_of(reply.header, _reference(workspace), scope.chat)
+        found += part
+        if not part or len(found) >= integer(reply.header, "total"):
+            return found
+
+
+def _reference(workspace: Workspace) -> PlaceRef:
+    address = PlaceAddress(place=workspace.place, container=workspace.container, binary="", directory="", user="")
+    return PlaceRef(workspace=workspace.name, address=address, is_running=True)
+
+
+def show_place(shown: Console, place: Place, now: datetime, *, show_ended: bool) -> None:
+    """One workspace and its processes."""
+    workspace = place.workspace
+    parts = [workspace.kind.value, workspace.state.value, f"tier {workspace.tier}"]
+    parts += [part for part in (workspace.image, workspace.sandbox and f"sandbox {workspace.sandbox}") if part]
+    parts += [f"port {port.container_port} at {port.url}" for port in workspace.ports]
+    parts.append(f"{age_text((now - workspace.created_at).total_seconds())} old")
+    shown.line(f"  {workspace.name}: {one_line(', '.join(parts))}")
+    if place.unknown:
+        shown.line(f"    its processes are unknown now: {place.unknown}", Style.YELLOW)
+        return
+    if workspace.state is not WorkspaceState.RUNNING:
+        shown.line("    provision_workspace starts it again; processes of before are gone", Style.DIM)
+        return
+    listed = [info for info in place.processes if show_ended or info.state is not ProcessState.ENDED]
+    if listed:
+        shown.table(HEADERS, [_row(info, now) for info in listed], shrink=len(HEADERS) - 1, indent="    ")
+    hidden = len(place.processes) - len(listed)
+    if hidden:
+        shown.line(f"    {hidden} ended; --all shows them", Style.DIM)
+    elif not listed:
+        shown.line("    no processes", Style.DIM)
+
+
+def _row(info: ProcessInfo, now: datetime) -> tuple[Cell, ...]:
+    state = exit_text(info.exit) if info.exit and info.state is ProcessState.ENDED else info.state.value
+    written = info.out.end + (info.err.end if info.err else 0)
+    return (
+        Cell(text=info.process),
+        Cell(text=state, style=_STYLES[info.state]),
+        Cell(text=age_text((now - info.started_at).total_seconds())),
+        Cell(text=size_text(written)),
+        Cell(text=one_line(info.command, COMMAND_CHARACTERS)),
+    )

@@ -1,0 +1,25 @@
+"""Resources about containers: what the chat has to work in."""
+
+from __future__ import annotations
+
+from ws_mcp.edge.core_port import Core
+from ws_mcp.edge.identity import Identity
+from ws_mcp.edge.views import ContainersView
+
+
+class ContainerResources:
+    """The workspaces of a chat as JSON, the same as list_containers answers."""
+
+    def __init__(self, core: Core, identity: Identity) -> None:
+        self._core = core
+        self._identity = identity
+
+    async def containers(self) -> str:
+        """Workspaces of this chat: state, image, tier, URLs of published ports."""
+        return await self.chat_containers("")
+
+    async def chat_containers(self, chat: str) -> str:
+        """Workspaces of a chat: state, image, tier, URLs of published ports."""
+        caller = await self._identity.caller(chat)
+        view = ContainersView.of(caller.chat, await self._core.workspaces(caller.scope))
+        return view.model_dump_json(exclude_defaults=True)

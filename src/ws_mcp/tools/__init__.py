@@ -1,0 +1,35 @@
+"""The tools: thin methods that find the caller, ask the core once, and answer with a view. No decisions live here."""
+
+from __future__ import annotations
+
+from ws_mcp.edge.core_port import Core
+from ws_mcp.edge.identity import Identity
+from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.tool import Effect, ToolSpec
+from ws_mcp.tools.processes import ProcessTools
+from ws_mcp.tools.workspaces import WorkspaceTools
+
+LOOKS = Effect(is_read_only=True, is_idempotent=True)
+MAKES = Effect(is_idempotent=True, is_open_world=True)
+RUNS = Effect(is_destructive=True, is_open_world=True)
+ACTS = Effect(is_destructive=True)
+REMOVES = Effect(is_destructive=True, is_idempotent=True)
+ALWAYS = {"anthropic/alwaysLoad": True}  # a host that loads tools on demand has these from the start
+
+
+def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolSpec, ...]:
+    """Every tool, in the order in which a task needs them."""
+    w = WorkspaceTools(core, identity, notifier)
+    p = ProcessTools(core, identity, notifier)
+    return (
+        ToolSpec(function=w.provision_workspace, title="Provision a workspace", effect=MAKES, meta=ALWAYS),
+        ToolSpec(function=p.start_process, title="Start a process", effect=RUNS, meta=ALWAYS),
+        ToolSpec(
+            function=p.read_output, title="Read a process's output", effect=LOOKS, is_structured=False, meta=ALWAYS
+        ),
+        ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS),
+        ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS),
+        ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS),
+        ToolSpec(function=w.list_containers, title="List workspaces", effect=LOOKS),
+        ToolSpec(function=w.remove_workspace, title="Remove a workspace", effect=REMOVES),
+    )

@@ -1,0 +1,1 @@
+"""Ratios against the alternatives, each within one run on one machine; `python -m tests.bench` prints the table."""

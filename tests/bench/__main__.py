@@ -1,0 +1,107 @@
+"""Run the benchmark and print its table: `python -m tests.bench [--quick] [--setup] [--write]`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import table
+from tests.bench.flood import measure_flood
+from tests.bench.footprint import measure_execd_on_disk, measure_server, measure_set_up
+from tests.bench.ground import ROOT, Ground, machine, open_ground
+from tests.bench.many import measure_hundred, measure_thousand
+from tests.bench.starts import measure_callers, measure_starts
+from tests.bench.table import Line
+
+RESULTS = ROOT / "bench-results"
+PAGE = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is measured: the quick form says roughly the same in under a minute."""
+
+    rounds: int
+    floods: int
+    megabytes: int
+    starts: int
+    living: int
+
+
+FULL = Effort(rounds=8, floods=5, megabytes=1000, starts=7, living=1000)
+QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000)
+
+
+def main() -> int:
+    """Measure, print, keep; the exit code says whether every line holds."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, under a minute")
+    parser.add_argument("--setup", action="store_true", help="also the set-up of a clean clone (about a minute more)")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    options = parser.parse_args()
+    where = machine()
+    lines = _measure(QUICK if options.quick else FULL, with_setup=options.setup)
+    print(f"\n{where}\n\n{table.as_text(lines)}\n", flush=True)
+    _keep(where, lines)
+    if options.write:
+        _write(PAGE, where, lines)
+    failed = [line.name for line in lines if line.holds is False]
+    print(
+        f"{len(failed)} of {sum(line.holds is not None for line in lines)} claims do not hold" if failed else "all hold"
+    )
+    return 1 if failed else 0
+
+
+def _measure(effort: Effort, *, with_setup: bool) -> list[Line]:
+    lines: list[Line] = []
+    with open_ground() as ground:
+        for name, part in _parts(ground, effort).items():
+            begin = time.perf_counter()
+            print(f"measuring {name} ...", end=" ", file=sys.stderr, flush=True)
+            lines += part()
+            print(f"{time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+    return lines + (measure_set_up() if with_setup else [])
+
+
+def _parts(ground: Ground, effort: Effort) -> dict[str, Callable[[], list[Line]]]:
+    def starts() -> list[Line]:
+        with ground.open_place() as place:
+            return [*measure_starts(ground, place, effort.rounds), *measure_callers(ground, place, effort.rounds)]
+
+    return {
+        "starts": starts,
+        "a hundred at once": lambda: measure_hundred(ground, effort.rounds),
+        "a thousand living": lambda: measure_thousand(ground, effort.living),
+        "a flood of output": lambda: measure_flood(ground, effort.floods, effort.megabytes),
+        "the server at rest": lambda: measure_server(ground, effort.starts),
+        "execd on disk": measure_execd_on_disk,
+    }
+
+
+def _keep(where: str, lines: list[Line]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    commit = subprocess.run(("git", "rev-parse", "HEAD"), cwd=ROOT, capture_output=True, text=True, check=False)
+    kept = {
+        "commit": commit.stdout.strip(),
+        "machine": where,
+        "lines": [dataclasses.asdict(line) for line in lines],
+    }
+    (RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def _write(page: Path, where: str, lines: list[Line]) -> None:
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{where}\n\n{table.as_markdown(lines)}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Event loops and the container engine of the tests.
+
+- An async test runs on asyncio and on trio; on trio the clock is virtual (an hour costs nothing), fresh for each test.
+- Worker threads, sockets and children are invisible to the virtual clock: a test that uses them asks for the fixture
+  `real_io` and runs on asyncio only, or for `real_io_both` and runs on trio with the real clock, too.
+- A test that lets seconds or hours pass asks for `virtual_time` and runs on trio only.
+- `docker_engine` is a real engine (asyncio only, marker `engine`). Where none answers the test is skipped, and fails
+  with CI=true or WS_MCP_REQUIRE_ENGINE=1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+import trio.testing
+from support.real_engine import EngineGround, LabelledEngine, open_ground
+
+PODMAN = "WS_MCP_PODMAN_SOCKET"
+REAL = ("real_io", "engine_ground", "podman_ground")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Say on which event loops a test runs."""
+    if "anyio_backend" not in metafunc.fixturenames:
+        return
+    backends = ["asyncio", "trio"]
+    if "real_io_both" in metafunc.fixturenames:
+        backends = ["asyncio", "trio-real"]
+    elif "virtual_time" in metafunc.fixturenames:
+        backends = ["trio"]
+    elif any(name in metafunc.fixturenames for name in REAL) or metafunc.definition.get_closest_marker("engine"):
+        backends = ["asyncio"]
+    metafunc.parametrize("anyio_backend", backends, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whoever asks for the engine needs it: `-m engine` and `-m "not engine"` select by fixture, too."""
+    left_out: list[pytest.Item] = []
+    for item in items:
+        names: list[str] = getattr(item, "fixturenames", [])
+        if "engine_ground" in names or "podman_ground" in names:
+            item.add_marker(pytest.mark.engine)
+        if "podman_ground" in names and not os.environ.get(PODMAN):
+            left_out.append(item)
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """The event loop of the test and its options."""
+    if request.param == "trio":
+        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return str(request.param).partition("-")[0], {}
+
+
+@pytest.fixture
+def real_io() -> None:
+    """Run on asyncio only: the test waits for threads, sockets or children."""
+
+
+@pytest.fixture
+def virtual_time() -> None:
+    """Run on trio only: the test lets time pass."""
+
+
+@pytest.fixture
+def real_io_both() -> None:
+    """Run on asyncio, and on trio with the real clock: the claim is about real I/O on both."""
+
+
+@pytest.fixture(scope="session")
+def engine_ground() -> Generator[EngineGround]:
+    """The engine of this session with the fixture images; what carries our label is removed at the end."""
+    with open_ground() as ground:
+        yield ground
+
+
+@pytest.fixture
+async def docker_engine(engine_ground: EngineGround) -> AsyncGenerator[LabelledEngine]:
+    """A real `DockerEngine` that puts the session's label on whatever it makes."""
+    async with engine_ground.engine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def podman_ground() -> Generator[EngineGround]:
+    """The Podman whose socket WS_MCP_PODMAN_SOCKET names; without the variable its tests are deselected, also in CI."""
+    with open_ground(os.environ[PODMAN], is_required=True) as ground:
+        yield ground
+
+
+@pytest.fixture
+async def podman_engine(podman_ground: EngineGround) -> AsyncGenerator[LabelledEngine]:
+    """A `DockerEngine` that speaks to Podman."""
+    async with podman_ground.engine() as engine:
+        yield engine

@@ -1,0 +1,93 @@
+"""A server that is asked to end does so in time, with the right code; only local processes end with it."""
+
+from __future__ import annotations
+
+import signal
+from typing import IO, cast
+
+import pytest
+from mcp import Client
+from support.instances import IMAGE, Instance
+from support.peers import server_argv, text_of
+from support.raw_client import RawClient, open_child
+from support.server_process import open_http
+
+BOUND_S = 12  # of every end: local processes have 5 s between TERM and KILL
+ENDS = ("EOF", signal.SIGTERM, signal.SIGINT)
+
+
+def end(client: RawClient, how: str | signal.Signals) -> int:
+    """End a stdio server; returns its exit code."""
+    if isinstance(how, signal.Signals):
+        client.child.send_signal(how)
+    else:
+        cast("IO[bytes]", client.child.stdin).close()
+    return client.child.wait(BOUND_S)
+
+
+def code_of(how: str | signal.Signals) -> int:
+    """As shells count: 128 and the signal."""
+    return 128 + how if isinstance(how, signal.Signals) else 0
+
+
+def started(client: RawClient, command: str, workspace: str) -> object:
+    answer = client.ok("start_process", command=command, workspace=workspace, wait_s=0)
+    return answer.structured["process_id"]
+
+
+def states(client: RawClient) -> dict[object, object]:
+    listing = cast("list[dict[str, object]]", client.ok("list_processes").structured["processes"])
+    return {process["process_id"]: process["state"] for process in listing}
+
+
+@pytest.mark.parametrize("keeps_local", [False, True])
+@pytest.mark.parametrize("how", ENDS)
+def test_a_stdio_server_ends_when_asked_and_ends_only_local_processes(
+    instance: Instance, how: str | signal.Signals, keeps_local: bool
+) -> None:
+    flags = ("--image", IMAGE, "--allow-host-processes", *(("--keep-local",) if keeps_local else ()))
+    argv = server_argv("stdio", instance.state, *flags)
+    with open_child(argv) as child:
+        client = RawClient(child)
+        client.connect()
+        client.ok("provision_workspace", name="box", kind="container")
+        client.ok("provision_workspace", name="here", kind="local")
+        inside = started(client, "exec sleep 600", "box")
+        local = started(client, "exec sleep 600", "here")
+        assert end(client, how) == code_of(how)
+    with open_child(argv) as child:
+        client = RawClient(child)
+        client.connect()
+        assert states(client) == {inside: "running", local: "running" if keeps_local else "ended"}
+        client.ok("remove_workspace", name="here", keep_data=False)
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_stdio_server_ends_when_asked_while_a_call_waits(instance: Instance, how: str | signal.Signals) -> None:
+    argv = server_argv("stdio", instance.state, "--image", IMAGE)
+    with open_child(argv) as child:
+        client = RawClient(child)
+        client.connect()
+        client.ok("provision_workspace")
+        process = started(client, "exec sleep 600", "main")
+        wait = {"process_id": process, "wait_for": "exit", "wait_s": 45}
+        client.send("tools/call", {"name": "read_output", "arguments": wait})
+        client.ok("list_processes")  # it is answered, so the wait before it has begun
+        assert end(client, how) == code_of(how)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_an_http_server_ends_when_asked(instance: Instance, how: signal.Signals) -> None:
+    with open_http(instance.state, "--image", IMAGE) as server:
+        async with Client(server.url) as client:
+            made = await client.call_tool("provision_workspace", {})
+            assert not made.is_error, text_of(made)
+            chat = cast("dict[str, object]", made.structured_content)["chat"]
+            arguments = {"command": "exec sleep 600", "wait_s": 0, "chat": chat}
+            assert not (await client.call_tool("start_process", arguments)).is_error
+        server.child.send_signal(how)
+        assert server.child.wait(BOUND_S) in {0, 128 + how, -how}
+    with open_http(instance.state, "--image", IMAGE) as server:
+        async with Client(server.url) as client:
+            listing = await client.call_tool("list_processes", {"chat": chat})
+            assert cast("dict[str, object]", listing.structured_content)["running"] == 1

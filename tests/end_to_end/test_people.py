@@ -1,0 +1,249 @@
+"""What a person sees who runs `ws-mcp demo`, `doctor` and `ps`, on real parts."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+from support.docker_cli import containers_of, docker, volumes_of
+from support.instances import Instance
+from support.peers import open_peer, server_environment
+
+from ws_mcp.console import Console
+from ws_mcp.transcript import ClaimError, Transcript
+
+BOUND_S = 60.0  # of a whole demo; it takes about ten seconds
+DEAD_ENGINE = "unix:///nowhere/engine.sock"
+NO_BUBBLEWRAP = "/nowhere"  # as PATH: no program is found by its name
+
+
+def bubblewrap_works() -> bool:
+    program = shutil.which("bwrap")
+    return program is not None and subprocess.run([program, "--ro-bind", "/", "/", "true"], check=False).returncode == 0
+
+
+sandboxed = pytest.mark.skipif(not bubblewrap_works(), reason="bubblewrap is not installed or may not be used here")
+
+
+def environment(temporary: Path, **more: str) -> Mapping[str, str]:
+    return {**server_environment(), "TMPDIR": str(temporary), **more}
+
+
+async def run(*argv: str, temporary: Path, **more: str) -> tuple[int, str]:
+    """One command of a person to its end: exit code, and what was said on both streams."""
+    with anyio.fail_after(BOUND_S):
+        done = await anyio.run_process(
+            [sys.executable, "-m", "ws_mcp", *argv],
+            check=False,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment(temporary, **more),
+        )
+    return done.returncode, done.stdout.decode()
+
+
+def instance_of(temporary: Path) -> str:
+    """The instance of the demo that is running with this temporary directory, "" while there is none."""
+    for database in temporary.glob("ws-mcp-demo-*/state/state.db"):
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+            try:
+                found = opened.execute("SELECT value FROM meta WHERE name = 'instance'").fetchone()
+            except sqlite3.OperationalError:
+                return ""
+            return found[0].decode() if found else ""
+    return ""
+
+
+def left_in(directory: Path) -> list[str]:
+    """What lies in a directory."""
+    return [path.name for path in directory.iterdir()]
+
+
+def local_daemons() -> set[str]:
+    """The directories of local workspaces' sockets that are there now."""
+    root = Path("/dev/shm") / f"ws-mcp-{os.getuid()}"
+    return {path.name for path in root.glob("wsmcp-*")} if root.is_dir() else set()
+
+
+async def demo(temporary: Path, *flags: str, stop: signal.Signals | None = None) -> tuple[int, str, str]:
+    """A whole demo: exit code, transcript, instance. With `stop` it gets that signal once its server is there."""
+    command = [sys.executable, "-m", "ws_mcp", "demo", *flags]
+    with anyio.fail_after(BOUND_S):
+        async with await anyio.open_process(
+            command, stderr=subprocess.STDOUT, env=environment(temporary), start_new_session=True
+        ) as child:
+            assert child.stdout is not None
+            instance, said = "", b""
+            async for chunk in child.stdout:
+                said += chunk
+                instance = instance or instance_of(temporary)
+                if stop is not None and b"2. " in said:
+                    child.send_signal(stop)
+                    stop = None
+            return await child.wait(), said.decode(), instance
+
+
+CLAIMS = (
+    "the reads join without a gap",
+    "its exit code is 3",
+    "the same chat has the same process ids",
+    "what had ended still says how",
+    "no tick is missing or there twice",
+)
+
+
+@pytest.mark.usefixtures("engine_ground")
+async def test_the_demo_holds_on_a_real_engine_and_leaves_nothing(tmp_path: Path) -> None:
+    code, said, instance = await demo(tmp_path)
+    assert code == 0, said
+    assert [claim for claim in CLAIMS if f"ok   {claim}" not in said] == []
+    assert "kill -9" in said
+    assert "\x1b" not in said
+    assert instance
+    assert (containers_of(instance), volumes_of(instance)) == ([], [])
+    made = re.search(r"ws-mcp-demo:\w+", said)
+    assert made is not None
+    assert docker("images", "--quiet", made[0]) == ""
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.usefixtures("engine_ground")
+async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+    code, said, instance = await demo(tmp_path, stop=signal.SIGINT)
+    assert code == 130, said
+    assert "clearing away" in said
+    assert "Traceback" not in said
+    assert instance
+    assert (containers_of(instance), volumes_of(instance)) == ([], [])
+    assert left_in(tmp_path) == []
+
+
+@sandboxed
+@pytest.mark.parametrize("engine", ["none", DEAD_ENGINE])
+async def test_the_demo_holds_without_an_engine(tmp_path: Path, real_io: None, engine: str) -> None:
+    before = local_daemons()
+    code, said, _ = await demo(tmp_path, "--engine", engine)
+    assert code == 0, said
+    assert "bubblewrap" in said
+    assert [claim for claim in CLAIMS if f"ok   {claim}" not in said] == []
+    assert local_daemons() <= before
+    assert left_in(tmp_path) == []
+
+
+async def test_a_demo_that_has_nothing_to_run_in_says_what_to_install(tmp_path: Path, real_io: None) -> None:
+    code, said = await run("demo", "--engine", "none", temporary=tmp_path, PATH=NO_BUBBLEWRAP)
+    assert code == 1
+    assert "install bubblewrap" in said
+    assert "--allow-host-processes" in said
+    assert "Traceback" not in said
+    assert left_in(tmp_path) == []
+
+
+async def test_a_demo_without_a_sandbox_runs_only_when_allowed(tmp_path: Path, real_io: None) -> None:
+    flags = ("demo", "--engine", "none", "--allow-host-processes")
+    code, said = await run(*flags, temporary=tmp_path, PATH=NO_BUBBLEWRAP)
+    assert code == 0, said
+    assert "without a sandbox" in said
+    assert left_in(tmp_path) == []
+
+
+def test_a_claim_that_does_not_hold_ends_the_demo_with_a_clear_line() -> None:
+    shown = Console(io.StringIO(), io.StringIO(), is_coloured=False, columns=100)
+    transcript = Transcript(shown)
+    with pytest.raises(ClaimError, match=r"not true: it counts \(found: 7\)"):
+        transcript.check("it counts", holds=False, found=7)
+
+
+async def test_doctor_finds_the_engine_and_asks_each_workspace(instance: Instance) -> None:
+    async with instance.open_peer() as peer:
+        await peer.ok("provision_workspace")
+        await peer.start("sleep 600", wait_s=0)
+        code, said = await run("doctor", "--state", str(instance.state), temporary=instance.state.parent)
+    assert code == 0, said
+    assert re.search(r"^ok +engine +docker \S+ \(API \S+\) at \S+, from", said, re.MULTILINE), said
+    assert re.search(r"storage \w+, cgroup v[12]", said)
+    assert "live-restore is" in said
+    assert re.search(r"^ok +images .*wsmcp-test-busybox:1", said, re.MULTILINE), said
+    assert re.search(
+        r"^ok +workspace +main \(container, \S+\): execd \S+ answers in [\d.]+ ms, 1 running", said, re.MULTILINE
+    )
+    assert "workspaces can be containers" in said
+
+
+async def test_doctor_says_what_to_do_where_nothing_can_be_made(tmp_path: Path, real_io: None) -> None:
+    state = tmp_path / "state"
+    code, said = await run(
+        "doctor", "--state", str(state), "--engine", DEAD_ENGINE, temporary=tmp_path, PATH=NO_BUBBLEWRAP
+    )
+    assert code == 1
+    assert re.search(r"^warn engine +no container engine answers", said, re.MULTILINE), said
+    assert re.search(r"^warn sandbox +bubblewrap is not installed\n +-> install bubblewrap", said, re.MULTILINE), said
+    assert "no workspace can be made here" in said
+    assert not state.exists()
+
+
+async def test_doctor_finds_a_state_directory_that_others_can_read(tmp_path: Path, real_io: None) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    _, said = await run("doctor", "--state", str(state), "--engine", "none", temporary=tmp_path)
+    assert re.search(r"^warn state .* has mode 755\n +-> ", said, re.MULTILINE), said
+
+
+async def test_ps_says_how_to_begin_where_there_is_nothing(tmp_path: Path, real_io: None) -> None:
+    code, said = await run("ps", "--state", str(tmp_path / "state"), "--engine", "none", temporary=tmp_path)
+    assert code == 0
+    assert "No workspace" in said
+    assert "provision_workspace" in said
+    assert not (tmp_path / "state").exists()
+
+
+async def test_ps_shows_what_runs_in_which_chat(instance: Instance) -> None:
+    async with instance.open_peer() as peer:
+        await peer.ok("provision_workspace")
+        running = await peer.start("echo hello; sleep 600", wait_s=0)
+        ended_one = await peer.start("printf '\\033[31m'; exit 3", wait_s=10)
+        other = str((await peer.ok("provision_workspace", name="other", chat="new"))["chat"])
+        await peer.start("sleep 601", wait_s=0, chat=other)
+        arguments = ("ps", "--state", str(instance.state))
+        code, said = await run(*arguments, temporary=instance.state.parent)
+        _, everything = await run(*arguments, "--all", temporary=instance.state.parent)
+    assert code == 0, said
+    assert said.count("(chat ") == 2
+    assert re.search(rf"^    {running} +running +\d+ s +6 B +echo hello; sleep 600$", said, re.MULTILINE), said
+    assert "1 ended; --all shows them" in said
+    assert ended_one not in said
+    assert re.search(rf"^    {ended_one} +exited 3 +\d+ s +5 B +printf", everything, re.MULTILINE), everything
+    assert "\x1b" not in everything
+
+
+@sandboxed
+async def test_ps_says_what_is_unknown_while_the_engine_does_not_answer(tmp_path: Path, real_io: None) -> None:
+    state = tmp_path / "state"
+    async with open_peer(state, "--engine", "none") as peer:
+        await peer.ok("provision_workspace", name="here")
+        process = await peer.start("sleep 600", wait_s=0)
+        code, said = await run("ps", "--state", str(state), "--engine", DEAD_ENGINE, temporary=tmp_path)
+        await peer.ok("remove_workspace", name="here", keep_data=False)
+    assert code == 1
+    assert "containers are unknown now, not gone" in said
+    assert re.search(rf"{process} +running", said), said
+
+
+async def test_ps_shows_all_processes_also_when_they_do_not_fit_into_one_answer(instance: Instance) -> None:
+    async with instance.open_peer() as peer:
+        await peer.ok("provision_workspace")
+        started = {await peer.start(f": {number} {'x' * 60_000}", wait_s=1) for number in range(80)}
+        code, said = await run("ps", "--state", str(instance.state), "--all", temporary=instance.state.parent)
+    assert code == 0, said
+    assert set(re.findall(r"^    (p_\w+) ", said, re.MULTILINE)) == started

@@ -1,0 +1,302 @@
+"""A core in memory: chats, workspaces and scripted processes, for tests of what speaks MCP.
+
+It has the promises that the edge leans on (one "not found" for unknown and foreign, absolute offsets, waits that end)
+and nothing of an engine. What a process writes and how it ends is said by the test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import anyio
+
+from ws_mcp.core.errors import ConflictError, EngineUnavailableError, InvalidArgumentError, NotFoundError, StartError
+from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
+from ws_mcp.core.processes.model import (
+    Exit,
+    Listing,
+    OutputRange,
+    OutputWindow,
+    ProcessInfo,
+    ProcessState,
+    ReadRequest,
+    SignalResult,
+    Started,
+    StartRequest,
+    Stream,
+    Streams,
+    TtySize,
+    Until,
+    Wait,
+    Woke,
+    Written,
+)
+from ws_mcp.core.workspaces.model import (
+    PortUrl,
+    Provisioned,
+    Removed,
+    Workspace,
+    WorkspaceKind,
+    WorkspaceListing,
+    WorkspaceSpec,
+    WorkspaceState,
+)
+from ws_mcp.edge.core_port import Report
+
+BEGAN = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
+Script = Callable[["FakeProcess"], None]
+"""What a process does when it is started: it may write and end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeChat:
+    id: ChatId
+    handle: str
+    label: str
+    is_default: bool
+
+
+class FakeProcess:
+    """One process; tests write its output and end it."""
+
+    def __init__(self, info: ProcessInfo, request: StartRequest) -> None:
+        self.info = info
+        self.request = request
+        self.output = {Stream.OUT: b"", Stream.ERR: b""}
+        self.kept_from = 0
+        self.input = b""
+        self.changed = anyio.Event()
+
+    def write(self, data: bytes, stream: Stream = Stream.OUT) -> None:
+        self.output[stream] += data
+        self._update()
+
+    def end(self, code: int | None = 0, signal: str | None = None, reason: str = "") -> None:
+        ended = Exit(code=code, signal=signal, reason=reason)
+        self.info = replace(self.info, state=ProcessState.ENDED, exit=ended, duration_s=1.5, has_stdin=False)
+        self._update()
+
+    def receipt(self, last: str) -> None:
+        self.info = replace(self.info, is_receipt=True, last=last)
+
+    def _update(self) -> None:
+        is_final = self.info.state is ProcessState.ENDED
+        out, err = (
+            OutputRange(end=len(data), head_end=len(data), tail_start=len(data), is_final=is_final)
+            for data in self.output.values()
+        )
+        is_apart = self.request.streams is Streams.SEPARATE
+        self.info = replace(self.info, out=out, err=err if is_apart else None)
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+@dataclass(kw_only=True)
+class FakeProcesses:
+    """The processes of one chat."""
+
+    core: FakeCore
+    scope: Scope
+    made: dict[ProcessId, FakeProcess] = field(default_factory=dict[ProcessId, FakeProcess])
+
+    async def start(self, workspace: WorkspaceName | None, request: StartRequest) -> Started:
+        name = workspace or WorkspaceName("main")
+        if self.core.fault:
+            raise self.core.fault
+        if name not in self.core.made.get(self.scope, {}):
+            raise NotFoundError("workspace", name, self.core.made.get(self.scope, {}), "Call provision_workspace.")
+        for process in self.made.values():
+            if request.request_key and process.request.request_key == request.request_key:
+                return replace(await self._started(process), was_repeated=True)
+        if request.command == "no-such-command":
+            raise StartError("sh has no command 'no-such-command'; nothing was started")
+        process = FakeProcess(self._info(name, request), request)
+        self.made[process.info.process] = process
+        process.write(b"")
+        self.core.script(process)
+        return await self._started(process)
+
+    async def _started(self, process: FakeProcess) -> Started:
+        first = process.request.first
+        if first is None or process.info.is_receipt:
+            return Started(info=process.info)
+        window = await self._window(process, first)
+        return Started(info=window.info, window=window)
+
+    async def list(self, state: ProcessState | None, limit: int) -> Listing:
+        infos = [process.info for process in self.made.values() if state in (None, process.info.state)]
+        infos.sort(key=lambda info: info.state is not ProcessState.RUNNING)
+        running = sum(info.state is ProcessState.RUNNING for info in infos)
+        return Listing(processes=tuple(infos[:limit]), total=len(infos), running=running)
+
+    async def read(self, process: ProcessId, request: ReadRequest) -> OutputWindow:
+        found = self._found(process)
+        if self.core.read_fault:
+            raise self.core.read_fault
+        return await self._window(found, request)
+
+    async def _window(self, found: FakeProcess, request: ReadRequest) -> OutputWindow:
+        data = found.output[request.stream]
+        if request.offset > len(data):
+            raise InvalidArgumentError(f"offset {request.offset} is beyond the end of the output, {len(data)}")
+        woke, match = await _waited(found, request) if request.wait else (None, None)
+        data = found.output[request.stream]
+        start = max(0, len(data) - request.tail_bytes) if request.tail_bytes else request.offset
+        window = data[start : start + (request.tail_bytes or request.limit_bytes)]
+        return OutputWindow(info=found.info, data=window, start=start, end=start + len(window), woke=woke, match=match)
+
+    async def write(self, process: ProcessId, data: bytes, *, close: bool) -> Written:
+        found = self._found(process)
+        if not found.info.has_stdin:
+            raise ConflictError(f"{process} takes no input; start it with keep_stdin or pty")
+        found.input += data
+        found.info = replace(found.info, has_stdin=not close)
+        return Written(info=found.info, written=len(data), asked=len(data), is_closed=close)
+
+    async def resize(self, process: ProcessId, size: TtySize) -> ProcessInfo:
+        return self._found(process).info
+
+    async def signal(self, process: ProcessId, signal: str, grace_s: float) -> SignalResult:
+        found = self._found(process)
+        if found.info.state is ProcessState.ENDED:
+            raise ConflictError(f"{process} has ended")
+        found.end(code=None, signal=signal)
+        self.core.graces.append(grace_s)
+        return SignalResult(info=found.info, signalled=2, gone=2, left=0)
+
+    def _found(self, process: ProcessId) -> FakeProcess:
+        if process not in self.made:
+            raise NotFoundError("process", process, self.made, "list_processes names them.")
+        return self.made[process]
+
+    def _info(self, workspace: WorkspaceName, request: StartRequest) -> ProcessInfo:
+        command = request.command if isinstance(request.command, str) else " ".join(request.command)
+        return ProcessInfo(
+            process=self.core.new_id(),
+            workspace=workspace,
+            place=PlaceId("place"),
+            command=command,
+            cwd=request.cwd,
+            state=ProcessState.RUNNING,
+            started_at=BEGAN,
+            has_tty=request.tty is not None,
+            has_stdin=request.keeps_stdin or request.tty is not None,
+        )
+
+
+async def _waited(process: FakeProcess, request: ReadRequest) -> tuple[Woke, tuple[int, int] | None]:
+    wait = request.wait
+    assert wait is not None
+    with anyio.move_on_after(wait.wait_s):
+        while True:
+            data = process.output[request.stream]
+            found = re.search(wait.pattern.encode(), data[request.offset :]) if wait.until is Until.PATTERN else None
+            if found:
+                return Woke.PATTERN, (request.offset + found.start(), request.offset + found.end())
+            if process.info.state is ProcessState.ENDED:
+                return Woke.EXIT, None
+            if wait.until is Until.OUTPUT and len(data) > request.offset:
+                return Woke.OUTPUT, None
+            if _is_idle(wait):
+                return Woke.IDLE, None
+            await process.changed.wait()
+    return Woke.TIMEOUT, None
+
+
+def _is_idle(wait: Wait) -> bool:
+    return wait.until is Until.IDLE
+
+
+class FakeCore:
+    """See `edge.core_port.Core`."""
+
+    def __init__(self, *, has_engine: bool = True, script: Script = lambda _: None) -> None:
+        self.default_image = "debian:13"
+        self.has_engine = has_engine
+        self.script = script
+        self.fault: Exception | None = None
+        self.read_fault: Exception | None = None
+        self.provision_fault: Exception | None = None
+        self.unknown = ""
+        self.graces: list[float] = []
+        self.specs: list[WorkspaceSpec] = []
+        self.asked_chats: list[tuple[PrincipalId, str]] = []
+        self.chats_by: dict[tuple[PrincipalId, str], FakeChat] = {}
+        self.made: dict[Scope, dict[WorkspaceName, Workspace]] = {}
+        self.by_scope: dict[Scope, FakeProcesses] = {}
+        self._ids = 0
+
+    def new_id(self) -> ProcessId:
+        self._ids += 1
+        return ProcessId(f"p_{self._ids:08}")
+
+    async def engine_answers(self) -> bool:
+        return self.has_engine
+
+    async def default_chat(self, principal: PrincipalId, hint: str) -> FakeChat:
+        self.asked_chats.append((principal, hint))
+        return self._remember(principal, f"{principal}/{hint}", hint, is_default=True)
+
+    async def new_chat(self, principal: PrincipalId, label: str) -> FakeChat:
+        return self._remember(principal, f"new-{len(self.chats_by)}", label, is_default=False)
+
+    async def chat(self, principal: PrincipalId, handle: str) -> FakeChat:
+        if (principal, handle) not in self.chats_by:
+            raise NotFoundError("chat", "given as `chat`", (), "Leave it out, or call provision_workspace.")
+        return self.chats_by[principal, handle]
+
+    async def provision(self, scope: Scope, spec: WorkspaceSpec, report: Report) -> Provisioned:
+        self.specs.append(spec)
+        if self.provision_fault:
+            raise self.provision_fault
+        if spec.kind is WorkspaceKind.CONTAINER and not self.has_engine:
+            raise EngineUnavailableError("no container engine answers")
+        await report("creating the container", 0.4)
+        await report("still creating it", 0.4)
+        await report("waiting for execd", 0.9)
+        chat = self.made.setdefault(scope, {})
+        change = "none" if spec.name in chat else "created"
+        chat.setdefault(spec.name, _workspace(spec))
+        return Provisioned(workspace=chat[spec.name], change=change, duration_s=0.1)
+
+    async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
+        if self.made.get(scope, {}).pop(name, None) is None:
+            raise NotFoundError("workspace", name, self.made.get(scope, {}), "Call provision_workspace to make one.")
+        return Removed(name=name, ended_processes=1, kept_volume="data" if keep_volume else "")
+
+    async def workspaces(self, scope: Scope) -> WorkspaceListing:
+        return WorkspaceListing(workspaces=tuple(self.made.get(scope, {}).values()), unknown=self.unknown)
+
+    def processes(self, scope: Scope) -> FakeProcesses:
+        return self.by_scope.setdefault(scope, FakeProcesses(core=self, scope=scope))
+
+    def process(self, process: object) -> FakeProcess:
+        """A process, whoever has it."""
+        return next(p.made[i] for p in self.by_scope.values() for i in p.made if i == process)
+
+    def _remember(self, principal: PrincipalId, seed: str, label: str, *, is_default: bool) -> FakeChat:
+        digest = hashlib.sha256(seed.encode()).hexdigest()
+        chat = FakeChat(id=ChatId(digest[32:48]), handle=f"c_{digest[:22]}", label=label, is_default=is_default)
+        self.chats_by[principal, chat.handle] = chat
+        return chat
+
+
+def _workspace(spec: WorkspaceSpec) -> Workspace:
+    is_container = spec.kind is WorkspaceKind.CONTAINER
+    return Workspace(
+        name=spec.name,
+        kind=spec.kind,
+        place=PlaceId("place"),
+        state=WorkspaceState.RUNNING,
+        image=spec.image,
+        tier=spec.tier or 2,
+        created_at=BEGAN,
+        ports=tuple(PortUrl(container_port=p, host="127.0.0.1", host_port=40000 + p) for p in spec.ports or ()),
+        volume="" if spec.has_volume is False else "data",
+        path="/workspace" if is_container else "/home/someone/secret/data",
+        sandbox="" if is_container else "none",
+    )

@@ -1,0 +1,49 @@
+"""What a person sees of the command line when something is wrong with what they said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ws_mcp.cli import run
+from ws_mcp.settings import Settings
+
+
+def test_a_bad_setting_is_named_with_what_it_may_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WS_MCP_RUNNING", "0")
+    assert run(["ps"]) == 2
+    assert "setting running: Input should be greater than or equal to 1" in capsys.readouterr().err
+
+
+def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A server as a child: it changes how its process collects garbage."""
+    argv = (sys.executable, "-m", "ws_mcp", *arguments, "--engine", "none")
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
+
+
+def test_an_expected_failure_is_one_line_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    done = serve("stdio", "--state", str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("ws-mcp: the state directory cannot be made")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_http_refuses_an_address_that_others_can_reach(tmp_path: Path) -> None:
+    done = serve("http", "--host", "0.0.0.0", "--state", str(tmp_path / "s"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("ws-mcp: ws-mcp does not listen on '0.0.0.0'")
+
+
+@pytest.mark.parametrize("command", ["stdio", "http", "demo", "doctor", "ps"])
+def test_every_setting_is_a_flag_of_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run([command, "--help"])
+    said = capsys.readouterr().out
+    for name in Settings.model_fields:
+        assert "--" + name.replace("_", "-") in said
