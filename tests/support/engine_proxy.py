@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from anyio.abc import SocketStream
+
+from ws_mcp.core.engine.context import resolve_endpoint
 
 
 class EngineProxy:
@@ -40,10 +44,12 @@ class EngineProxy:
 
 
 @asynccontextmanager
-async def open_proxy(path: Path, engine: str = "/var/run/docker.sock") -> AsyncGenerator[EngineProxy]:
-    """Own a proxy at `path`."""
+async def open_proxy(path: Path) -> AsyncGenerator[EngineProxy]:
+    """Own a proxy at `path` for the engine of these tests, which must be one behind a unix socket."""
+    endpoint = await anyio.to_thread.run_sync(resolve_endpoint, "", os.environ)
+    assert endpoint.kind == "unix", endpoint
     async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
-        proxy = EngineProxy(path, engine)
+        proxy = EngineProxy(path, endpoint.path)
         tasks.start_soon(listener.serve, proxy.serve)
         yield proxy
         tasks.cancel_scope.cancel()
