@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ws_mcp.core.errors import StateError, one_line
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 
 _TABLES = """
@@ -27,6 +27,17 @@ CREATE INDEX IF NOT EXISTS starts_by_age ON starts (at);
 CREATE TABLE IF NOT EXISTS fills (
     engine TEXT NOT NULL, volume TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (engine, volume)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS intents (
+    place TEXT PRIMARY KEY, kind TEXT NOT NULL, objects TEXT NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS secrets (
+    place TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (place, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS provisions (
+    chat TEXT NOT NULL, request_key TEXT NOT NULL, digest TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (chat, request_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS idle_stops (place TEXT PRIMARY KEY, idle_stop_s INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 

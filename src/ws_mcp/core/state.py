@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +56,13 @@ class State:
         self._thread = anyio.CapacityLimiter(1)
         self.instance = instance_of(database)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in one transaction; for owners of tables of their own.
+
+        Raises:
+            StateError
+        """
+
         def locked() -> T:
             try:
                 with self._database:
@@ -72,7 +78,7 @@ class State:
 
     async def remember_chat(self, record: ChatRecord) -> None:
         """Keep a chat; one that is known stays as it is."""
-        await self._run(
+        await self.run(
             lambda db: db.execute(
                 "INSERT OR IGNORE INTO chats VALUES (?, ?, ?, ?)",
                 (record.chat, record.principal, record.label, record.created_at),
@@ -81,14 +87,14 @@ class State:
 
     async def chat(self, chat: str, principal: str) -> ChatRecord | None:
         """The chat, if it exists and belongs to `principal`."""
-        found = await self._run(
+        found = await self.run(
             lambda db: db.execute("SELECT * FROM chats WHERE chat = ? AND principal = ?", (chat, principal)).fetchone()
         )
         return ChatRecord(chat=found[0], principal=found[1], label=found[2], created_at=found[3]) if found else None
 
     async def chats(self, principal: str) -> tuple[ChatRecord, ...]:
         """All chats of a principal, newest first."""
-        rows = await self._run(
+        rows = await self.run(
             lambda db: db.execute(
                 "SELECT * FROM chats WHERE principal = ? ORDER BY created_at DESC", (principal,)
             ).fetchall()
@@ -107,21 +113,21 @@ class State:
             )
             return _starts(db, "chat = ? AND request_key = ?", (chat, key))[0]
 
-        return await self._run(work)
+        return await self.run(work)
 
     async def start_of_key(self, chat: str, key: str) -> StartRecord | None:
         """The start that a key became."""
-        found = await self._run(lambda db: _starts(db, "chat = ? AND request_key = ?", (chat, key)))
+        found = await self.run(lambda db: _starts(db, "chat = ? AND request_key = ?", (chat, key)))
         return found[0] if found else None
 
     async def start_of_process(self, chat: str, process: str) -> StartRecord | None:
         """The keyed start that became this process."""
-        found = await self._run(lambda db: _starts(db, "chat = ? AND process = ?", (chat, process)))
+        found = await self.run(lambda db: _starts(db, "chat = ? AND process = ?", (chat, process)))
         return found[0] if found else None
 
     async def release_start(self, chat: str, key: str, process: str) -> None:
         """Forget a keyed start that did not become a process."""
-        await self._run(
+        await self.run(
             lambda db: db.execute(
                 "DELETE FROM starts WHERE chat = ? AND request_key = ? AND process = ?", (chat, key, process)
             )
@@ -129,7 +135,7 @@ class State:
 
     async def is_filled(self, engine: str, volume: str, created_at: str) -> bool:
         """Whether this very volume (by its creation time) was filled by this instance."""
-        row = await self._run(
+        row = await self.run(
             lambda db: db.execute(
                 "SELECT created_at FROM fills WHERE engine = ? AND volume = ?", (engine, volume)
             ).fetchone()
@@ -138,25 +144,36 @@ class State:
 
     async def has_fills(self) -> bool:
         """Whether any engine was ever used from this directory."""
-        return await self._run(lambda db: db.execute("SELECT 1 FROM fills LIMIT 1").fetchone() is not None)
+        return await self.run(lambda db: db.execute("SELECT 1 FROM fills LIMIT 1").fetchone() is not None)
 
     async def mark_filled(self, engine: str, volume: str, created_at: str) -> None:
         """Remember that a volume was filled to the end."""
-        await self._run(
+        await self.run(
             lambda db: db.execute("INSERT OR REPLACE INTO fills VALUES (?, ?, ?)", (engine, volume, created_at))
         )
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncGenerator[None]:
         """Hold `name` against every server of this instance; a server that dies lets go."""
-        path = self.directory / "locks" / name
-        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        handle = self._open_lock(name)
         try:
             while not _try_lock(handle):  # noqa: ASYNC110 - another process holds it: no event can tell
                 await anyio.sleep(LOCK_POLL_S)
             yield
         finally:
             os.close(handle)
+
+    @contextmanager
+    def lock_if_free(self, name: str) -> Generator[bool]:
+        """Hold `name` if nobody does; says whether it is held now."""
+        handle = self._open_lock(name)
+        try:
+            yield _try_lock(handle)
+        finally:
+            os.close(handle)
+
+    def _open_lock(self, name: str) -> int:
+        return os.open(self.directory / "locks" / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 @asynccontextmanager

@@ -45,10 +45,15 @@ def tar_of(*entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def filler_of(volume: str) -> str:
+    """The name of the container through which a volume is filled; one that is there was left by a dead server."""
+    return f"{volume}-fill"
+
+
 async def fill_volume(engine: Engine, volume: str, archive: bytes) -> None:
     """Unpack `archive` into `volume`, whose lock the caller holds: a filler that is there already is a dead one."""
     spec = ContainerSpec(
-        name=f"{volume}-fill",
+        name=filler_of(volume),
         image=EMPTY_IMAGE,
         command=("/none",),
         # Mounted one level down: the engine skips the entry of the directory it unpacks into, and with it its owner.

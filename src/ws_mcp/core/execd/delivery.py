@@ -39,13 +39,23 @@ def address_in(container: ContainerId, place: PlaceId, binary: str, user: str = 
     return PlaceAddress(place=place, container=container, binary=binary, directory=socket_directory(place), user=user)
 
 
+def volume_prefix(instance: str) -> str:
+    """How the names of all execd volumes of an instance begin."""
+    return f"wsmcp-execd-{instance}-"
+
+
+def volume_name(instance: str, binary: Binary) -> str:
+    """The volume that holds `binary`."""
+    return f"{volume_prefix(instance)}{binary.digest}"
+
+
 async def ensure_volume(engine: Engine, state: State, binary: Binary) -> str:
     """The name of the volume that holds `binary` as `execd`, filled to the end; safe with several servers.
 
     Raises:
         EngineConflictError: a volume of this name exists that is no plain volume of ours.
     """
-    name = f"wsmcp-execd-{state.instance.id}-{binary.digest}"
+    name = volume_name(state.instance.id, binary)
     engine_id = (await engine.info()).engine_id
     try:
         volume = await engine.inspect_volume(name)

@@ -5,32 +5,56 @@ from __future__ import annotations
 from ws_mcp.core.engine.model import Container, ContainerState
 from ws_mcp.core.ids import PlaceId, WorkspaceName
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.model import PortUrl, Workspace, WorkspaceKind, WorkspaceState
-from ws_mcp.core.workspaces.tiers import tier
+from ws_mcp.core.workspaces.model import WORKDIR, Access, PortUrl, Workspace, WorkspaceKind, WorkspaceState
+from ws_mcp.core.workspaces.recipe import HOST, Recipe, recorded_of
+from ws_mcp.core.workspaces.tiers import effective_tier
+
+LOOPBACK = "127.0.0.1"
 
 
 def workspace_of(container: Container) -> Workspace:
-    """The workspace in a container whose labels were verified."""
+    """The workspace in a container, fully looked at, whose labels were verified."""
     is_running = container.state is ContainerState.RUNNING
-    level = tier(int(container.labels.get(naming.TIER, "")))
+    recipe = recorded_of(container)
     place = PlaceId(container.name)
-    has_volume = naming.asked_of(container.labels.get(naming.SPEC, "")).has_volume
     return Workspace(
         name=WorkspaceName(container.labels[naming.WORKSPACE]),
         kind=WorkspaceKind.CONTAINER,
         place=place,
         state=WorkspaceState.RUNNING if is_running else WorkspaceState.STOPPED,
         image=container.image,
-        tier=level.number,
+        tier=effective_tier(container),
         created_at=container.created_at,
         container=container.id,
-        ports=tuple(
-            PortUrl(container_port=port.container_port, host=port.host_ip, host_port=port.host_port)
-            for port in container.published
-            if port.host_port
-        ),
-        limits=level.limits,
-        volume=naming.volume_name(place) if has_volume else "",
-        network=level.network or "bridge",
+        ports=_ports(container, recipe),
+        limits=container.limits,
+        volume=naming.volume_name(place) if recipe is None or recipe.has_volume else "",
+        path=container.working_dir or WORKDIR,
+        network=recipe.network if recipe is not None else container.network,
+        access=recipe.access if recipe is not None and recipe.folder else Access.NONE,
         exit_code=None if is_running else container.exit_code,
+        notes=tuple(_notes(container)),
     )
+
+
+def _ports(container: Container, recipe: Recipe | None) -> tuple[PortUrl, ...]:
+    if recipe is not None and recipe.network == HOST:
+        # What listens there listens on the host itself.
+        return tuple(PortUrl(container_port=port, host=LOOPBACK, host_port=port) for port in recipe.ports)
+    return tuple(
+        PortUrl(container_port=port.container_port, host=port.host_ip, host_port=port.host_port)
+        for port in container.published
+        if port.host_port
+    )
+
+
+def _notes(container: Container) -> list[str]:
+    notes: list[str] = []
+    if container.state is ContainerState.PAUSED:
+        notes.append("paused on the engine")
+    if container.is_oom_killed:
+        notes.append("it was ended because it needed more memory than it may have")
+    said = container.labels.get(naming.TIER, "")
+    if said != str(effective_tier(container)):
+        notes.append(f"it was asked for as tier {said}, but what it may do is tier {effective_tier(container)}")
+    return notes

@@ -10,6 +10,9 @@ from enum import StrEnum
 from ws_mcp.core.engine.model import Limits
 from ws_mcp.core.ids import ContainerId, PlaceId, WorkspaceName
 
+WORKDIR = "/workspace"
+CONFIGS = "/configs"
+
 
 class WorkspaceKind(StrEnum):
     """`container`: on the engine. `local`: a directory of this machine, in a sandbox where one is installed."""
@@ -26,17 +29,78 @@ class WorkspaceState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Access(StrEnum):
+    """What a container may do with the host directory that it is given."""
+
+    NONE = "none"
+    READ_ONLY = "read_only"
+    READ_WRITE = "read_write"
+
+
+class Replace(StrEnum):
+    """When a container that is out of date may be made anew, which ends the processes in it."""
+
+    IF_IDLE = "if_idle"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How large a container may get; 0 in a request: as the tier has it."""
+
+    memory_mib: int = 0
+    cpus: float = 0.0
+    pids: int = 0
+    tmpfs_mib: int = 0
+    log_mib: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """How to tell that what runs in a workspace is ready: exactly one of `tcp`, `http`, `command`."""
+
+    tcp: int = 0
+    http: int = 0
+    path: str = "/"
+    command: str = ""
+    wait_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What is put into a workspace. None: what is there stays."""
+
+    files: Mapping[str, str] | None = None  # path below /configs: text
+    template: str | None = None  # the operator's name for a directory of such files
+    required: tuple[str, ...] = ()  # paths below /configs without which nothing is started
+    home: str | None = None  # the operator's name for a tree that is copied into the home directory
+    secrets: Mapping[str, str] | None = None  # files of /run/secrets, in memory only
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceSpec:
-    """A workspace that a chat asks for. What is None (or an empty image, tier 0) is not compared with what exists."""
+    """A workspace that a chat asks for. None (or an empty image, tier 0): a default at first, later as it is."""
 
     name: WorkspaceName
     kind: WorkspaceKind
-    image: str = ""  # containers only
-    tier: int = 0  # 0: tier 2 at first, later as it is
-    environment: Mapping[str, str] | None = None  # None: none at first, later as it is
-    ports: tuple[int, ...] | None = None  # None: as above
-    has_volume: bool | None = None  # None: with a volume at first, later as it is
+    image: str = ""
+    platform: str | None = None
+    tier: int = 0
+    environment: Mapping[str, str] | None = None
+    ports: tuple[int, ...] | None = None
+    has_volume: bool | None = None
+    access: Access | None = None
+    folder: str | None = None
+    mounts: Mapping[str, str] | None = None  # worker binaries: path in the container: file of the host
+    sizes: Sizes = Sizes()
+    network: str | None = None  # "own", "none", or the name of one that the workspaces of the chat share
+    command: tuple[str, ...] | None = None
+    user: str | None = None
+    cwd: str | None = None
+    restart: str | None = None
+    idle_stop_s: int | None = None
+    content: Content = Content()
+    ready: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +119,7 @@ class PortUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A workspace as found."""
+    """A workspace as found. `tier`: what the engine reports that it may do, whatever it was asked for as."""
 
     name: WorkspaceName
     kind: WorkspaceKind
@@ -68,8 +132,9 @@ class Workspace:
     ports: tuple[PortUrl, ...] = ()
     limits: Limits = field(default_factory=Limits)
     volume: str = ""
-    path: str = "/workspace"
+    path: str = WORKDIR
     network: str = ""
+    access: Access = Access.NONE
     sandbox: str = ""  # local only: "bubblewrap" or "none"
     exit_code: int | None = None
     notes: tuple[str, ...] = ()
@@ -77,11 +142,17 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioned:
-    """Answer to a provision: `change` is `created`, `started` or `none`."""
+    """Answer to a provision: `change` is a `plan.Step`. `reasons`: what was, or is, out of date.
 
-    workspace: Workspace
+    `request`: only of a dry run, what the engine would be told, without secrets.
+    """
+
+    workspace: Workspace | None
     change: str
     duration_s: float
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    request: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

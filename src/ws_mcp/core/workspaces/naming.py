@@ -12,13 +12,9 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, Scope, WorkspaceName
-from ws_mcp.core.workspaces.model import WorkspaceSpec
 
 PREFIX = "dev.ws-mcp."
 INSTANCE = PREFIX + "instance"
@@ -27,22 +23,12 @@ CHAT = PREFIX + "chat"
 WORKSPACE = PREFIX + "workspace"
 TIER = PREFIX + "tier"
 SPEC = PREFIX + "spec"
+IMAGE = PREFIX + "image"  # the id of the image that it was made from
 BINARY = PREFIX + "execd"
 KIND = PREFIX + "kind"
 SIGNATURE = PREFIX + "signature"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-
-
-class Asked(BaseModel):
-    """A spec label, read back. None: it was left open."""
-
-    model_config = ConfigDict(frozen=True)
-
-    image: str | None = None
-    tier: int | None = None
-    ports: tuple[int, ...] | None = None
-    has_volume: Annotated[bool | None, Field(alias="volume")] = None
 
 
 def workspace_name(text: str) -> WorkspaceName:
@@ -70,32 +56,37 @@ def volume_name(place: PlaceId) -> str:
     return f"{place}-data"
 
 
-def spec_label(spec: WorkspaceSpec) -> str:
-    """What is asked for, comparable; environment values are there only as a digest, since labels are listed."""
-    environment = None if spec.environment is None else _digest(spec.environment)
-    asked = {
-        "image": spec.image or None,
-        "tier": spec.tier or None,
-        "ports": None if spec.ports is None else sorted(spec.ports),
-        "volume": spec.has_volume,
-        "environment": environment,
-    }
-    return json.dumps(asked, sort_keys=True, separators=(",", ":"))
+def configs_name(place: PlaceId, digest: str) -> str:
+    """The named volume with what was put into /configs; other content is another volume, so that none ever changes."""
+    return f"{place}-configs-{digest[:12]}"
 
 
-def asked_of(label: str) -> Asked:
-    """What a spec label says, where it says it."""
-    return Asked.model_validate_json(label or "{}")
+def incoming_name(place: PlaceId) -> str:
+    """What a container is called until it takes the place of the one before it."""
+    return f"{place}-new"
 
 
-def differences(asked: str, found: str) -> tuple[str, ...]:
-    """Which parts of two spec labels differ, as `tier is 2, not 1`; what is not asked for does not differ."""
-    want, have = json.loads(asked), json.loads(found or "{}")
-    return tuple(
-        "the environment differs" if part == "environment" else f"{part} is {have.get(part)!r}, not {want[part]!r}"
-        for part in sorted(want)
-        if want[part] is not None and want[part] != have.get(part)
-    )
+def outgoing_name(place: PlaceId) -> str:
+    """What a container is called until the one that takes its place answers."""
+    return f"{place}-old"
+
+
+def is_shared(network: str) -> bool:
+    """Whether a recipe's network is one that workspaces of a chat share by its name."""
+    return network not in ("own", "none", "host")
+
+
+def own_network_name(place: PlaceId) -> str:
+    """The network of one workspace alone."""
+    return f"{place}-net"
+
+
+def network_name(instance: str, scope: Scope, place: PlaceId, network: str) -> str:
+    """The engine's name of a recipe's network: of the workspace alone, or the chat's of that name."""
+    if not is_shared(network):
+        return own_network_name(place)
+    digest = hashlib.sha256(f"{instance}\0{scope.principal}\0{scope.chat}\0net\0{network}".encode()).digest()
+    return "wsmcp-net-" + base64.b32encode(digest[:20]).decode().lower()
 
 
 def labels_of(
@@ -108,7 +99,7 @@ def labels_of(
     workspace: WorkspaceName,
     more: Mapping[str, str],
 ) -> dict[str, str]:
-    """Signed labels for the engine object `name` of `kind` ("container", "volume")."""
+    """Signed labels for the engine object `name` of `kind` ("container", "volume", "configs", "network")."""
     labels = {
         INSTANCE: instance,
         PRINCIPAL: scope.principal,
@@ -139,10 +130,6 @@ def secret_of(key: bytes, place: PlaceId) -> str:
 def verifier_of(secret: str) -> str:
     """What execd is told: enough to recognise the secret, useless to anybody who reads it."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _digest(environment: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(dict(environment), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _signature(key: bytes, name: str, labels: Mapping[str, str]) -> str:

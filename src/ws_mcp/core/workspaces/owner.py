@@ -1,9 +1,10 @@
-"""Whose the data directory of a workspace has to be: the numeric user that its processes run as."""
+"""Whose files a container's have to be: the account that its processes run as."""
 
 from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import dataclass
 
 from ws_mcp.core.engine.fill import fill_volume, root_entry, tar_of
 from ws_mcp.core.engine.port import Engine
@@ -13,29 +14,43 @@ from ws_mcp.core.ids import ContainerId
 PASSWD_BYTES = 1024 * 1024
 
 
-async def give_to_user(engine: Engine, container: ContainerId, volume: str, user: str) -> None:
-    """Make `volume` belong to `user` of a container that never ran ("" or root: nothing to do)."""
-    if user.partition(":")[0] in ("", "0", "root"):
-        return
-    uid, gid = await _numbers(engine, container, user)
-    await fill_volume(engine, volume, tar_of(root_entry(uid, gid)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user of a container by number, and where its home is."""
+
+    uid: int = 0
+    gid: int = 0
+    home: str = "/root"
 
 
-async def _numbers(engine: Engine, container: ContainerId, user: str) -> tuple[int, int]:
+async def account_of(engine: Engine, container: ContainerId, user: str) -> Account:
+    """The account that `user` ("" is root) means in a container that never ran.
+
+    Raises:
+        EngineError: it has no user of that name.
+    """
     name, _, group = user.partition(":")
+    if name in ("", "0", "root"):
+        return Account()
     if name.isdigit():
-        return int(name), int(group) if group.isdigit() else int(name)
+        return Account(uid=int(name), gid=int(group) if group.isdigit() else int(name), home="/")
     try:
         archive = await engine.get_archive(container, "/etc/passwd", PASSWD_BYTES)
     except EngineNotFoundError:
         archive = b""
-    found = _passwd_entry(archive, name)
+    found = _entry(archive, name)
     if found is None:
-        raise EngineError(f"the image runs as user {user!r}, which its /etc/passwd does not have; fix the image")
+        raise EngineError(f"the image has no user {name!r} in its /etc/passwd; fix the image, or give another `user`")
     return found
 
 
-def _passwd_entry(archive: bytes, name: str) -> tuple[int, int] | None:
+async def give_to(engine: Engine, volume: str, account: Account) -> None:
+    """Make the top of a volume belong to an account (root's already does)."""
+    if account.uid:
+        await fill_volume(engine, volume, tar_of(root_entry(account.uid, account.gid)))
+
+
+def _entry(archive: bytes, name: str) -> Account | None:
     if not archive:
         return None
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -43,6 +58,6 @@ def _passwd_entry(archive: bytes, name: str) -> tuple[int, int] | None:
             content = tar.extractfile(member)
             for line in content.read().decode(errors="replace").splitlines() if content else ():
                 fields = line.split(":")
-                if len(fields) >= 4 and fields[0] == name and fields[2].isdigit() and fields[3].isdigit():
-                    return int(fields[2]), int(fields[3])
+                if len(fields) >= 6 and fields[0] == name and fields[2].isdigit() and fields[3].isdigit():
+                    return Account(uid=int(fields[2]), gid=int(fields[3]), home=fields[5] or "/")
     return None

@@ -1,0 +1,197 @@
+"""Makes a container workspace: its objects, its container, and the swap with the one before it.
+
+The container before it is removed only when the new one answers; until then it can be taken back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import anyio
+
+from ws_mcp.core.engine.fill import EMPTY_IMAGE, fill_volume
+from ws_mcp.core.engine.model import Container, ContainerState, Image
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import ConflictError, ImageNotFoundError, InvalidArgumentError, WsError
+from ws_mcp.core.execd import delivery
+from ws_mcp.core.execd.binaries import binary
+from ws_mcp.core.ids import ContainerId, PlaceId
+from ws_mcp.core.state import State
+from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.contents import archive_of, check_required, home_archive_of
+from ws_mcp.core.workspaces.found import workspace_of
+from ws_mcp.core.workspaces.inside import Inside
+from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger
+from ws_mcp.core.workspaces.looking import Look
+from ws_mcp.core.workspaces.model import Workspace
+from ws_mcp.core.workspaces.objects import Objects, Owner, forget_configs
+from ws_mcp.core.workspaces.owner import account_of, give_to
+from ws_mcp.core.workspaces.plan import Step
+from ws_mcp.core.workspaces.recipe import HOST, NONE, configs_digest
+from ws_mcp.core.workspaces.rules import WorkspaceRules
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[str, float], Awaitable[None]]
+"""Called with the phase (words) and the fraction done (0 to 1)."""
+Repair = Callable[[PlaceId], Awaitable[bool]]
+"""Undoes what the ledger says was begun for a place."""
+
+CLEAN_UP_S = 60.0
+STOP_GRACE_S = 10.0
+
+
+class Builder:
+    """One provision of one workspace, whose lock the caller holds."""
+
+    def __init__(self, engine: Engine, state: State, ledger: Ledger, inside: Inside, repair: Repair, look: Look) -> None:
+        self._engine = engine
+        self._state = state
+        self._ledger = ledger
+        self._inside = inside
+        self._repair = repair
+        self._look = look
+        self._made: ContainerId | None = None
+        instance = state.instance
+        owner = Owner(instance=instance.id, key=instance.key, scope=look.scope, workspace=look.spec.name)
+        self._objects = Objects(engine, ledger, Intent(place=look.place, kind=IntentKind.PROVISION, objects=()), owner)
+
+    async def do(self, step: Step, rules: WorkspaceRules, report: Report) -> Workspace:
+        """Do the step; afterwards the workspace answers, or all is as it was.
+
+        Raises:
+            ImageNotFoundError, InvalidArgumentError, EngineConflictError, PlaceUnavailableError
+        """
+        found = self._look.found
+        if step is Step.NOTHING and found is not None:
+            return await self._prepared(found, is_fresh=False)
+        if step is Step.START and found is not None:
+            await report("starting the container", 0.6)
+            await self._engine.start(found.id)
+            return await self._prepared(await self._engine.inspect(found.id), is_fresh=True)
+        image = await self._usable_image(rules, report)
+        await report("bringing execd to the engine", 0.3)
+        volume = await delivery.ensure_volume(self._engine, self._state, binary("linux", image.architecture))
+        ground = replace(self._look.ground, execd_volume=volume, keep_ended=rules.keep_ended)
+        self._look = replace(self._look, ground=ground)
+        await self._objects.begin()
+        try:
+            workspace = await self._make(image, report)
+        except BaseException:
+            # Also when the caller stopped waiting: what is half-made would belong to nobody.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+                await self._roll_back()
+            raise
+        return workspace
+
+    async def _roll_back(self) -> None:
+        try:
+            if self._made is not None:
+                await self._engine.remove(self._made)
+            await self._repair(self._look.place)
+        except WsError as error:
+            log.warning("%s is left half-made until the engine answers: %s", self._look.place, error)
+
+    async def _usable_image(self, rules: WorkspaceRules, report: Report) -> Image:
+        recipe = self._look.recipe
+        if not recipe.image:
+            raise InvalidArgumentError(await self._which_image())
+        await report("looking at the image", 0.1)
+        try:
+            image = await self._engine.image(recipe.image)
+        except ImageNotFoundError:
+            if not rules.may_pull:
+                raise
+            image = await self._pulled(report)
+        wanted = recipe.platform.partition("/")[2].partition("/")[0]
+        if wanted and image.architecture != wanted:
+            if not rules.may_pull:
+                raise ConflictError(
+                    f"image {recipe.image} on the engine is for {image.architecture}, not {recipe.platform}; pull it with "
+                    f"docker pull --platform {recipe.platform} {recipe.image}, or leave `platform` out"
+                )
+            image = await self._pulled(report)
+        return image
+
+    async def _pulled(self, report: Report) -> Image:
+        async def told(phase: str, fraction: float) -> None:
+            await report(phase, 0.1 + 0.2 * fraction)
+
+        await self._engine.pull(self._look.recipe.image, self._look.recipe.platform, told)
+        return await self._engine.image(self._look.recipe.image)
+
+    async def _make(self, image: Image, report: Report) -> Workspace:
+        look = self._look
+        await report("making its network and volumes", 0.4)
+        if look.recipe.network not in (NONE, HOST):
+            await self._objects.ensure_network(look.ground.network)
+        is_new = look.recipe.has_volume and await self._objects.ensure_volume("volume", naming.volume_name(look.place))
+        await self._fill_configs()
+        await report("creating the container", 0.5)
+        container = await self._created(image, has_new_volume=is_new)
+        return await self._swapped_in(container, report)
+
+    async def _fill_configs(self) -> None:
+        look, digest = self._look, configs_digest(self._look.recipe)
+        check_required(look.spec.content.required, look.contents)
+        if not digest:
+            return
+        name = naming.configs_name(look.place, digest)
+        if await self._objects.ensure_volume("configs", name):
+            await fill_volume(self._engine, name, await archive_of(look.contents, self._engine, look.found))
+
+    async def _created(self, image: Image, *, has_new_volume: bool) -> ContainerId:
+        look = self._look
+        request = look.request(image)
+        name = request.name if look.found is None else naming.incoming_name(look.place)
+        self._made = container = await self._engine.create(replace(request, name=name))
+        account = await account_of(self._engine, container, request.user or image.user)
+        if has_new_volume:
+            await give_to(self._engine, naming.volume_name(look.place), account)
+        if look.contents.home:
+            home = request.environment.get("HOME") or account.home
+            await self._engine.put_archive(container, "/", await home_archive_of(look.contents, account, home))
+        return container
+
+    async def _swapped_in(self, container: ContainerId, report: Report) -> Workspace:
+        look, old = self._look, self._look.found
+        if old is not None:
+            await report("setting the container before it aside", 0.6)
+            await self._set_aside(old, container)
+        if look.contents.secrets is not None:
+            await self._ledger.keep_secrets(look.place, look.contents.secrets)
+        await report("starting the container", 0.7)
+        await self._engine.start(container)
+        await report("waiting for execd", 0.9)
+        workspace = await self._prepared(await self._engine.inspect(container), is_fresh=True)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+            if old is not None:
+                await self._engine.remove(old.id)
+                await self._forget_old_configs()
+            await self._ledger.end(look.place)
+        return workspace
+
+    async def _set_aside(self, old: Container, container: ContainerId) -> None:
+        if old.state is not ContainerState.CREATED:
+            await self._engine.stop(old.id, STOP_GRACE_S)
+        await self._engine.rename(old.id, naming.outgoing_name(self._look.place))
+        await self._engine.rename(container, self._look.place)
+
+    async def _prepared(self, found: Container, *, is_fresh: bool) -> Workspace:
+        workspace = workspace_of(found)
+        await self._inside.prepare(workspace, folder=self._look.folder, is_fresh=is_fresh)
+        return workspace
+
+    async def _forget_old_configs(self) -> None:
+        place, digest = self._look.place, configs_digest(self._look.recipe)
+        kept = naming.configs_name(place, digest) if digest else ""
+        await forget_configs(self._engine, self._state.instance.key, place, kept)
+
+    async def _which_image(self) -> str:
+        tags = sorted(tag for image in await self._engine.list_images() for tag in image.tags if tag != EMPTY_IMAGE)
+        have = (
+            f"the engine has {', '.join(tags[:10])}" if tags else "the engine has none yet (docker pull, docker build)"
+        )
+        return f"say which image workspace {self._look.spec.name!r} is made from; {have}"

@@ -1,0 +1,60 @@
+"""What is inside container workspaces, asked of their execds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ws_mcp.core.errors import ForbiddenError, WsError
+from ws_mcp.core.execd import files
+from ws_mcp.core.execd.client import ExecdClient
+from ws_mcp.core.execd.places import PlaceAddress, Places
+from ws_mcp.core.host.model import HostFolder
+from ws_mcp.core.workspaces.ledger import Ledger
+from ws_mcp.core.workspaces.model import WORKDIR, Workspace, WorkspaceState
+from ws_mcp.core.workspaces.request import SECRETS
+
+log = logging.getLogger(__name__)
+
+SECRET_MODE = 0o400
+WAITING = "waiting"
+
+
+class ExecdInside:
+    """See `inside.Inside`."""
+
+    def __init__(self, places: Places, ledger: Ledger, address_of: Callable[[Workspace], PlaceAddress]) -> None:
+        self._places = places
+        self._ledger = ledger
+        self._address_of = address_of
+
+    async def running(self, workspace: Workspace) -> int | None:
+        if workspace.state is not WorkspaceState.RUNNING:
+            return 0
+        try:
+            return (await (await self._client(workspace)).stats()).running
+        except WsError as error:
+            log.info("the execd of %s does not say what runs: %s", workspace.place, error)
+            return None
+
+    async def prepare(self, workspace: Workspace, *, folder: HostFolder | None, is_fresh: bool) -> None:
+        client = await self._client(workspace)
+        if folder is not None:
+            await self._check_folder(client, workspace, folder)
+        # A container that was started behind our back waits, too.
+        if is_fresh or client.hello.main_state == WAITING:
+            for name, value in (await self._ledger.secrets(workspace.place)).items():
+                await files.write_file(client, root=SECRETS, path=name, content=value, mode=SECRET_MODE)
+            await files.release(client)
+
+    async def _check_folder(self, client: ExecdClient, workspace: Workspace, folder: HostFolder) -> None:
+        """That what the engine mounted is what was checked: it resolves the path again, and later than we did."""
+        found = await files.stat(client, root=WORKDIR, path=".")
+        if (found.device, found.inode) != (folder.device, folder.inode):
+            raise ForbiddenError(
+                f"the folder of workspace {workspace.name!r} was changed while it was mounted: it is not the directory "
+                "that was checked. Nothing may run in it; look at who else writes there, then call again"
+            )
+
+    async def _client(self, workspace: Workspace) -> ExecdClient:
+        return await self._places.client(self._address_of(workspace))

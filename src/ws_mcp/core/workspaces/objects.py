@@ -1,0 +1,155 @@
+"""The engine objects of a workspace besides its container: made once, verified, filled, removed.
+
+Under a name of ours there may be somebody else's object: it is refused and left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from ws_mcp.core.engine.fill import EMPTY_IMAGE, filler_of
+from ws_mcp.core.engine.model import ContainerState
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, SubnetTakenError
+from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
+from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.ledger import EngineObject, Intent, Ledger, ObjectKind
+from ws_mcp.core.workspaces.subnets import subnets_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose an object is."""
+
+    instance: str
+    key: bytes
+    scope: Scope
+    workspace: WorkspaceName
+
+    def labels(self, kind: str, name: str) -> dict[str, str]:
+        """The signed labels of an object of this owner."""
+        return naming.labels_of(
+            self.instance, self.key, kind=kind, name=name, scope=self.scope, workspace=self.workspace, more={}
+        )
+
+
+class Objects:
+    """Makes and removes objects, and keeps the intent true: each is in it before it is made."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, intent: Intent, owner: Owner) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._intent = intent
+        self._owner = owner
+
+    @property
+    def made(self) -> tuple[EngineObject, ...]:
+        """What did not exist before."""
+        return self._intent.objects
+
+    async def begin(self) -> None:
+        """Say that something will be made."""
+        await self._ledger.begin(self._intent)
+
+    async def ensure_volume(self, kind: str, name: str) -> bool:
+        """Make the volume be there; whether it is new.
+
+        Raises:
+            EngineConflictError: one of this name exists that is not ours, or no plain volume.
+        """
+        try:
+            volume = await self._engine.inspect_volume(name)
+            is_new = False
+        except EngineNotFoundError:
+            await self._will_make(EngineObject(kind=ObjectKind.VOLUME, name=name))
+            volume = await self._engine.create_volume(name, self._owner.labels(kind, name))
+            is_new = True
+        # Creating returns a volume that exists, whoever made it: it may point anywhere on the host.
+        if volume.driver != "local" or volume.options or not naming.is_ours(self._owner.key, name, volume.labels):
+            raise self._not_ours("volume")
+        return is_new
+
+    async def ensure_network(self, name: str) -> None:
+        """Make the network be there.
+
+        Raises:
+            EngineConflictError: one of this name exists that is not ours.
+        """
+        try:
+            network = await self._engine.inspect_network(name)
+        except EngineNotFoundError:
+            await self._will_make(EngineObject(kind=ObjectKind.NETWORK, name=name))
+            await self._create_network(name)
+            return
+        if not naming.is_ours(self._owner.key, name, network.labels):
+            raise self._not_ours("network")
+
+    async def _create_network(self, name: str) -> None:
+        labels = self._owner.labels("network", name)
+        taken: SubnetTakenError | None = None
+        for subnet in subnets_of(name):
+            try:
+                await self._engine.create_network(name, labels, is_internal=False, subnet=subnet)
+            except SubnetTakenError as error:
+                taken = error
+            else:
+                return
+        raise EngineConflictError(
+            "no address range is free for the network of this workspace: remove workspaces that are not needed"
+        ) from taken
+
+    async def _will_make(self, what: EngineObject) -> None:
+        self._intent = replace(self._intent, objects=(*self._intent.objects, what))
+        await self._ledger.begin(self._intent)
+
+    def _not_ours(self, kind: str) -> EngineConflictError:
+        return EngineConflictError(
+            f"a {kind} with the engine name of workspace {self._owner.workspace!r} exists that this ws-mcp did not "
+            f"make; choose another workspace name, or remove that {kind} by hand"
+        )
+
+
+async def remove_object(engine: Engine, key: bytes, what: EngineObject) -> None:
+    """Remove one object of ours; what is gone already is no error, and what is not ours is left alone.
+
+    Raises:
+        EngineConflictError: something has it.
+    """
+    try:
+        if what.kind is ObjectKind.NETWORK:
+            if naming.is_ours(key, what.name, (await engine.inspect_network(what.name)).labels):
+                await engine.remove_network(what.name)
+        elif naming.is_ours(key, what.name, (await engine.inspect_volume(what.name)).labels):
+            await _remove_filler(engine, filler_of(what.name))
+            await engine.remove_volume(what.name)
+    except EngineNotFoundError:
+        return
+
+
+async def remove_unused(engine: Engine, key: bytes, objects: tuple[EngineObject, ...]) -> None:
+    """Remove objects, the last made first. What another workspace has by now belongs to that."""
+    for what in reversed(objects):
+        try:
+            await remove_object(engine, key, what)
+        except EngineConflictError as error:
+            log.info("%s %s stays, since it is in use: %s", what.kind, what.name, error)
+
+
+async def _remove_filler(engine: Engine, name: str) -> None:
+    try:
+        found = await engine.inspect(name)
+    except EngineNotFoundError:
+        return
+    if found.image.endswith(EMPTY_IMAGE) and found.state is ContainerState.CREATED:
+        await engine.remove(found.id)
+
+
+async def forget_configs(engine: Engine, key: bytes, place: PlaceId, kept: str) -> None:
+    """Remove the configuration volumes of a workspace but the one that it has."""
+    prefix = naming.configs_name(place, "")
+    for volume in await engine.list_volumes({naming.KIND: "configs"}):
+        if volume.name.startswith(prefix) and volume.name != kept:
+            await remove_unused(engine, key, (EngineObject(kind=ObjectKind.VOLUME, name=volume.name),))

@@ -1,0 +1,140 @@
+"""Takes container workspaces away, whole, and puts right what a server that died left half-made or half-removed."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from ws_mcp.core.engine.model import Container
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import EngineNotFoundError, WsError
+from ws_mcp.core.ids import PlaceId
+from ws_mcp.core.state import State
+from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.ledger import EngineObject, Intent, IntentKind, Ledger, ObjectKind
+from ws_mcp.core.workspaces.model import Workspace
+from ws_mcp.core.workspaces.objects import remove_object, remove_unused
+from ws_mcp.core.workspaces.recovery import Act, plan_repair
+
+log = logging.getLogger(__name__)
+
+CLEAN_UP_S = 60.0
+
+
+class Removal:
+    """Removes and repairs the workspaces of one instance on one engine."""
+
+    def __init__(self, engine: Engine, state: State, ledger: Ledger) -> None:
+        self._engine = engine
+        self._state = state
+        self._ledger = ledger
+        self._key = state.instance.key
+
+    async def remove(self, workspace: Workspace, *, keep_volume: bool) -> str:
+        """Remove a workspace; returns the name of the volume that stays ("" if none)."""
+        place = workspace.place
+        async with self._state.lock(place):
+            await self.repair(place)
+            found = await self._found(place)
+            objects = await self._belongings(place, found)
+            if workspace.volume and not keep_volume:
+                objects = (*objects, EngineObject(kind=ObjectKind.VOLUME, name=workspace.volume))
+            # Begun means done: a container without its volume's removal would leave data that nothing lists.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+                await self._ledger.begin(Intent(place=place, kind=IntentKind.REMOVE, objects=objects))
+                await self._remove_container(place, found)
+                await self._finish(place, objects)
+        return workspace.volume if keep_volume else ""
+
+    async def remove_data(self, place: PlaceId) -> bool:
+        """Remove the data of a workspace whose container is gone; whether there was any."""
+        async with self._state.lock(place):
+            await self.repair(place)
+            name = naming.volume_name(place)
+            try:
+                volume = await self._engine.inspect_volume(name)
+            except EngineNotFoundError:
+                return False
+            if not naming.is_ours(self._key, name, volume.labels):
+                return False
+            await remove_object(self._engine, self._key, EngineObject(kind=ObjectKind.VOLUME, name=name))
+        return True
+
+    async def repair(self, place: PlaceId) -> bool:
+        """Finish or undo what a server that died had begun, under the place's lock; whether there was anything."""
+        intent = await self._ledger.intent(place)
+        if intent is None:
+            return False
+        log.info("a %s of %s was cut short: putting it right", intent.kind, place)
+        if intent.kind is IntentKind.REMOVE:
+            found = await self._found(place)
+            if found is not None:
+                await self._engine.remove(found.id)
+            await self._finish(place, intent.objects)
+            return True
+        await self._undo(place, intent.objects)
+        await self._ledger.end(place)
+        return True
+
+    async def repair_all(self) -> int:
+        """Repair every place whose server died; returns how many."""
+        repaired = 0
+        for intent in await self._ledger.intents():
+            with self._state.lock_if_free(intent.place) as is_held:
+                if not is_held:
+                    continue  # its server lives and is at it
+                try:
+                    repaired += await self.repair(intent.place)
+                except WsError as error:
+                    log.warning("what a server left of %s cannot be put right now: %s", intent.place, error)
+        return repaired
+
+    async def _undo(self, place: PlaceId, made: tuple[EngineObject, ...]) -> None:
+        names = (place, naming.incoming_name(place), naming.outgoing_name(place))
+        current, incoming, outgoing = [await self._found(name, place) for name in names]
+        plan = plan_repair(current, incoming, outgoing)
+        for act, container in plan.acts:
+            if act is Act.REMOVE:
+                await self._engine.remove(container.id)
+            elif act is Act.TAKE_BACK:
+                await self._engine.rename(container.id, place)
+            else:
+                await self._engine.start(container.id)
+        if not plan.is_whole:
+            await remove_unused(self._engine, self._key, made)
+
+    async def _remove_container(self, place: PlaceId, found: Container | None) -> None:
+        if found is None:
+            return
+        try:
+            await self._engine.remove(found.id)
+        except WsError:
+            # Nothing was removed: its data must not be removed later, when nobody remembers this call.
+            await self._ledger.end(place)
+            raise
+
+    async def _finish(self, place: PlaceId, objects: tuple[EngineObject, ...]) -> None:
+        await remove_unused(self._engine, self._key, objects)
+        await self._ledger.forget(place)
+        await self._ledger.end(place)
+
+    async def _belongings(self, place: PlaceId, found: Container | None) -> tuple[EngineObject, ...]:
+        """Its networks and configuration: all that has no worth without it."""
+        volumes = await self._engine.list_volumes({naming.INSTANCE: self._state.instance.id, naming.KIND: "configs"})
+        configs = (volume.name for volume in volumes if volume.name.startswith(naming.configs_name(place, "")))
+        networks = [name for name in (found.networks if found else ()) if name.startswith("wsmcp-")]
+        own = found.network if found is not None and found.network.startswith("wsmcp-") else ""
+        names = dict.fromkeys((*networks, own, naming.own_network_name(place)))
+        return (
+            *(EngineObject(kind=ObjectKind.NETWORK, name=name) for name in names if name),
+            *(EngineObject(kind=ObjectKind.VOLUME, name=name) for name in configs),
+        )
+
+    async def _found(self, name: str, place: PlaceId | None = None) -> Container | None:
+        try:
+            found = await self._engine.inspect(name)
+        except EngineNotFoundError:
+            return None
+        # While it is swapped it carries the signature for the name that it is to have, or had.
+        return found if naming.is_ours(self._key, place or name, found.labels) else None
