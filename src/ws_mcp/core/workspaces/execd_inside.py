@@ -42,7 +42,7 @@ class ExecdInside:
         if folder is not None:
             await self._check_folder(client, workspace, folder)
         # A container that was started behind our back waits, too.
-        if is_fresh or client.hello.main_state == WAITING:
+        if is_fresh or _state_of_main(client) == WAITING:
             for name, value in (await self._ledger.secrets(workspace.place)).items():
                 await files.write_file(client, root=SECRETS, path=name, content=value, mode=SECRET_MODE)
             await files.release(client)
@@ -58,3 +58,7 @@ class ExecdInside:
 
     async def _client(self, workspace: Workspace) -> ExecdClient:
         return await self._places.client(self._address_of(workspace))
+
+
+def _state_of_main(client: ExecdClient) -> object:
+    return (client.hello.main or {}).get("state")

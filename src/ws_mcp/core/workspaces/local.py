@@ -17,7 +17,7 @@ import anyio.to_thread
 from pydantic import ValidationError
 
 from ws_mcp.core.clock import Now
-from ws_mcp.core.errors import ConflictError, InvalidArgumentError, StateError, WsError
+from ws_mcp.core.errors import ConflictError, StateError, WsError
 from ws_mcp.core.execd.binaries import host_binary
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.host import daemon, sandbox
@@ -25,9 +25,11 @@ from ws_mcp.core.host.sandbox import LocalPlace
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.checks import check_environment
 from ws_mcp.core.workspaces.local_record import Record
+from ws_mcp.core.workspaces.local_spec import check_local, differences, spec_label, with_defaults
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceKind, WorkspaceSpec, WorkspaceState
-from ws_mcp.core.workspaces.plan import Step, check_environment, with_defaults
+from ws_mcp.core.workspaces.plan import Step
 from ws_mcp.core.workspaces.tiers import tier
 
 log = logging.getLogger(__name__)
@@ -107,6 +109,14 @@ class LocalWorkspaces:
         """How to reach its execd."""
         return PlaceAddress(place=place, container=None, binary="", directory=str(self._sockets(place)), user="")
 
+    async def stop(self, place: PlaceId, stop: Stop) -> None:
+        """End its execd and all that runs there; its files stay."""
+        async with self._state.lock(place):
+            if await daemon.answers(self._where(place)):
+                await stop()
+            with anyio.CancelScope(shield=True):
+                await daemon.kill(self._where(place))
+
     async def remove(self, place: PlaceId, stop: Stop, *, keep_data: bool) -> str:
         """End the workspace, by `stop` if its execd answers; returns where kept data lies, relative to the state."""
         async with self._state.lock(place):
@@ -129,9 +139,8 @@ class LocalWorkspaces:
 
     def _check(self, spec: WorkspaceSpec) -> None:
         tier(spec.tier or 2)
-        check_environment(spec)
-        if spec.ports:
-            raise InvalidArgumentError("a local workspace cannot publish ports; leave `ports` out, or use a container")
+        check_local(spec)
+        check_environment(spec.environment or {})
         if not self.is_possible:
             raise ConflictError(
                 "no container engine answers and bubblewrap is not installed, so there is no sandbox: install "
@@ -139,11 +148,11 @@ class LocalWorkspaces:
             )
 
     def _make(self, scope: Scope, spec: WorkspaceSpec, place: PlaceId) -> tuple[Record, Step]:
-        asked, record = naming.spec_label(spec), self._read(place)
+        asked, record = spec_label(spec), self._read(place)
         if record is None:
             full = with_defaults(spec)
-            return self._create(place, scope, full, naming.spec_label(full)), Step.CREATE
-        differing = naming.differences(asked, record.spec)
+            return self._create(place, scope, full, spec_label(full)), Step.CREATE
+        differing = differences(asked, record.spec)
         if differing:
             raise ConflictError(
                 f"workspace {spec.name!r} exists and differs from what you ask for: {'; '.join(differing)}. "

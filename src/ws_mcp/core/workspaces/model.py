@@ -153,6 +153,61 @@ class Provisioned:
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     request: Mapping[str, object] | None = None
+    is_ready: bool | None = None  # None: nobody asked
+    readiness: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A provision goes on after its caller stopped waiting; the same call attaches to it again."""
+
+    phase: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """How a wish is to be fulfilled. `request_key`: the same key stands for the same request, also after a crash."""
+
+    replace: Replace = Replace.IF_IDLE
+    is_dry_run: bool = False
+    request_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Answer to a stop or restart: the workspace as it is then."""
+
+    workspace: Workspace
+    ended_processes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSlice:
+    """Bytes `[offset, offset + len(content))` of a file of `size` bytes."""
+
+    path: str
+    content: bytes
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntryInfo:
+    """One name of a directory; `kind`: file, directory, link, other."""
+
+    name: str
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryListing:
+    """The first names of a directory, sorted; `total` counts all."""
+
+    path: str
+    entries: tuple[FileEntryInfo, ...]
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
+    Ask,
     Provisioned,
     Removed,
     Workspace,
@@ -33,7 +34,8 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceState,
 )
 from ws_mcp.core.workspaces.plan import Step
-from ws_mcp.core.workspaces.service import ContainerWorkspaces, Report
+from ws_mcp.core.workspaces.builder import Report
+from ws_mcp.core.workspaces.service import ContainerWorkspaces
 
 log = logging.getLogger(__name__)
 
@@ -51,30 +53,52 @@ class Workspaces:
         self._places = places
         self._resolved: dict[tuple[Scope, WorkspaceName], PlaceAddress] = {}
 
-    async def provision(self, scope: Scope, spec: WorkspaceSpec, report: Report) -> Provisioned:
+    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned:
         """Make the workspace be there, run, and answer.
 
         Raises:
-            ConflictError, ImageNotFoundError, EngineUnavailableError, InvalidArgumentError
+            ConflictError, ImageNotFoundError, EngineUnavailableError, InvalidArgumentError, ForbiddenError, LimitError
         """
         naming.workspace_name(spec.name)
-        began = anyio.current_time()
         await self._check_kind(scope, spec)
         if spec.kind is WorkspaceKind.LOCAL:
-            workspace, step = await self._local.provision(scope, spec)
+            made = await self._provision_local(scope, spec, ask, report)
         else:
-            workspace, step = await self._engine().provision(scope, spec, report)
+            made = await self._engine().provision(scope, spec, ask, report)
+        if made.workspace is not None and not ask.is_dry_run:
+            self._resolved[scope, spec.name] = self.address(made.workspace)
+        return made
+
+    async def _provision_local(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned:
+        if ask.is_dry_run:
+            raise InvalidArgumentError("a dry run is for containers; a local workspace is made from its directory only")
+        began = anyio.current_time()
+        workspace, step = await self._local.provision(scope, spec)
         await report("waiting for execd", 0.9)
-        address = self.address(workspace)
         try:
-            await self._places.client(address)
+            await self._places.client(self.address(workspace))
         except PlaceUnavailableError:
-            if step in (Step.CREATE, Step.REPLACE):
+            if step is Step.CREATE:
                 with anyio.move_on_after(STOP_GRACE_S, shield=True):
                     await self._undo(workspace, keep_volume=True)
             raise
-        self._resolved[scope, spec.name] = address
         return Provisioned(workspace=workspace, change=step.value, duration_s=anyio.current_time() - began)
+
+    async def stop(self, scope: Scope, name: WorkspaceName) -> tuple[Workspace, int]:
+        """Stop a workspace; returns it as it is then, and how many running processes ended with it.
+
+        Raises:
+            NotFoundError
+        """
+        workspace = await self._found(scope, name)
+        ended = await self._running(workspace)
+        self._resolved.pop((scope, name), None)
+        if workspace.kind is WorkspaceKind.LOCAL:
+            await self._local.stop(workspace.place, partial(self._stop, workspace))
+        else:
+            await self._engine().stop(workspace)
+        await self._places.drop(workspace.place)
+        return await self._found(scope, name), ended
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         """Remove a workspace with its processes, and its data unless kept.

@@ -7,7 +7,6 @@ call does not put right.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import anyio
 
@@ -25,20 +24,12 @@ from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.looking import Look, Looking, request_of
-from ws_mcp.core.workspaces.model import Provisioned, Replace, Workspace, WorkspaceSpec
+from ws_mcp.core.workspaces.model import Ask, Provisioned, Workspace, WorkspaceSpec
 from ws_mcp.core.workspaces.plan import Plan, Step, plan_workspace
 from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 STOP_GRACE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """How a wish is to be fulfilled."""
-
-    replace: Replace = Replace.IF_IDLE
-    is_dry_run: bool = False
 
 
 class ContainerWorkspaces:
