@@ -30,17 +30,23 @@ from ws_mcp.core.processes.port import PlaceRef, PlacesUnknownError
 from ws_mcp.core.processes.receipts import StateReceipts
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.builder import Report
+from ws_mcp.core.workspaces.execd_inside import ExecdInside
+from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
+    Ask,
     Provisioned,
     Removed,
+    Stopped,
     Workspace,
     WorkspaceListing,
     WorkspaceSpec,
     WorkspaceState,
 )
 from ws_mcp.core.workspaces.registry import Workspaces
-from ws_mcp.core.workspaces.service import ContainerWorkspaces, Report
+from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.core.workspaces.service import ContainerWorkspaces
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +59,7 @@ class Choices:
     """What the operator chose."""
 
     state: Path
-    default_image: str = ""
+    workspaces: WorkspaceRules = field(default_factory=WorkspaceRules)
     local: LocalRules = field(default_factory=LocalRules)
     keeps_local: bool = False
     limits: ProcessLimits = field(default_factory=ProcessLimits)
@@ -65,15 +71,13 @@ class Core:
     def __init__(
         self, choices: Choices, state: State, engine: Engine | None, places: Places, *, now: Now, changes: Changes
     ) -> None:
-        self.default_image = choices.default_image
         self.local = LocalWorkspaces(state, choices.local, now)
         self.places = places
         self.state = state
         self.changes = changes
         self._engine = engine
         self._choices = choices
-        containers = ContainerWorkspaces(engine, state, choices.limits.ended) if engine else None
-        self._workspaces = Workspaces(containers, self.local, places)
+        self._workspaces = Workspaces(_containers(engine, state, places, choices, now), self.local, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager)
         self._started_local: dict[tuple[Scope, ProcessId], PlaceAddress] = {}
@@ -108,9 +112,13 @@ class Core:
         """The principal's chats, newest first."""
         return await self._chats.list(principal)
 
-    async def provision(self, scope: Scope, spec: WorkspaceSpec, report: Report) -> Provisioned:
+    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned:
         """See `Workspaces.provision`."""
-        return await self._workspaces.provision(scope, spec, report)
+        return await self._workspaces.provision(scope, spec, ask, report)
+
+    async def stop(self, scope: Scope, name: WorkspaceName, *, restarts: bool) -> Stopped:
+        """See `Workspaces.stop`."""
+        return await self._workspaces.stop(scope, name, restarts=restarts)
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         """See `Workspaces.remove`."""
@@ -210,6 +218,15 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
 
         async with open_places(dial_through(engine), secret_of, "ws-mcp", listen) as places:
             yield Core(choices, state, engine, places, now=now, changes=changes)
+
+
+def _containers(
+    engine: Engine | None, state: State, places: Places, choices: Choices, now: Now
+) -> ContainerWorkspaces | None:
+    if engine is None:
+        return None
+    inside = ExecdInside(places, Ledger(state, now))
+    return ContainerWorkspaces(engine, state, choices.workspaces, inside, now)
 
 
 def change_of(event: Event) -> Change | None:

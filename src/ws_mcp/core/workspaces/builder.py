@@ -20,7 +20,7 @@ from ws_mcp.core.execd.binaries import binary
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.contents import archive_of, check_required, home_archive_of
+from ws_mcp.core.workspaces.contents import check_required, configs_archive, home_archive
 from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger
@@ -140,7 +140,7 @@ class Builder:
             return
         name = naming.configs_name(look.place, digest)
         if await self._objects.ensure_volume("configs", name):
-            await fill_volume(self._engine, name, await archive_of(look.contents, self._engine, look.found))
+            await fill_volume(self._engine, name, await configs_archive(look.contents, self._engine, look.found))
 
     async def _created(self, image: Image, *, has_new_volume: bool) -> ContainerId:
         look = self._look
@@ -152,7 +152,7 @@ class Builder:
             await give_to(self._engine, naming.volume_name(look.place), account)
         if look.contents.home:
             home = request.environment.get("HOME") or account.home
-            await self._engine.put_archive(container, "/", await home_archive_of(look.contents, account, home))
+            await self._engine.put_archive(container, "/", await home_archive(look.contents, account, home))
         return container
 
     async def _swapped_in(self, container: ContainerId, report: Report) -> Workspace:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-
-from ws_mcp.core.errors import ForbiddenError, WsError
-from ws_mcp.core.execd import files
+from ws_mcp.core.errors import ForbiddenError, NotFoundError, WsError
+from ws_mcp.core.execd import delivery, files
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.host.model import HostFolder
@@ -23,10 +21,9 @@ WAITING = "waiting"
 class ExecdInside:
     """See `inside.Inside`."""
 
-    def __init__(self, places: Places, ledger: Ledger, address_of: Callable[[Workspace], PlaceAddress]) -> None:
+    def __init__(self, places: Places, ledger: Ledger) -> None:
         self._places = places
         self._ledger = ledger
-        self._address_of = address_of
 
     async def running(self, workspace: Workspace) -> int | None:
         if workspace.state is not WorkspaceState.RUNNING:
@@ -57,8 +54,19 @@ class ExecdInside:
             )
 
     async def _client(self, workspace: Workspace) -> ExecdClient:
-        return await self._places.client(self._address_of(workspace))
+        return await self._places.client(address_of(workspace))
 
 
 def _state_of_main(client: ExecdClient) -> object:
     return (client.hello.main or {}).get("state")
+
+
+def address_of(workspace: Workspace) -> PlaceAddress:
+    """How to reach the execd of a container workspace.
+
+    Raises:
+        NotFoundError: it has no container.
+    """
+    if workspace.container is None:
+        raise NotFoundError("workspace", workspace.name, (), "Call provision_workspace to make one.")
+    return delivery.address_in(workspace.container, workspace.place, delivery.binary_path())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ws_mcp.core.host.folders import HostFolder
+from ws_mcp.core.host.model import HostFolder
 from ws_mcp.core.workspaces.model import Workspace
 
 

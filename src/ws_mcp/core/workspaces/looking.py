@@ -9,7 +9,7 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineNotFoundError, ImageNotFoundError
 from ws_mcp.core.execd import delivery
 from ws_mcp.core.execd.binaries import binary
-from ws_mcp.core.host.folders import HostFolder
+from ws_mcp.core.host.model import HostFolder
 from ws_mcp.core.ids import PlaceId, Scope
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
@@ -82,7 +82,7 @@ class Looking:
         recipe = recipe_of(spec, recorded, self._rules, contents.digests)
         level = replace(self._rules.level(recipe.tier), sizes=self._rules.sizes_of(recipe.tier, recipe.sizes))
         check_recipe(recipe, level)
-        binds = await binds_of(recipe, level, self._rules, self._state.directory)
+        binds = await binds_of(recipe, level, self._rules, self._engine, self._state.directory)
         image = await self._image(recipe, found)
         look = Look(
             scope=scope,
@@ -135,6 +135,7 @@ class Looking:
             keep_ended=_keep_ended(found, self._rules.keep_ended),
             network=naming.network_name(instance.id, scope, place, recipe.network),
             binds=binds.mounts,
+            bind_environment=binds.environment,
             engine_socket=binds.engine_socket,
             runtime=self._rules.container_runtime,
         )

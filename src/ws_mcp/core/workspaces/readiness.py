@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import anyio
+
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineError, WsError, one_line
+from ws_mcp.core.errors import ConflictError, EngineError, WsError, one_line
 from ws_mcp.core.execd import files
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.workspaces.model import Probe, Workspace
@@ -11,31 +18,64 @@ from ws_mcp.core.workspaces.model import Probe, Workspace
 LOG_LINES = 20
 LOG_BYTES = 4096
 COMMAND_POLL_S = 0.5
+CALL_S = 15.0
+PROBES = ".probe"  # the chat whose processes they are: none that anybody can have
 
 
-class NotReadyError(WsError):
-    """The probe did not succeed in time; the workspace runs, `str(error)` says where and what it said."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """What a probe found: where it answers, or why it does not and what was logged last."""
+
+    is_ready: bool
+    text: str
 
 
-async def wait_until_ready(engine: Engine, client: ExecdClient, workspace: Workspace, probe: Probe) -> str:
-    """Wait for a probe's success; returns a note for the caller.
-
-    Raises:
-        NotReadyError
-    """
+async def readiness_of(engine: Engine, client: ExecdClient, workspace: Workspace, probe: Probe) -> Readiness:
+    """Wait for a probe's success, as long as it says."""
+    where = _where(workspace, probe)
     try:
         if probe.command:
-            await files.probe_command(client, probe.command, timeout_s=probe.wait_s, poll_s=COMMAND_POLL_S)
+            await _command_succeeds(client, probe)
         elif probe.http:
             await files.probe_http(client, port=probe.http, path=probe.path, timeout_s=probe.wait_s)
         else:
             await files.probe_tcp(client, port=probe.tcp, timeout_s=probe.wait_s)
     except WsError as error:
-        raise NotReadyError(
-            f"workspace {workspace.name!r} runs, but is not ready after {probe.wait_s:g} s: "
-            f"{one_line(str(error))}{_where(workspace, probe)}{await _last_words(engine, workspace)}"
-        ) from error
-    return f"ready{_where(workspace, probe)}"
+        said = await _last_words(engine, workspace)
+        return Readiness(
+            is_ready=False, text=f"not ready{where} after {probe.wait_s:g} s: {one_line(str(error))}; {said}"
+        )
+    return Readiness(is_ready=True, text=f"ready{where}")
+
+
+async def _command_succeeds(client: ExecdClient, probe: Probe) -> None:
+    deadline = anyio.current_time() + probe.wait_s
+    while True:
+        left_s = deadline - anyio.current_time()
+        code = await _run_once(client, probe.command, left_s)
+        if code == 0:
+            return
+        if left_s <= COMMAND_POLL_S:
+            raise ConflictError(
+                f"the command ended with {code}" if code is not None else "the command did not end in time"
+            )
+        await anyio.sleep(COMMAND_POLL_S)
+
+
+async def _run_once(client: ExecdClient, command: str, limit_s: float) -> int | None:
+    limit_ms = max(int(limit_s * 1000), 1)
+    wait = {"until": "exit", "timeout_ms": limit_ms}
+    fields = {
+        "process": f"probe-{secrets.token_hex(8)}",
+        "chat": PROBES,
+        "shell": command,
+        "time_limit_ms": limit_ms,
+        "first": {"limit": 1, "wait": wait},
+    }
+    reply = await client.call("start", fields, timeout_s=limit_s + CALL_S)
+    process = reply.header.get("process")
+    code = cast("Mapping[str, object]", process).get("code") if isinstance(process, Mapping) else None
+    return code if isinstance(code, int) else None
 
 
 def _where(workspace: Workspace, probe: Probe) -> str:
@@ -46,9 +86,9 @@ def _where(workspace: Workspace, probe: Probe) -> str:
 
 async def _last_words(engine: Engine, workspace: Workspace) -> str:
     if workspace.container is None:
-        return ""
+        return "it has no container"
     try:
         said = await engine.logs(workspace.container, LOG_LINES, LOG_BYTES)
     except EngineError:
-        return ""
-    return f"; its last log lines: {one_line(said, 1000)}" if said.strip() else "; it logged nothing"
+        return "its log cannot be read now"
+    return f"its last log lines: {one_line(said, 1000)}" if said.strip() else "it logged nothing"

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import Access, Sizes, WorkspaceSpec
+from ws_mcp.core.workspaces.mounts import Storage, StoragePlan, plan_storage
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, Tier
 
@@ -66,6 +67,7 @@ class Digests:
 
 
 _RECIPE = TypeAdapter(Recipe)
+_WISH = TypeAdapter(WorkspaceSpec)
 _WORDS = {
     "has_volume": "volume",
     "template_digest": "the template",
@@ -82,8 +84,7 @@ def recipe_of(spec: WorkspaceSpec, recorded: Recipe | None, rules: WorkspaceRule
     old = recorded or Recipe()
     number = spec.tier or old.tier
     level = rules.level(number)
-    folder = old.folder if spec.folder is None and spec.access is not Access.NONE else spec.folder or ""
-    usual_volume = old.has_volume if spec.folder is None and spec.access is None else not folder
+    folder, storage = _storage(spec, recorded, number)
     return Recipe(
         image=spec.image or old.image or rules.default_image,
         platform=_given(spec.platform, old.platform),
@@ -91,8 +92,8 @@ def recipe_of(spec: WorkspaceSpec, recorded: Recipe | None, rules: WorkspaceRule
         sizes=_sizes(spec.sizes, old.sizes),
         environment=_given(spec.environment, old.environment),
         ports=tuple(sorted(_given(spec.ports, old.ports))),
-        has_volume=_given(spec.has_volume, usual_volume and spec.access is not Access.NONE),
-        access=_given(spec.access, old.access),
+        has_volume=storage.storage is Storage.VOLUME,
+        access=storage.access,
         folder=folder,
         mounts=_given(spec.mounts, old.mounts),
         network=_network(spec, old, level),
@@ -152,6 +153,12 @@ def secrets_digest(key: bytes, secrets: Mapping[str, str]) -> str:
     return hmac.new(key, b"secrets\0" + message, hashlib.sha256).hexdigest()[:32]
 
 
+def wish_digest(key: bytes, spec: WorkspaceSpec) -> str:
+    """A fingerprint of a whole wish, secrets included, that nobody without the instance's key can try values on."""
+    message = _WISH.dump_json(spec)
+    return hmac.new(key, b"wish\0" + message, hashlib.sha256).hexdigest()
+
+
 def _told(name: str, was: object, now: object) -> str:
     word = _WORDS.get(name, name)
     if name in _HIDDEN:
@@ -172,6 +179,16 @@ def _network(spec: WorkspaceSpec, old: Recipe, level: Tier) -> str:
     usual = HOST if level.shares_network else NONE if level.is_offline else OWN
     # The network of another tier is no wish of anybody for this one.
     return usual if spec.tier and spec.tier != old.tier else usual if old == Recipe() else old.network
+
+
+def _storage(spec: WorkspaceSpec, recorded: Recipe | None, tier: int) -> tuple[str, StoragePlan]:
+    """The folder, and what is at /workspace: as asked, or as it was where nothing is asked of it."""
+    is_asked = not (spec.access is None and spec.folder is None and spec.has_volume is None)
+    if is_asked or recorded is None:
+        folder, access, volume = spec.folder or "", spec.access, spec.has_volume
+    else:
+        folder, access, volume = recorded.folder, recorded.access, recorded.has_volume
+    return folder, plan_storage(access, has_folder=bool(folder), has_volume=volume, tier=tier)
 
 
 def _sizes(asked: Sizes, old: Sizes) -> Sizes:

@@ -6,6 +6,7 @@ What was resolved before is remembered only as long as a connection to its execd
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -27,6 +28,7 @@ from ws_mcp.core.workspaces.model import (
     Ask,
     Provisioned,
     Removed,
+    Stopped,
     Workspace,
     WorkspaceKind,
     WorkspaceListing,
@@ -65,9 +67,14 @@ class Workspaces:
             made = await self._provision_local(scope, spec, ask, report)
         else:
             made = await self._engine().provision(scope, spec, ask, report)
-        if made.workspace is not None and not ask.is_dry_run:
-            self._resolved[scope, spec.name] = self.address(made.workspace)
-        return made
+        if made.workspace is None or ask.is_dry_run:
+            return made
+        self._resolved[scope, spec.name] = address = self.address(made.workspace)
+        if spec.ready is None or self._containers is None:
+            return made
+        await report("waiting until it is ready", 0.95)
+        found = await self._containers.readiness(made.workspace, await self._places.client(address), spec.ready)
+        return replace(made, is_ready=found.is_ready, readiness=found.text)
 
     async def _provision_local(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned:
         if ask.is_dry_run:
@@ -84,8 +91,8 @@ class Workspaces:
             raise
         return Provisioned(workspace=workspace, change=step.value, duration_s=anyio.current_time() - began)
 
-    async def stop(self, scope: Scope, name: WorkspaceName) -> tuple[Workspace, int]:
-        """Stop a workspace; returns it as it is then, and how many running processes ended with it.
+    async def stop(self, scope: Scope, name: WorkspaceName, *, restarts: bool) -> Stopped:
+        """Stop a workspace, and start it again if asked; its files stay.
 
         Raises:
             NotFoundError
@@ -98,7 +105,10 @@ class Workspaces:
         else:
             await self._engine().stop(workspace)
         await self._places.drop(workspace.place)
-        return await self._found(scope, name), ended
+        if restarts:
+            spec = WorkspaceSpec(name=name, kind=workspace.kind)
+            await self.provision(scope, spec, Ask(), _unheard)
+        return Stopped(workspace=await self._found(scope, name), ended_processes=ended)
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         """Remove a workspace with its processes, and its data unless kept.
@@ -241,3 +251,6 @@ class Workspaces:
 
     async def _stop(self, workspace: Workspace) -> None:
         await (await self._places.client(self.address(workspace))).stop(STOP_GRACE_S)
+
+
+async def _unheard(_phase: str, _fraction: float) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ws_mcp.core.engine.model import (
     BindMount,
@@ -17,7 +17,7 @@ from ws_mcp.core.engine.model import (
 )
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.model import CONFIGS, WORKDIR, Access
+from ws_mcp.core.workspaces.model import CONFIGS, WORKDIR
 from ws_mcp.core.workspaces.recipe import HOST, NONE, Recipe, configs_digest, label_of
 from ws_mcp.core.workspaces.tiers import MIB, NOFILE, SHM_BYTES, SOCKET_TARGET, TMP, Tier
 
@@ -42,6 +42,7 @@ class Ground:
     keep_ended: int
     network: str = ""  # the engine's name for it
     binds: tuple[BindMount, ...] = ()  # checked: the folder, its git directory, worker binaries
+    bind_environment: Mapping[str, str] = field(default_factory=dict[str, str])
     engine_socket: str = ""  # path on the engine's host
     runtime: str = ""
 
@@ -111,7 +112,7 @@ def _environment(recipe: Recipe, level: Tier, ground: Ground) -> Mapping[str, st
         "WS_MCP_URL": recipe.server_url,
         VERIFIER: naming.verifier_of(naming.secret_of(ground.key, ground.place)),
     }
-    return {**home, **recipe.environment, **{name: value for name, value in own.items() if value}}
+    return {**home, **ground.bind_environment, **recipe.environment, **{name: value for name, value in own.items() if value}}
 
 
 def _mounts(recipe: Recipe, level: Tier, ground: Ground) -> list[Mount]:
@@ -133,7 +134,7 @@ def _mounts(recipe: Recipe, level: Tier, ground: Ground) -> list[Mount]:
 
 def has_workspace(recipe: Recipe) -> bool:
     """Whether /workspace is a mount of its own."""
-    return recipe.has_volume or bool(recipe.folder and recipe.access is not Access.NONE)
+    return recipe.has_volume or bool(recipe.folder)
 
 
 def _directory(recipe: Recipe, level: Tier) -> str:

@@ -12,10 +12,10 @@ import anyio
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.body import container_body
+from ws_mcp.core.engine.model import BindMount
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import LimitError, NotFoundError
-from ws_mcp.core.execd import delivery
-from ws_mcp.core.execd.places import PlaceAddress
+from ws_mcp.core.errors import LimitError
+from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
@@ -24,9 +24,12 @@ from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.looking import Look, Looking, request_of
-from ws_mcp.core.workspaces.model import Ask, Provisioned, Workspace, WorkspaceSpec
+from ws_mcp.core.workspaces.model import Ask, Probe, Provisioned, Workspace, WorkspaceSpec
+from ws_mcp.core.workspaces.mounts import check_apart
 from ws_mcp.core.workspaces.plan import Plan, Step, plan_workspace
+from ws_mcp.core.workspaces.readiness import Readiness, readiness_of
 from ws_mcp.core.workspaces.removal import Removal
+from ws_mcp.core.workspaces.recipe import wish_digest
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 STOP_GRACE_S = 10.0
@@ -58,6 +61,7 @@ class ContainerWorkspaces:
             InvalidArgumentError, ForbiddenError, LimitError
         """
         began = anyio.current_time()
+        await self._claim(scope, spec, ask)
         look = await self._looking.at(scope, spec)
         plan = await self._planned(look, ask)
         if ask.is_dry_run:
@@ -97,11 +101,9 @@ class ContainerWorkspaces:
             return None
         return workspace_of(found)
 
-    def address(self, workspace: Workspace) -> PlaceAddress:
-        """How to reach its execd."""
-        if workspace.container is None:
-            raise NotFoundError("workspace", workspace.name, (), "Call provision_workspace to make one.")
-        return delivery.address_in(workspace.container, workspace.place, delivery.binary_path())
+    async def readiness(self, workspace: Workspace, client: ExecdClient, probe: Probe) -> Readiness:
+        """Wait for a probe; an answer in any case."""
+        return await readiness_of(self._engine, client, workspace, probe)
 
     async def stop(self, workspace: Workspace) -> None:
         """Stop the container: what runs in it ends (TERM, then KILL), its files stay."""
@@ -151,6 +153,8 @@ class ContainerWorkspaces:
             plan = await self._planned(look, ask)
             if plan.step is Step.CREATE:
                 await self._check_count(scope)
+            if look.folder is not None:
+                await self._check_apart(look.place, look.folder.path)
             builder = Builder(
                 self._engine, self._state, self._ledger, self._inside, self._removal.repair, look
             )
@@ -163,6 +167,16 @@ class ContainerWorkspaces:
                 f"this chat has {there} workspaces, as many as it may ({self._rules.workspaces}): remove one with "
                 "remove_workspace, or let the operator raise --workspaces"
             )
+
+    async def _check_apart(self, place: PlaceId, folder: str) -> None:
+        labels = {naming.INSTANCE: self._state.instance.id, naming.KIND: "container"}
+        others = [c for c in await self._engine.list_containers(labels) if c.name != place]
+        mounts = (mount for container in others for mount in container.mounts if isinstance(mount, BindMount))
+        check_apart(folder, [mount.source for mount in mounts if not mount.is_read_only])
+
+    async def _claim(self, scope: Scope, spec: WorkspaceSpec, ask: Ask) -> None:
+        if ask.request_key:
+            await self._ledger.claim_request(scope.chat, ask.request_key, wish_digest(self._key, spec))
 
     async def _keep_settings(self, place: PlaceId, spec: WorkspaceSpec) -> None:
         if spec.idle_stop_s is not None:
