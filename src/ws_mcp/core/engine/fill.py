@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import anyio
 
-from ws_mcp.core.engine.model import ContainerSpec, VolumeMount
+from ws_mcp.core.engine.model import ContainerSpec, Mount, VolumeMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineConflictError, ImageNotFoundError
+from ws_mcp.core.ids import ContainerId
 
 EMPTY_IMAGE = "wsmcp-empty:1"
 ROOT = "/fill"
@@ -52,22 +55,27 @@ def filler_of(volume: str) -> str:
 
 async def fill_volume(engine: Engine, volume: str, archive: bytes) -> None:
     """Unpack `archive` into `volume`, whose lock the caller holds: a filler that is there already is a dead one."""
-    spec = ContainerSpec(
-        name=filler_of(volume),
-        image=EMPTY_IMAGE,
-        command=("/none",),
-        # Mounted one level down: the engine skips the entry of the directory it unpacks into, and with it its owner.
-        mounts=(VolumeMount(volume=volume, target=f"{ROOT}/{VOLUME}", copies_image_content=False),),
-        network="none",
-    )
+    # Mounted one level down: the engine skips the entry of the directory it unpacks into, and with it its owner.
+    mount = VolumeMount(volume=volume, target=f"{ROOT}/{VOLUME}", copies_image_content=False)
+    async with open_unstarted(engine, filler_of(volume), (mount,)) as container:
+        await engine.put_archive(container, ROOT, archive)
+
+
+@asynccontextmanager
+async def open_unstarted(engine: Engine, name: str, mounts: tuple[Mount, ...]) -> AsyncGenerator[ContainerId]:
+    """A container that never runs, with these mounts and nothing else: files go through it, and links lead nowhere.
+
+    The caller holds a lock: one of this name that is there already was left by a dead server.
+    """
+    spec = ContainerSpec(name=name, image=EMPTY_IMAGE, command=("/none",), mounts=mounts, network="none")
     await _ensure_empty_image(engine)
     try:
         container = await engine.create(spec)
     except EngineConflictError:
-        await engine.remove((await engine.inspect(spec.name)).id)
+        await engine.remove((await engine.inspect(name)).id)
         container = await engine.create(spec)
     try:
-        await engine.put_archive(container, ROOT, archive)
+        yield container
     finally:
         with anyio.move_on_after(CLEAN_UP_S, shield=True):
             await engine.remove(container)

@@ -71,6 +71,11 @@ def outgoing_name(place: PlaceId) -> str:
     return f"{place}-old"
 
 
+def reader_name(place: PlaceId) -> str:
+    """The container through which the files of a stopped workspace are reached."""
+    return f"{place}-files"
+
+
 def is_shared(network: str) -> bool:
     """Whether a recipe's network is one that workspaces of a chat share by its name."""
     return network not in ("own", "none", "host")

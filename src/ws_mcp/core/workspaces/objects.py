@@ -123,7 +123,7 @@ async def remove_object(engine: Engine, key: bytes, what: EngineObject) -> None:
             if naming.is_ours(key, what.name, (await engine.inspect_network(what.name)).labels):
                 await engine.remove_network(what.name)
         elif naming.is_ours(key, what.name, (await engine.inspect_volume(what.name)).labels):
-            await _remove_filler(engine, filler_of(what.name))
+            await remove_unstarted(engine, filler_of(what.name))
             await engine.remove_volume(what.name)
     except EngineNotFoundError:
         return
@@ -138,7 +138,8 @@ async def remove_unused(engine: Engine, key: bytes, objects: tuple[EngineObject,
             log.info("%s %s stays, since it is in use: %s", what.kind, what.name, error)
 
 
-async def _remove_filler(engine: Engine, name: str) -> None:
+async def remove_unstarted(engine: Engine, name: str) -> None:
+    """Remove a container that a dead server moved files through."""
     try:
         found = await engine.inspect(name)
     except EngineNotFoundError:

@@ -14,7 +14,7 @@ from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import EngineObject, Intent, IntentKind, Ledger, ObjectKind
 from ws_mcp.core.workspaces.model import Workspace
-from ws_mcp.core.workspaces.objects import remove_object, remove_unused
+from ws_mcp.core.workspaces.objects import remove_object, remove_unstarted, remove_unused
 from ws_mcp.core.workspaces.recovery import Act, plan_repair
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ class Removal:
             raise
 
     async def _finish(self, place: PlaceId, objects: tuple[EngineObject, ...]) -> None:
+        await remove_unstarted(self._engine, naming.reader_name(place))
         await remove_unused(self._engine, self._key, objects)
         await self._ledger.forget(place)
         await self._ledger.end(place)

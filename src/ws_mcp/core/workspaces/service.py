@@ -6,7 +6,8 @@ call does not put right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -14,12 +15,13 @@ from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.body import container_body
 from ws_mcp.core.engine.model import BindMount
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import LimitError
+from ws_mcp.core.errors import LimitError, NotFoundError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Builder, Report
+from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Ledger
@@ -110,6 +112,19 @@ class ContainerWorkspaces:
         async with self._state.lock(workspace.place):
             if workspace.container is not None:
                 await self._engine.stop(workspace.container, STOP_GRACE_S)
+
+    @asynccontextmanager
+    async def stopped_files(self, workspace: Workspace) -> AsyncGenerator[StoppedFiles]:
+        """The files of a workspace that does not run, under its lock.
+
+        Raises:
+            NotFoundError: it is gone.
+        """
+        async with self._state.lock(workspace.place):
+            found = await self._looking.container(workspace.place)
+            if found is None:
+                raise NotFoundError("workspace", workspace.name, (), "Call provision_workspace to make it again.")
+            yield StoppedFiles(self._engine, workspace.place, found)
 
     async def remove(self, workspace: Workspace, *, keep_volume: bool) -> str:
         """Remove the container with all that belongs to it, and its data unless kept; returns the volume that stays."""
