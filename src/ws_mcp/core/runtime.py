@@ -31,11 +31,14 @@ from ws_mcp.core.processes.receipts import StateReceipts
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
+from ws_mcp.core.workspaces.exchange import Exchange
 from ws_mcp.core.workspaces.execd_inside import ExecdInside
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
     Ask,
+    DirectoryListing,
+    FileSlice,
     Provisioned,
     Removed,
     Stopped,
@@ -78,6 +81,7 @@ class Core:
         self._engine = engine
         self._choices = choices
         self._workspaces = Workspaces(_containers(engine, state, places, choices, now), self.local, places)
+        self._exchange = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager)
         self._started_local: dict[tuple[Scope, ProcessId], PlaceAddress] = {}
@@ -119,6 +123,24 @@ class Core:
     async def stop(self, scope: Scope, name: WorkspaceName, *, restarts: bool) -> Stopped:
         """See `Workspaces.stop`."""
         return await self._workspaces.stop(scope, name, restarts=restarts)
+
+    async def read_file(
+        self, scope: Scope, name: WorkspaceName | None, path: str, offset: int, limit: int
+    ) -> FileSlice:
+        """See `Exchange.read`."""
+        return await self._exchange.read(scope, name, path, offset, limit)
+
+    async def write_file(
+        self, scope: Scope, name: WorkspaceName | None, path: str, content: bytes, *, is_executable: bool
+    ) -> FileSlice:
+        """See `Exchange.write`."""
+        return await self._exchange.write(scope, name, path, content, is_executable=is_executable)
+
+    async def list_directory(
+        self, scope: Scope, name: WorkspaceName | None, path: str, limit: int
+    ) -> DirectoryListing:
+        """See `Exchange.list`."""
+        return await self._exchange.list(scope, name, path, limit)
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         """See `Workspaces.remove`."""

@@ -6,6 +6,7 @@ What was resolved before is remembered only as long as a connection to its execd
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -37,6 +38,8 @@ from ws_mcp.core.workspaces.model import (
 )
 from ws_mcp.core.workspaces.plan import Step
 from ws_mcp.core.workspaces.builder import Report
+from ws_mcp.core.workspaces.execd_inside import address_of
+from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
 
 log = logging.getLogger(__name__)
@@ -160,7 +163,7 @@ class Workspaces:
         known = self._resolved.get((scope, meant))
         if known is not None and self._places.has(known):
             return meant, known
-        workspace = await self._found(scope, name) if name is not None else await self._only(scope)
+        workspace = await self.meant(scope, name)
         if workspace.state is not WorkspaceState.RUNNING:
             raise PlaceUnavailableError(
                 f"workspace {workspace.name!r} is stopped; call provision_workspace to start it"
@@ -173,11 +176,21 @@ class Workspaces:
             raise EngineUnavailableError("this server was started without a container engine; ask for kind 'local'")
         return self._containers
 
+    async def meant(self, scope: Scope, name: WorkspaceName | None) -> Workspace:
+        """The workspace of this name, or, without one, the chat's only one, or the one called "main".
+
+        Raises:
+            NotFoundError, InvalidArgumentError
+        """
+        return await self._found(scope, name) if name is not None else await self._only(scope)
+
+    def stopped_files(self, workspace: Workspace) -> AbstractAsyncContextManager[StoppedFiles]:
+        """The files of a container workspace that does not run."""
+        return self._engine().stopped_files(workspace)
+
     def address(self, workspace: Workspace) -> PlaceAddress:
         """How to reach the execd of a workspace."""
-        if workspace.kind is WorkspaceKind.LOCAL:
-            return self._local.address(workspace.place)
-        return self._engine().address(workspace)
+        return self._local.address(workspace.place) if workspace.kind is WorkspaceKind.LOCAL else address_of(workspace)
 
     async def _check_kind(self, scope: Scope, spec: WorkspaceSpec) -> None:
         other = self._local if spec.kind is WorkspaceKind.CONTAINER else self._containers
