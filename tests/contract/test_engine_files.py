@@ -173,7 +173,7 @@ class ObjectsContract:
         await engine.create_network(name, {"test.net": name}, is_internal=True)
         with pytest.raises(EngineConflictError, match="exists"):
             await engine.create_network(name, {}, is_internal=False)
-        assert await engine.list_networks({"test.net": name}) == (name,)
+        assert [network.name for network in await engine.list_networks({"test.net": name})] == [name]
         spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), network=name)
         container = await engine.create(spec)
         await engine.start(container)

@@ -14,8 +14,8 @@ from ws_mcp.core.engine.model import (
     ContainerSpec,
     ContainerState,
     Image,
-    Mount,
     Published,
+    TmpfsMount,
     Volume,
     VolumeMount,
 )
@@ -85,12 +85,19 @@ class FakeContainer:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     exit_code: int | None = None
+    pid: int = 0
+    is_oom_killed: bool = False
+    log: bytes = b""
     host_ports: dict[int, int] = field(default_factory=dict[int, int])
     streams: list[CutStream] = field(default_factory=list[CutStream])
 
     @property
     def is_running(self) -> bool:
         return self.state is ContainerState.RUNNING
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state in (ContainerState.RUNNING, ContainerState.PAUSED)
 
     def argv(self) -> tuple[str, ...]:
         """What it runs, put together from the request and the image as an engine does."""
@@ -108,14 +115,23 @@ class FakeContainer:
             entrypoint=self._entrypoint(),
             command=self._command(),
             user=spec.user or self.image.user,
-            working_dir=spec.working_dir or self.image.working_dir,
+            working_dir=spec.working_dir or self.image.working_dir or "/",
             environment={**self.image.environment, **spec.environment},
+            networks=() if spec.network == "none" else (spec.network,),
+            network_aliases=tuple(sorted(spec.network_aliases)),
             limits=replace(spec.limits, shm_bytes=spec.limits.shm_bytes or 64 << 20),
+            is_privileged=spec.is_privileged,
             is_read_only=spec.is_read_only,
-            cap_add=spec.cap_add,
-            cap_drop=spec.cap_drop,
-            security_options=spec.security_options,
-            mounts=tuple(_plain(mount) for mount in spec.mounts),
+            cap_add=tuple(sorted(spec.cap_add)),
+            cap_drop=tuple(sorted(spec.cap_drop)),
+            security_options=tuple(sorted(spec.security_options)),
+            log_max_bytes=spec.log_max_bytes,
+            pid=self.pid,
+            pid_mode=spec.pid_mode,
+            restart=spec.restart,
+            runtime=spec.runtime or "runc",
+            is_oom_killed=self.is_oom_killed,
+            mounts=spec.mounts,
         )
 
     def listed(self) -> Container:
@@ -128,8 +144,8 @@ class FakeContainer:
             state=self.state,
             labels=dict(self.spec.labels),
             created_at=self.created_at,
-            published=self._published() if self.is_running else (),
-            mounts=tuple(_plain(mount) for mount in self.spec.mounts if isinstance(mount, VolumeMount)),
+            published=self._published() if self.is_alive else (),
+            mounts=tuple(mount for mount in self.spec.mounts if not isinstance(mount, TmpfsMount)),
             network=self.spec.network,
         )
 
@@ -206,8 +222,3 @@ class FakeContainer:
         if self.spec.command or self.spec.entrypoint is not None:
             return self.spec.command or ()
         return self.image.command
-
-
-def _plain(mount: Mount) -> Mount:
-    # Whether an empty volume was filled from the image cannot be seen afterwards.
-    return replace(mount, copies_image_content=True) if isinstance(mount, VolumeMount) else mount

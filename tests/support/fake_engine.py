@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -16,7 +17,8 @@ from anyio.abc import ByteStream
 
 from support.fake_container import FakeContainer
 from support.fake_files import inner_path
-from support.fake_world import INFO, FakeWorld, digest
+from support.fake_objects import FakeObjects
+from support.fake_world import INFO, check_platform, digest
 from ws_mcp.core.engine.body import container_body
 from ws_mcp.core.engine.model import (
     Container,
@@ -25,17 +27,17 @@ from ws_mcp.core.engine.model import (
     EngineEvent,
     EngineInfo,
     ExecSpec,
-    Image,
-    Volume,
     VolumeMount,
 )
-from ws_mcp.core.engine.names import checked_archive, checked_id, checked_image, checked_name, checked_path
+from ws_mcp.core.engine.names import checked_archive, checked_id, checked_name, checked_path
 from ws_mcp.core.engine.sdk import carries
 from ws_mcp.core.errors import EngineConflictError, EngineError, EngineNotFoundError
 from ws_mcp.core.ids import ContainerId
 
+FIRST_PID = 1000
 
-class FakeEngine(FakeWorld):
+
+class FakeEngine(FakeObjects):
     """See `ws_mcp.core.engine.port.Engine`."""
 
     async def info(self) -> EngineInfo:
@@ -59,8 +61,8 @@ class FakeEngine(FakeWorld):
         container_body(spec, is_podman=False)
         async with self._called("create"):
             image = self._image(spec.image)
-            if any(found.spec.name == spec.name for found in self.containers.values()):
-                raise EngineConflictError(f"could not create container {spec.name!r}: the name is already in use")
+            check_platform(spec.image, image.image, spec.platform)
+            self._check_free(spec.name)
             number = next(self._numbers)
             made = FakeContainer(
                 id=ContainerId(digest(f"{spec.name}:{number}")),
@@ -79,7 +81,7 @@ class FakeEngine(FakeWorld):
     async def start(self, container: ContainerId) -> None:
         async with self._called("start"):
             found = self._container(container)
-            if found.is_running:
+            if found.is_alive:
                 return
             if found.spec.network not in ("", "none", *self.networks):
                 raise EngineNotFoundError(f"could not start container: network {found.spec.network} not found")
@@ -89,6 +91,8 @@ class FakeEngine(FakeWorld):
             found.state, found.started_at, found.exit_code = ContainerState.RUNNING, self._now(number), None
             found.host_ports = {p.container_port: p.host_port or 32768 + number for p in found.spec.published}
             self._tell("container", "start", found.id, found.spec.labels)
+            found.pid, found.is_oom_killed = FIRST_PID + number, False
+            found.log += self.on_log(found.argv())
             exit_code = self.on_start(found.argv())
             if exit_code is not None:
                 await self._end(found, exit_code)
@@ -96,8 +100,29 @@ class FakeEngine(FakeWorld):
     async def stop(self, container: ContainerId, grace_s: float) -> None:
         async with self._called("stop"):
             found = self._container(container)
-            if found.is_running:
+            if found.is_alive:
                 await self._end(found, 137)
+
+    async def pause(self, container: ContainerId) -> None:
+        async with self._called("pause"):
+            self._turn(container, "pause", ContainerState.PAUSED)
+
+    async def unpause(self, container: ContainerId) -> None:
+        async with self._called("unpause"):
+            self._turn(container, "unpause", ContainerState.RUNNING)
+
+    async def rename(self, container: ContainerId, name: str) -> None:
+        checked_name("container", name)
+        async with self._called("rename"):
+            found = self._container(container)
+            self._check_free(name)
+            found.spec = replace(found.spec, name=name)
+            self._tell("container", "rename", found.id, found.spec.labels)
+
+    async def logs(self, container: ContainerId, lines: int, limit_bytes: int) -> str:
+        async with self._called("logs"):
+            written = b"".join(self._container(container).log.splitlines(keepends=True)[-lines:])
+            return written[-limit_bytes:].decode(errors="replace")
 
     async def remove(self, container: ContainerId) -> None:
         checked_id(container)
@@ -105,7 +130,7 @@ class FakeEngine(FakeWorld):
             found = self.containers.get(container)
             if found is None:
                 return
-            if found.is_running:
+            if found.is_alive:
                 await self._end(found, 137)
             self.containers.pop(container, None)
             self._tell("container", "destroy", container, found.spec.labels)
@@ -137,71 +162,6 @@ class FakeEngine(FakeWorld):
                 raise EngineError(f"{path!r} in container {container[:12]} is larger than {limit_bytes} bytes")
             return tar
 
-    async def image(self, name: str) -> Image:
-        checked_image(name)
-        async with self._called("image"):
-            return self._image(name).image
-
-    async def list_images(self) -> tuple[Image, ...]:
-        async with self._called("list_images"):
-            return tuple(Image(id=i.image.id, tags=i.image.tags, architecture="") for i in self.images.values())
-
-    async def import_image(self, tar: bytes, name: str) -> None:
-        checked_image(name)
-        async with self._called("import_image"):
-            self.add_image(Image(id=f"sha256:{digest(name)}", tags=(name,), architecture="amd64"), tar)
-
-    async def remove_image(self, name: str) -> None:
-        checked_image(name)
-        async with self._called("remove_image"):
-            if any(name == found.spec.image for found in self.containers.values()):
-                raise EngineConflictError(f"could not remove image {name!r}: a container uses it")
-            self.images.pop(name, None)
-
-    async def create_volume(self, name: str, labels: Mapping[str, str]) -> Volume:
-        checked_name("volume", name)
-        async with self._called("create_volume"):
-            return self._volume(name, labels).volume
-
-    async def inspect_volume(self, name: str) -> Volume:
-        checked_name("volume", name)
-        async with self._called("inspect_volume"):
-            if name not in self.volumes:
-                raise EngineNotFoundError(f"could not look at volume {name!r}: no such volume")
-            return self.volumes[name].volume
-
-    async def list_volumes(self, labels: Mapping[str, str]) -> tuple[Volume, ...]:
-        async with self._called("list_volumes"):
-            return tuple(v.volume for v in self.volumes.values() if carries(v.volume.labels, labels))
-
-    async def remove_volume(self, name: str) -> None:
-        checked_name("volume", name)
-        async with self._called("remove_volume"):
-            if any(name in found.volume_names() for found in self.containers.values()):
-                raise EngineConflictError(f"could not remove volume {name!r}: volume is in use")
-            if self.volumes.pop(name, None):
-                self._tell("volume", "destroy", name, {})
-
-    async def create_network(self, name: str, labels: Mapping[str, str], *, is_internal: bool) -> None:
-        checked_name("network", name)
-        async with self._called("create_network"):
-            if name in self.networks:
-                raise EngineConflictError(f"could not create network {name!r}: it already exists")
-            self.networks[name] = dict(labels)
-            self._tell("network", "create", digest(name), {})
-
-    async def remove_network(self, name: str) -> None:
-        checked_name("network", name)
-        async with self._called("remove_network"):
-            if any(found.is_running and found.spec.network == name for found in self.containers.values()):
-                raise EngineConflictError(f"could not remove network {name!r}: containers still use it")
-            if self.networks.pop(name, None) is not None:
-                self._tell("network", "destroy", digest(name), {})
-
-    async def list_networks(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        async with self._called("list_networks"):
-            return tuple(name for name, its in self.networks.items() if carries(its, labels))
-
     @asynccontextmanager
     async def open_events(self) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
         async with self._called("open_events"):
@@ -213,3 +173,15 @@ class FakeEngine(FakeWorld):
 
     async def aclose(self) -> None:
         await anyio.lowlevel.checkpoint()
+
+    def _check_free(self, name: str) -> None:
+        if any(found.spec.name == name for found in self.containers.values()):
+            raise EngineConflictError(f"could not name a container {name!r}: the name is already in use")
+
+    def _turn(self, container: ContainerId, action: str, state: ContainerState) -> None:
+        found = self._container(container)
+        if not found.is_alive:
+            raise EngineConflictError(f"could not {action} container {container[:12]!r}: it is not running")
+        if found.state is not state:
+            found.state = state
+            self._tell("container", action, found.id, found.spec.labels)

@@ -18,6 +18,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from support.byte_pipe import echo_end, said_end
 from support.fake_container import FakeContainer, FakeImage, FakeVolume
 from support.fake_files import FileTree, entries_of, inner_path
+from support.fake_registry import FakeRegistry
 from ws_mcp.core.engine.faults import image_missing
 from ws_mcp.core.engine.model import (
     Container,
@@ -26,11 +27,18 @@ from ws_mcp.core.engine.model import (
     EngineInfo,
     ExecSpec,
     Image,
+    Network,
     Volume,
     VolumeMount,
 )
 from ws_mcp.core.engine.names import checked_id
-from ws_mcp.core.errors import EngineNotFoundError, EngineTimeoutError, EngineUnavailableError, WsError
+from ws_mcp.core.errors import (
+    EngineNotFoundError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    ImageNotFoundError,
+    WsError,
+)
 from ws_mcp.core.ids import ContainerId
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,6 +61,7 @@ INFO = EngineInfo(
 
 OnExec = Callable[[Container, ExecSpec], ByteStream]
 OnStart = Callable[[tuple[str, ...]], int | None]
+OnLog = Callable[[tuple[str, ...]], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +83,12 @@ def run_known(_container: Container, spec: ExecSpec) -> ByteStream:
 
 def start_known(argv: tuple[str, ...]) -> int | None:
     """The exit code of `true` and `false`, which end at once; everything else runs (None)."""
-    return {"true": 0, "false": 1}.get(argv[0])
+    return {"true": 0, "false": 1, "echo": 0}.get(argv[0])
+
+
+def log_known(argv: tuple[str, ...]) -> bytes:
+    """What `echo` writes."""
+    return " ".join(argv[1:]).encode() + b"\n" if argv[0] == "echo" else b""
 
 
 class FakeWorld:
@@ -83,10 +97,13 @@ class FakeWorld:
     def __init__(self, on_exec: OnExec = run_known, on_start: OnStart = start_known) -> None:
         self.on_exec = on_exec
         self.on_start = on_start
+        self.on_log: OnLog = log_known
         self.containers: dict[ContainerId, FakeContainer] = {}
         self.images: dict[str, FakeImage] = {}
         self.volumes: dict[str, FakeVolume] = {}
-        self.networks: dict[str, Mapping[str, str]] = {}
+        self.networks: dict[str, Network] = {}
+        self.network_pool = 14  # subnets that the engine gives by itself
+        self.registry = FakeRegistry()
         self.calls: list[str] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._is_down = False
@@ -118,9 +135,9 @@ class FakeWorld:
         await self._end(self.containers[container], exit_code)
 
     def add_image(self, image: Image, tar: bytes = b"") -> None:
-        """An image under its first tag, its files from an archive."""
+        """An image under its first tag (or its id), its files from an archive."""
         files = FileTree(entries_of("", tar)) if tar else FileTree()
-        self.images[image.tags[0]] = FakeImage(image=image, files=files)
+        self.images[(*image.tags, image.id)[0]] = FakeImage(image=image, files=files)
         self._tell("image", "import", image.id, {})
 
     def add_volume(self, volume: Volume) -> None:
@@ -159,9 +176,9 @@ class FakeWorld:
 
     def _image(self, name: str) -> FakeImage:
         for tag, found in self.images.items():
-            if name in (tag, found.image.id, tag.removesuffix(":latest")):
+            if name in (tag, found.image.id, tag.removesuffix(":latest"), *found.image.digests):
                 return found
-        raise image_missing(name, self.images, is_podman=False)
+        raise image_missing(name, [tag for i in self.images.values() for tag in i.image.tags], is_podman=False)
 
     def _volume(self, name: str, labels: Mapping[str, str]) -> FakeVolume:
         if name not in self.volumes:
@@ -179,9 +196,19 @@ class FakeWorld:
 
     async def _end(self, container: FakeContainer, exit_code: int) -> None:
         container.state, container.exit_code = ContainerState.EXITED, exit_code
-        container.finished_at, container.host_ports = self._now(next(self._numbers)), {}
+        container.finished_at, container.host_ports, container.pid = self._now(next(self._numbers)), {}, 0
         self._tell("container", "die", container.id, container.spec.labels)
         await container.cut()
+
+
+def check_platform(name: str, image: Image, platform: str) -> None:
+    """As an engine does for an image that is there.
+
+    Raises:
+        ImageNotFoundError
+    """
+    if platform and platform != f"{image.os or 'linux'}/{image.architecture}":
+        raise ImageNotFoundError(f"the image {name!r} is on the engine, but not for {platform}")
 
 
 def digest(name: str) -> str:

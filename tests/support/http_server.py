@@ -11,10 +11,10 @@ from pathlib import Path
 import anyio
 from anyio.abc import ByteStream
 
+from ws_mcp.core.engine.connection import Target
 from ws_mcp.core.engine.context import endpoint_of
 from ws_mcp.core.engine.deadlines import Deadlines
 from ws_mcp.core.engine.docker import DockerEngine
-from ws_mcp.core.engine.stream import Target
 
 LONG = Deadlines()
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24", "Components": [{"Name": "Engine"}]}

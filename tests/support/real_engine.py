@@ -71,8 +71,8 @@ class EngineGround:
                 if _is_left(volume.labels.get(LABEL) or volume.name):
                     await _remove_volume(engine, volume.name)
             for network in await engine.list_networks({}):
-                if _is_left(network):
-                    await engine.remove_network(network)
+                if _is_left(network.name):
+                    await engine.remove_network(network.name)
 
     async def clean(self) -> None:
         """Remove what this session made."""
@@ -83,7 +83,7 @@ class EngineGround:
                 for volume in await engine.list_volumes(labels):
                     await _remove_volume(engine, volume.name)
                 for network in await engine.list_networks(labels):
-                    await engine.remove_network(network)
+                    await engine.remove_network(network.name)
             # An engine makes volumes that a container names and nobody made: they have no label.
             for volume in await engine.list_volumes({}):
                 if volume.name.startswith(f"{PREFIX}{self.session}-"):
@@ -112,8 +112,10 @@ class LabelledEngine(DockerEngine):
     async def create_volume(self, name: str, labels: Mapping[str, str]) -> Volume:
         return await super().create_volume(name, {**labels, **self._labels})
 
-    async def create_network(self, name: str, labels: Mapping[str, str], *, is_internal: bool) -> None:
-        await super().create_network(name, {**labels, **self._labels}, is_internal=is_internal)
+    async def create_network(
+        self, name: str, labels: Mapping[str, str], *, is_internal: bool, subnet: str = ""
+    ) -> None:
+        await super().create_network(name, {**labels, **self._labels}, is_internal=is_internal, subnet=subnet)
 
 
 @contextmanager

@@ -53,6 +53,10 @@ class EngineConflictError(EngineError):
     """The engine answered: the name is taken, or the object is in a state that forbids the call."""
 
 
+class SubnetTakenError(EngineConflictError):
+    """The subnet overlaps another one, or the engine has none left to give: ask for another."""
+
+
 class EngineTimeoutError(EngineError):
     """The engine did not answer in time; whether the effect took place is not known."""
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import booleans, dictionaries, floats, integers, lists, none, recursive, sampled_from, text
 
-from ws_mcp.core.engine.answers import container_of, event_of, image_of, info_of, listed_container_of, volume_of
+from ws_mcp.core.engine.answers import event_of, image_of, info_of, network_of, usage_of, volume_of
+from ws_mcp.core.engine.containers import container_of, listed_container_of
 from ws_mcp.core.engine.model import BindMount, ContainerState, EngineEvent, Published, TmpfsMount, VolumeMount
 from ws_mcp.core.engine.record import Record
 
@@ -39,6 +40,17 @@ KEYS = sampled_from(
         "PortBindings",
         "StartedAt",
         "Networks",
+        "Containers",
+        "LogConfig",
+        "max-size",
+        "Aliases",
+        "IPAM",
+        "Volumes",
+        "UsageData",
+        "Size",
+        "SecurityOpt",
+        "PidMode",
+        "RepoDigests",
     ]
 )
 JSON = recursive(
@@ -55,7 +67,7 @@ JSON = recursive(
 
 @given(answer=JSON)
 def test_no_answer_is_too_odd_to_read(answer: object) -> None:
-    for read in (container_of, listed_container_of, image_of, volume_of, event_of):
+    for read in (container_of, listed_container_of, image_of, volume_of, event_of, network_of, usage_of):
         read(Record(answer))
     info_of(Record(answer), Record(answer), "x")
 
@@ -138,7 +150,7 @@ def test_limits_are_read_in_the_form_of_either_engine() -> None:
 
 def test_capabilities_have_no_prefix() -> None:
     found = container_of(Record({"HostConfig": {"CapDrop": ["CAP_MKNOD", "all"], "CapAdd": None}}))
-    assert (found.cap_drop, found.cap_add) == (("MKNOD", "ALL"), ())
+    assert (found.cap_drop, found.cap_add) == (("ALL", "MKNOD"), ())
 
 
 def test_podmans_engine_is_known_by_its_store() -> None:

@@ -24,7 +24,13 @@ def test_binds_go_by_mounts_so_that_a_missing_source_is_not_made() -> None:
     host = host_of(ContainerSpec(name="a", image="b", mounts=mounts))
     assert "Binds" not in host
     assert host["Mounts"] == [
-        {"Type": "bind", "Source": "/srv/x", "Target": "/x", "ReadOnly": True},
+        {
+            "Type": "bind",
+            "Source": "/srv/x",
+            "Target": "/x",
+            "ReadOnly": True,
+            "BindOptions": {"NonRecursive": True},
+        },
         {"Type": "volume", "Source": "v", "Target": "/v", "ReadOnly": False, "VolumeOptions": {"NoCopy": True}},
     ]
     assert host["Tmpfs"] == {"/t": "size=1m,noexec"}
@@ -53,19 +59,22 @@ def test_memory_and_swap_are_one_limit() -> None:
 
 def test_what_is_not_limited_is_not_mentioned() -> None:
     host = host_of(ContainerSpec(name="a", image="b"))
-    assert not {"Memory", "NanoCpus", "PidsLimit", "Ulimits", "LogConfig", "NetworkMode", "Init", "Privileged"} & set(
-        host
-    )
+    assert not {
+        "Memory",
+        "NanoCpus",
+        "PidsLimit",
+        "Ulimits",
+        "LogConfig",
+        "NetworkMode",
+        "Runtime",
+        "Privileged",
+    } & set(host)
     assert host["RestartPolicy"] == {"Name": "no"}
 
 
-def test_an_init_is_asked_for_by_name() -> None:
-    assert host_of(ContainerSpec(name="a", image="b", has_init=True))["Init"] is True
-
-
 def test_logs_are_bounded_by_the_engines_own_means() -> None:
-    spec = ContainerSpec(name="a", image="b", log_max_bytes=1024, log_files=2)
-    assert host_of(spec)["LogConfig"] == {"Type": "local", "Config": {"max-size": "1024", "max-file": "2"}}
+    spec = ContainerSpec(name="a", image="b", log_max_bytes=1024)
+    assert host_of(spec)["LogConfig"] == {"Type": "local", "Config": {"max-size": "1024", "max-file": "3"}}
     assert host_of(spec, is_podman=True)["LogConfig"] == {"Type": "k8s-file", "Config": {"max-size": "1024"}}
 
 

@@ -13,10 +13,11 @@ from support.far_engines import make_certificate, open_proxy, put_ssh
 from support.images import BUSYBOX
 from support.real_engine import EngineGround, LabelledEngine
 
+from ws_mcp.core.engine.connection import Target
 from ws_mcp.core.engine.context import endpoint_of
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.model import ContainerSpec, ExecSpec
-from ws_mcp.core.engine.stream import Target, open_events
+from ws_mcp.core.engine.stream import open_events
 from ws_mcp.core.errors import EngineUnavailableError
 from ws_mcp.core.ids import ContainerId
 

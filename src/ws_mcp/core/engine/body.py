@@ -14,6 +14,10 @@ from ws_mcp.core.errors import InvalidArgumentError
 
 Json = dict[str, object]
 
+LOG_FILES = 3  # of `log_max_bytes` each: the one that is written, and two before it
+RESTARTS = ("no", "on-failure", "unless-stopped")
+PID_MODES = ("", "host")
+
 
 def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
     """The body of "create a container".
@@ -32,6 +36,10 @@ def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
         "ExposedPorts": {port: {} for port in ports},
         "HostConfig": _host_config(spec, is_podman=is_podman),
     }
+    if spec.network_aliases:
+        network = checked_name("network", spec.network)
+        aliases = [checked_name("network alias", alias) for alias in spec.network_aliases]
+        body["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": aliases}}}
     if spec.entrypoint is not None:
         # An empty list would mean the image's own; a list of one empty text clears it.
         body["Entrypoint"] = list(spec.entrypoint) or [""]
@@ -43,7 +51,7 @@ def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
 def _host_config(spec: ContainerSpec, *, is_podman: bool) -> Json:
     config: Json = {
         "Mounts": [_mount(mount) for mount in spec.mounts if not isinstance(mount, TmpfsMount)],
-        "Tmpfs": {checked_path(m.target): m.options for m in spec.mounts if isinstance(m, TmpfsMount)},
+        "Tmpfs": {checked_path(m.target): _tmpfs(m) for m in spec.mounts if isinstance(m, TmpfsMount)},
         "PortBindings": {
             _port(p): [{"HostIp": _host_ip(p), "HostPort": str(p.host_port or "")}] for p in spec.published
         },
@@ -51,15 +59,18 @@ def _host_config(spec: ContainerSpec, *, is_podman: bool) -> Json:
         "CapAdd": list(spec.cap_add),
         "CapDrop": list(spec.cap_drop),
         "SecurityOpt": list(spec.security_options),
-        "RestartPolicy": {"Name": "no"},
+        "RestartPolicy": {"Name": _one_of("restart", spec.restart, RESTARTS)},
+        "PidMode": _one_of("pid_mode", spec.pid_mode, PID_MODES),
         **_limits(spec.limits),
     }
     if spec.network:
         config["NetworkMode"] = checked_name("network", spec.network)
-    if spec.has_init:
-        config["Init"] = True
+    if spec.is_privileged:
+        config["Privileged"] = True
+    if spec.runtime:
+        config["Runtime"] = _runtime(spec.runtime, is_podman=is_podman)
     if spec.log_max_bytes:
-        options = {"max-size": str(spec.log_max_bytes)} | ({} if is_podman else {"max-file": str(spec.log_files)})
+        options = {"max-size": str(spec.log_max_bytes)} | ({} if is_podman else {"max-file": str(LOG_FILES)})
         config["LogConfig"] = {"Type": "k8s-file" if is_podman else "local", "Config": options}
     return config
 
@@ -83,9 +94,33 @@ def _limits(limits: Limits) -> Json:
 def _mount(mount: VolumeMount | BindMount) -> Mapping[str, object]:
     common: Json = {"Target": checked_path(mount.target), "ReadOnly": mount.is_read_only}
     if isinstance(mount, BindMount):
-        return common | {"Type": "bind", "Source": checked_path(mount.source)}
+        return common | {
+            "Type": "bind",
+            "Source": checked_path(mount.source),
+            # What is mounted below it would be writable, whatever the bind itself is.
+            "BindOptions": {"NonRecursive": True},
+        }
     options = {"NoCopy": not mount.copies_image_content}
     return common | {"Type": "volume", "Source": checked_name("volume", mount.volume), "VolumeOptions": options}
+
+
+def _tmpfs(mount: TmpfsMount) -> str:
+    # Docker adds noexec by itself, Podman does not.
+    words = [word for word in mount.options.split(",") if word]
+    return ",".join(words if {"exec", "noexec"} & set(words) else [*words, "noexec"])
+
+
+def _one_of(field: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise InvalidArgumentError(f"{field} {value[:80]!r} cannot be used: one of {', '.join(map(repr, known))}")
+    return value
+
+
+def _runtime(runtime: str, *, is_podman: bool) -> str:
+    if is_podman:
+        # It would take its own instead, without a word.
+        raise InvalidArgumentError(f"runtime {runtime[:80]!r} cannot be chosen: Podman has the one of containers.conf")
+    return checked_name("runtime", runtime)
 
 
 def _port(published: Published) -> str:

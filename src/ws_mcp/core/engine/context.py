@@ -71,11 +71,19 @@ def resolve_endpoint(explicit: str, environment: Mapping[str, str]) -> Endpoint:
         return endpoint_of(explicit, "--engine", _tls_of_environment(environment))
     if environment.get("DOCKER_HOST"):
         return endpoint_of(environment["DOCKER_HOST"], "DOCKER_HOST", _tls_of_environment(environment))
-    home = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME") or Path.home()) / ".docker")
-    name = environment.get("DOCKER_CONTEXT") or _json(home / "config.json").text("currentContext")
+    name = environment.get("DOCKER_CONTEXT") or docker_config(environment).text("currentContext")
     if name and name != "default":
-        return _context(home, name)
+        return _context(_docker_home(environment), name)
     return _default_socket(environment)
+
+
+def docker_config(environment: Mapping[str, str]) -> Record:
+    """The configuration of the docker CLI, with the contexts and logins of whoever runs us."""
+    return _json(_docker_home(environment) / "config.json")
+
+
+def _docker_home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME") or Path.home()) / ".docker")
 
 
 def endpoint_of(text: str, origin: str, tls: TlsFiles | None) -> Endpoint:

@@ -19,6 +19,7 @@ class Deadlines:
     look_s: float = 10.0  # a look takes milliseconds, opening a stream 4.5 s at worst with fifty at once on two cores
     act_s: float = 60.0  # fifty starts at once took 7 s; a slow disk and a cold image need several times that
     gone_s: float = 10.0  # until a removal that somebody else began is through
+    pull_s: float = 600.0  # an image of several GiB over a line of 100 Mbit/s
     connect_s: float = 20.0  # the first look, the import of the SDK on a slow disk, and one caller who is before us
 
 

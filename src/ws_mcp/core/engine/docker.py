@@ -10,7 +10,7 @@ import logging
 import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar, cast
@@ -21,31 +21,38 @@ from anyio.abc import ByteStream
 
 from ws_mcp.core.engine import answers, stream
 from ws_mcp.core.engine.body import container_body
-from ws_mcp.core.engine.context import Endpoint, resolve_endpoint
+from ws_mcp.core.engine.connection import Target
+from ws_mcp.core.engine.containers import container_of, listed_container_of
+from ws_mcp.core.engine.context import Endpoint, docker_config, resolve_endpoint
 from ws_mcp.core.engine.deadlines import Deadlines, deadline
-from ws_mcp.core.engine.faults import Call, error_of, image_missing, unreachable
-from ws_mcp.core.engine.model import Container, ContainerSpec, EngineEvent, EngineInfo, ExecSpec, Image, Volume
+from ws_mcp.core.engine.faults import Call, error_of, unreachable
+from ws_mcp.core.engine.images import EngineImages, is_for
+from ws_mcp.core.engine.model import Container, ContainerSpec, ContainerState, EngineEvent, EngineInfo, ExecSpec
 from ws_mcp.core.engine.names import (
     checked_archive,
     checked_id,
     checked_image,
     checked_name,
     checked_path,
+    checked_platform,
     is_id,
-    repository_and_tag,
 )
+from ws_mcp.core.engine.networks import EngineNetworks
 from ws_mcp.core.engine.record import Record, items_of
 from ws_mcp.core.engine.sdk import (
     OLDEST_API,
+    Logins,
     Sdk,
     agreed_api,
     archive,
     archive_url,
+    can_choose_platform,
     carries,
+    container_log,
     filters_of,
-    import_image,
     text_of,
 )
+from ws_mcp.core.engine.storage import EngineVolumes
 from ws_mcp.core.errors import (
     EngineConflictError,
     EngineError,
@@ -70,7 +77,7 @@ POLL_S = 0.05
 class _Link:
     """What was agreed upon with the engine; the clients differ in their deadline."""
 
-    target: stream.Target
+    target: Target
     version: Record
     looks: Sdk
     acts: Sdk
@@ -80,7 +87,7 @@ class _Link:
         self.acts.close()
 
 
-class DockerEngine:
+class DockerEngine(EngineImages, EngineVolumes, EngineNetworks):
     """See `port.Engine`. Give `aclose` a chance; the object may be used again after it.
 
     A look that is cancelled is left alone. An act is not: whoever is cancelled gets its result first (at most `act_s`
@@ -110,13 +117,13 @@ class DockerEngine:
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
         filters = filters_of(labels)
         found = await self._look(Call.LIST, "", lambda sdk: sdk.containers(all=True, filters=filters))
-        listed = (answers.listed_container_of(Record(each)) for each in items_of(found))
+        listed = (listed_container_of(Record(each)) for each in items_of(found))
         return tuple(container for container in listed if carries(container.labels, labels))
 
     async def inspect(self, container: str) -> Container:
         checked_name("container", container)
         found = await self._look(Call.INSPECT, container, lambda sdk: sdk.inspect_container(container))
-        answer = answers.container_of(Record(found))
+        answer = container_of(Record(found))
         # The engine takes the beginning of an id, too: without this, one's name could be another's short id.
         if container not in (answer.id, answer.name):
             raise EngineNotFoundError(f"could not {Call.INSPECT} {container!r}: no such container")
@@ -125,11 +132,20 @@ class DockerEngine:
     async def create(self, spec: ContainerSpec) -> ContainerId:
         name = checked_name("container", spec.name)
         checked_image(spec.image)
-        body = container_body(spec, is_podman=(await self._linked()).target.is_podman)
+        checked_platform(spec.platform)
+        target = await self._target()
+        body = container_body(spec, is_podman=target.is_podman)
+        platform = spec.platform if can_choose_platform(target) else ""
+        if spec.platform and not platform and not is_for(await self.image(spec.image), spec.platform):
+            raise await self._image_missing(spec.image, spec.platform)
+
+        def create(sdk: Sdk) -> object:
+            return sdk.create_container_from_config(body, name, platform or None)
+
         try:
-            found = await self._act(Call.CREATE, name, lambda sdk: sdk.create_container_from_config(body, name))
+            found = await self._act(Call.CREATE, name, create)
         except ImageNotFoundError as error:
-            raise await self._image_missing(spec.image) from error
+            raise await self._image_missing(spec.image, spec.platform) from error
         if Record(found).texts("Warnings"):
             log.info("the engine says of container %s: %s", name, one_line("; ".join(Record(found).texts("Warnings"))))
         container = Record(found).text("Id")
@@ -144,7 +160,42 @@ class DockerEngine:
     async def stop(self, container: ContainerId, grace_s: float) -> None:
         checked_id(container)
         wait_s = max(math.ceil(grace_s), 0)
-        await self._act(Call.STOP, container[:12], lambda sdk: sdk.stop(container, timeout=wait_s))
+        try:
+            await self._act(Call.STOP, container[:12], lambda sdk: sdk.stop(container, timeout=wait_s))
+        except EngineConflictError:
+            # Podman does not stop what is paused.
+            if (await self.inspect(container)).state is not ContainerState.PAUSED:
+                raise
+            await self.unpause(container)
+            await self._act(Call.STOP, container[:12], lambda sdk: sdk.stop(container, timeout=wait_s))
+
+    async def pause(self, container: ContainerId) -> None:
+        checked_id(container)
+        try:
+            await self._act(Call.PAUSE, container[:12], lambda sdk: sdk.pause(container))
+        except EngineConflictError:
+            if (await self.inspect(container)).state is not ContainerState.PAUSED:
+                raise
+
+    async def unpause(self, container: ContainerId) -> None:
+        checked_id(container)
+        try:
+            await self._act(Call.UNPAUSE, container[:12], lambda sdk: sdk.unpause(container))
+        except EngineConflictError:
+            if (await self.inspect(container)).state is not ContainerState.RUNNING:
+                raise
+
+    async def rename(self, container: ContainerId, name: str) -> None:
+        checked_id(container)
+        checked_name("container", name)
+        await self._act(Call.RENAME, container[:12], lambda sdk: sdk.rename(container, name))
+
+    async def logs(self, container: ContainerId, lines: int, limit_bytes: int) -> str:
+        checked_id(container)
+        found = await self._look(
+            Call.LOGS, container[:12], lambda sdk: container_log(sdk, container, lines, limit_bytes)
+        )
+        return found.decode(errors="replace")
 
     async def remove(self, container: ContainerId) -> None:
         checked_id(container)
@@ -162,14 +213,14 @@ class DockerEngine:
     @asynccontextmanager
     async def open_exec(self, container: ContainerId, spec: ExecSpec) -> AsyncGenerator[ByteStream]:
         checked_id(container)
-        async with stream.open_exec((await self._linked()).target, container, spec) as opened:
+        async with stream.open_exec(await self._target(), container, spec) as opened:
             yield opened
 
     async def put_archive(self, container: ContainerId, path: str, tar: bytes) -> None:
         checked_id(container)
         checked_path(path)
         checked_archive(tar)
-        is_podman = (await self._linked()).target.is_podman
+        is_podman = (await self._target()).is_podman
 
         def put(sdk: Sdk) -> None:
             if is_podman:
@@ -193,77 +244,9 @@ class DockerEngine:
             raise EngineError(f"{path!r} in container {container[:12]} is larger than {limit_bytes} bytes")
         return found
 
-    async def image(self, name: str) -> Image:
-        checked_image(name)
-        try:
-            found = await self._look(Call.IMAGE, name, lambda sdk: sdk.inspect_image(name))
-        except ImageNotFoundError as error:
-            raise await self._image_missing(name) from error
-        return answers.image_of(Record(found))
-
-    async def list_images(self) -> tuple[Image, ...]:
-        """See `Engine`. The list has no configurations and no architectures."""
-        found = await self._look(Call.LIST, "", lambda sdk: sdk.images())
-        return tuple(image for each in items_of(found) if (image := answers.image_of(Record(each))).tags)
-
-    async def import_image(self, tar: bytes, name: str) -> None:
-        repository, tag = repository_and_tag(checked_image(name))
-        is_podman = (await self._linked()).target.is_podman
-        await self._act(Call.IMPORT, name, lambda sdk: import_image(sdk, tar, repository, tag, is_podman=is_podman))
-
-    async def remove_image(self, name: str) -> None:
-        checked_image(name)
-        with suppress(EngineNotFoundError):
-            await self._act(Call.REMOVE_IMAGE, name, lambda sdk: sdk.remove_image(name))
-
-    async def create_volume(self, name: str, labels: Mapping[str, str]) -> Volume:
-        checked_name("volume", name)
-        with suppress(EngineConflictError):  # Podman's answer where it exists; Docker gives it back
-            await self._act(Call.CREATE_VOLUME, name, lambda sdk: sdk.create_volume(name, labels=dict(labels)))
-        # The answer to "create" is not trusted to tell whose volume it is.
-        return await self.inspect_volume(name)
-
-    async def inspect_volume(self, name: str) -> Volume:
-        checked_name("volume", name)
-        found = await self._look(Call.VOLUME, name, lambda sdk: sdk.inspect_volume(name))
-        return answers.volume_of(Record(found))
-
-    async def list_volumes(self, labels: Mapping[str, str]) -> tuple[Volume, ...]:
-        filters = filters_of(labels)
-        found = await self._look(Call.LIST, "", lambda sdk: sdk.volumes(filters=filters))
-        volumes = (answers.volume_of(each) for each in Record(found).records("Volumes"))
-        return tuple(volume for volume in volumes if carries(volume.labels, labels))
-
-    async def remove_volume(self, name: str) -> None:
-        checked_name("volume", name)
-        with suppress(EngineNotFoundError):
-            await self._act(Call.REMOVE_VOLUME, name, lambda sdk: sdk.remove_volume(name))
-
-    async def create_network(self, name: str, labels: Mapping[str, str], *, is_internal: bool) -> None:
-        checked_name("network", name)
-
-        def create(sdk: Sdk) -> object:
-            # Without `check_duplicate` engines before 25 make a second network of the same name.
-            return sdk.create_network(
-                name, driver="bridge", check_duplicate=True, internal=is_internal, labels=dict(labels)
-            )
-
-        await self._act(Call.CREATE_NETWORK, name, create)
-
-    async def remove_network(self, name: str) -> None:
-        checked_name("network", name)
-        with suppress(EngineNotFoundError):
-            await self._act(Call.REMOVE_NETWORK, name, lambda sdk: sdk.remove_network(name))
-
-    async def list_networks(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        filters = filters_of(labels)
-        found = await self._look(Call.LIST, "", lambda sdk: sdk.networks(filters=filters))
-        networks = (Record(each) for each in items_of(found))
-        return tuple(n.text("Name") for n in networks if carries(n.record("Labels").strings(), labels))
-
     @asynccontextmanager
     async def open_events(self) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
-        async with stream.open_events((await self._linked()).target) as events:
+        async with stream.open_events(await self._target()) as events:
             yield events
 
     async def aclose(self) -> None:
@@ -281,10 +264,12 @@ class DockerEngine:
                 await anyio.sleep(POLL_S)
         raise EngineTimeoutError(f"container {container[:12]} is being removed, but not gone in time")
 
-    async def _image_missing(self, image: str) -> ImageNotFoundError:
-        is_podman = (await self._linked()).target.is_podman
-        tags = [tag for found in await self.list_images() for tag in found.tags]
-        return image_missing(image, tags, is_podman=is_podman)
+    async def _target(self) -> Target:
+        return (await self._linked()).target
+
+    async def _login(self, image: str) -> str:
+        # It may run a program of the operator's (a credential helper).
+        return await anyio.to_thread.run_sync(_login_of, self._environment, image, limiter=self._lookers)
 
     async def _linked(self) -> _Link:
         if self._link is not None:
@@ -332,7 +317,7 @@ def _connect(endpoint: Endpoint, deadlines: Deadlines) -> _Link:
         finally:
             first.close()
         api = agreed_api(version.text("ApiVersion"), version.text("MinAPIVersion"))
-        target = stream.Target(
+        target = Target(
             endpoint=endpoint,
             api_version=api,
             is_podman=answers.says_podman(version),
@@ -366,6 +351,20 @@ def _open_sdk(endpoint: Endpoint, api: str, deadline_s: float) -> Sdk:
 
         sdk.mount("http+docker://", SocketAdapter(endpoint, deadline_s, ACTORS))
     return sdk
+
+
+def _login_of(environment: Mapping[str, str], image: str) -> str:
+    from docker import auth as module  # noqa: PLC0415 - see the top
+    from docker.errors import DockerException  # noqa: PLC0415 - see the top
+
+    auth = cast("Logins", module)
+    try:
+        registry, _ = auth.resolve_repository_name(image)
+        config = auth.load_config(config_dict=docker_config(environment).members())
+        login = auth.resolve_authconfig(config, registry)
+    except DockerException as error:
+        raise EngineError(f"the login for the registry of {image!r} cannot be read: {one_line(str(error))}") from error
+    return auth.encode_header(login).decode() if login else ""
 
 
 def _asked(call: Call, subject: str, endpoint: Endpoint, sdk: Sdk, ask: Callable[[Sdk], T], *, tries: int) -> T:

@@ -19,6 +19,7 @@ from ws_mcp.core.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
     ImageNotFoundError,
+    SubnetTakenError,
     one_line,
 )
 
@@ -35,15 +36,22 @@ class Call(StrEnum):
     START = "start container"
     STOP = "stop container"
     REMOVE = "remove container"
+    PAUSE = "pause container"
+    UNPAUSE = "unpause container"
+    RENAME = "rename container"
+    LOGS = "read the log of container"
     EXEC = "run a command in container"
     PUT = "put files into container"
     GET = "get files from container"
     IMAGE = "look at image"
+    PULL = "pull image"
     IMPORT = "import image"
     REMOVE_IMAGE = "remove image"
     VOLUME = "look at volume"
     CREATE_VOLUME = "create volume"
     REMOVE_VOLUME = "remove volume"
+    USAGE = "measure the engine's volumes"
+    NETWORK = "look at network"
     CREATE_NETWORK = "create network"
     REMOVE_NETWORK = "remove network"
     EVENTS = "watch the engine"
@@ -68,10 +76,30 @@ class Row:
         )
 
 
+_NO_IMAGE = "the registry has none of this name for this platform, or wants to know who asks (docker login)"
+
 TABLE = (
     Row(error=EngineUnavailableError, text=r"client version \S+ is too (old|new)", hint="call again"),
     Row(error=ImageNotFoundError, calls=(Call.IMAGE,), statuses=(404,)),
-    Row(error=ImageNotFoundError, calls=(Call.IMAGE, Call.CREATE), text=r"no such image|image not known"),
+    Row(
+        error=ImageNotFoundError,
+        calls=(Call.IMAGE, Call.CREATE),
+        text=r"no such image|image not known|not match the specified platform",
+    ),
+    Row(error=ImageNotFoundError, calls=(Call.PULL,), statuses=(404,), hint=_NO_IMAGE),
+    Row(
+        error=ImageNotFoundError,
+        calls=(Call.PULL,),
+        text=r"manifest unknown|name unknown|no matching manifest|no image found|does not exist|unauthorized|denied",
+        hint=_NO_IMAGE,
+    ),
+    Row(
+        error=SubnetTakenError,
+        calls=(Call.CREATE_NETWORK,),
+        text=r"overlaps|already used on the host|non-overlapping|address pools|free (network )?subnet",
+        hint="name another subnet",
+    ),
+    Row(error=EngineConflictError, calls=(Call.USAGE,), text=r"already running", hint="call again"),
     Row(error=EngineNotFoundError, statuses=(404,)),
     Row(error=EngineConflictError, calls=(Call.REMOVE_NETWORK,), statuses=(403,), hint="containers still use it"),
     Row(error=EngineConflictError, statuses=(409,)),
@@ -105,15 +133,16 @@ def error_of(call: Call, subject: str, status: int, text: str) -> EngineError:
     return row.error(f"could not {about}: {reason_of(text) or f'status {status}'}{hint}")
 
 
-def image_missing(image: str, tags: Iterable[str], *, is_podman: bool) -> ImageNotFoundError:
+def image_missing(image: str, tags: Iterable[str], *, is_podman: bool, platform: str = "") -> ImageNotFoundError:
     """Says how to get or build the image, and what is there instead."""
     cli = "podman" if is_podman else "docker"
+    option = f"--platform {platform} " if platform else ""
     here = sorted(tags)
     some = ", ".join(here[:NAMED_IMAGES]) + (" ..." if len(here) > NAMED_IMAGES else "")
     have = f"It has: {some}" if here else "It has no image with a name"
     return ImageNotFoundError(
-        f"the image {image!r} is not on the engine; get it with `{cli} pull {image}` or build it with "
-        f"`{cli} build -t {image} .`, then call again. {have}"
+        f"the image {image!r} is not on the engine{f' for {platform}' if platform else ''}; get it with "
+        f"`{cli} pull {option}{image}` or build it with `{cli} build {option}-t {image} .`, then call again. {have}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Takes apart what the engine multiplexes into one exec stream: frames of stdout and stderr (pure).
+"""Takes apart what the engine multiplexes into one exec stream or log: frames of stdout and stderr (pure).
 
 Source: Docker Engine API, "Attach to a container", stream format: a header of one byte (1 stdout, 2 stderr, 3 an error
 of the engine), three zero bytes, and the payload's size as a big-endian 32-bit number; then the payload.
@@ -16,11 +16,15 @@ class FrameError(ValueError):
 
 
 class FrameDecoder:
-    """Sorts the bytes of one stream, in chunks that may be cut anywhere; a payload is passed on as it comes in."""
+    """Sorts the bytes of one stream, in chunks that may be cut anywhere; a payload is passed on as it comes in.
 
-    __slots__ = ("_header", "_is_stdout", "_left")
+    With `joins` all of them count as stdout, so that their order is kept.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_header", "_is_stdout", "_joins", "_left")
+
+    def __init__(self, *, joins: bool = False) -> None:
+        self._joins = joins
         self._header = b""  # the first bytes of a header whose rest has not come yet
         self._left = 0  # bytes of the present payload that have not come yet
         self._is_stdout = True
@@ -55,7 +59,7 @@ class FrameDecoder:
         kind = chunk[at]
         if kind not in _KINDS or chunk[at + 1 : at + 4] != b"\0\0\0":
             raise FrameError(f"no frame header: {chunk[at : at + HEADER_BYTES].hex()}")
-        self._is_stdout = kind == STDOUT
+        self._is_stdout = self._joins or kind == STDOUT
         self._left = int.from_bytes(chunk[at + 4 : at + HEADER_BYTES], "big")
 
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from ws_mcp.core.engine.capabilities import capabilities_of
 from ws_mcp.core.ids import ContainerId
+
+# What engines put into a container's environment by themselves.
+ENGINE_VARIABLES = frozenset({"PATH", "HOME", "HOSTNAME", "TERM", "container"})
 
 
 class ContainerState(StrEnum):
@@ -44,17 +48,20 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeMount:
-    """A named volume in a container; with `copies_image_content` the engine fills an empty one from the image."""
+    """A named volume in a container; with `copies_image_content` the engine fills an empty one from the image.
+
+    Whether it did cannot be seen afterwards, so two mounts that differ in that alone are equal.
+    """
 
     volume: str
     target: str
     is_read_only: bool = False
-    copies_image_content: bool = True
+    copies_image_content: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindMount:
-    """A directory of the engine's host in a container."""
+    """A directory of the engine's host in a container, without what is mounted below it there."""
 
     source: str
     target: str
@@ -63,11 +70,22 @@ class BindMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TmpfsMount:
-    """A memory file system in a container; `options` as in mount(8), for example `size=64m,noexec`."""
+    """A memory file system in a container; `options` as in mount(8), for example `size=64m,noexec`.
+
+    Always nosuid and nodev, and noexec unless it says `exec`. Two are equal when they have the same effect.
+    """
 
     target: str
-    options: str
+    options: str = field(compare=False)
+    effect: frozenset[str] = field(init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        words = set(self.options.split(",")) - _TMPFS_ALWAYS
+        object.__setattr__(self, "effect", frozenset(words if "exec" in words else words | {"noexec"}))
+
+
+# Engines add them to what was asked for, or have them in any case.
+_TMPFS_ALWAYS = {"", "rw", "nosuid", "nodev", "private", "rprivate", "tmpcopyup"}
 
 Mount = VolumeMount | BindMount | TmpfsMount
 
@@ -95,7 +113,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """Everything that a container is created with."""
+    """Everything that a container is created with; an empty value or 0 leaves it to the image or the engine."""
 
     name: str
     image: str
@@ -109,18 +127,31 @@ class ContainerSpec:
     published: tuple[Published, ...] = ()
     limits: Limits = Limits()
     network: str = ""  # "" = the engine's default, "none", or a network's name
+    network_aliases: tuple[str, ...] = ()  # further names of it in `network`, which has to be a named one
     is_read_only: bool = False
-    has_init: bool = False
+    is_privileged: bool = False
     cap_drop: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()
     security_options: tuple[str, ...] = ()
-    log_max_bytes: int = 0  # with 0 the engine's default log driver
-    log_files: int = 3
+    log_max_bytes: int = 0  # of each log file; with 0 the engine's default log driver
+    pid_mode: str = ""  # "" = its own processes only, "host" = all of the host
+    restart: str = "no"  # "no" | "on-failure" | "unless-stopped"
+    platform: str = ""  # "linux/amd64"; an image of another one is not found
+    runtime: str = ""  # "runsc", "kata"; "" = the engine's default; Podman has no other
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What `cap_add` and `cap_drop` come to."""
+        return capabilities_of(self.cap_add, self.cap_drop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A container as found. A listing leaves `environment`, `entrypoint`, `command`, `user` and `limits` empty."""
+    """A container as found, in the words of `ContainerSpec`: what was asked for is found again, on every engine.
+
+    What was left open is found as the image or the engine has it. Beside what was asked for there may be labels of the
+    image, its environment and `ENGINE_VARIABLES`. A listing says what its own fields say, and nothing about the rest.
+    """
 
     id: ContainerId
     name: str
@@ -141,11 +172,24 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     limits: Limits = Limits()
     network: str = ""
+    networks: tuple[str, ...] = ()  # all that it has joined, sorted: "" = the engine's default; none has "none"
+    network_aliases: tuple[str, ...] = ()  # in `network`, sorted, without those that the engine gives
     is_privileged: bool = False
     is_read_only: bool = False
-    cap_add: tuple[str, ...] = ()  # without the prefix CAP_
+    cap_add: tuple[str, ...] = ()  # without the prefix CAP_, sorted; compare `capabilities`
     cap_drop: tuple[str, ...] = ()
-    security_options: tuple[str, ...] = ()
+    security_options: tuple[str, ...] = ()  # sorted, without those that follow from other fields
+    log_max_bytes: int | None = None  # None = the engine does not say (Podman)
+    pid: int = 0  # of its first process on the engine's host; 0 while it does not run
+    pid_mode: str = ""
+    restart: str = "no"
+    runtime: str = ""  # as the engine names it, its default, too; "" = it does not say (Podman)
+    is_oom_killed: bool = False  # its last run ended, or lost a process, for want of memory
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What `cap_add` and `cap_drop` come to: engines may say the same in other words."""
+        return capabilities_of(self.cap_add, self.cap_drop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +199,8 @@ class Image:
     id: str
     tags: tuple[str, ...]
     architecture: str
+    os: str = ""
+    digests: tuple[str, ...] = ()  # name@sha256:..., for each registry that it came from
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     user: str = ""
@@ -171,6 +217,18 @@ class Volume:
     labels: Mapping[str, str]
     options: Mapping[str, str]
     created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network of containers."""
+
+    name: str
+    labels: Mapping[str, str]
+    driver: str
+    subnets: tuple[str, ...]
+    is_internal: bool  # no way out
+    containers: int  # that run in it; 0 in a listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

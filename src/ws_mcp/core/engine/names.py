@@ -5,6 +5,7 @@ A name never begins with `-` and never holds `/`, so that it cannot become an op
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from ws_mcp.core.errors import InvalidArgumentError
@@ -12,6 +13,8 @@ from ws_mcp.core.errors import InvalidArgumentError
 MAX_NAME = 255
 MAX_REFERENCE = 512
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_PLATFORM = re.compile(r"[a-z0-9]{1,20}/[a-z0-9_]{1,20}(?:/[a-z0-9]{1,20})?")
+_HUB = ("docker.io/library/", "docker.io/")
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _ID = re.compile(r"[0-9a-f]{64}")
 # Source: the grammar of github.com/distribution/reference (`reference.go`), digests shortened to what is in use.
@@ -64,6 +67,35 @@ def checked_image(reference: str) -> str:
             "the name in lower case"
         )
     return reference
+
+
+def checked_platform(platform: str) -> str:
+    """A platform as images have them, for example `linux/arm64` or `linux/arm/v7`; "" for the engine's own.
+
+    Raises:
+        InvalidArgumentError
+    """
+    if platform and _PLATFORM.fullmatch(platform) is None:
+        raise InvalidArgumentError(f"platform {platform[:80]!r} cannot be used: write linux/amd64 or linux/arm64")
+    return platform
+
+
+def checked_subnet(subnet: str) -> str:
+    """A subnet of a network in its normal form, "" for whichever the engine has left.
+
+    Raises:
+        InvalidArgumentError
+    """
+    try:
+        return str(ipaddress.ip_network(subnet)) if subnet else ""
+    except ValueError as error:
+        raise InvalidArgumentError(f"subnet {subnet[:80]!r} cannot be used: write it like 10.1.2.0/24") from error
+
+
+def plain_image(reference: str) -> str:
+    """An image's name as people write it: Podman names Docker's own registry in full."""
+    hub = next((prefix for prefix in _HUB if reference.startswith(prefix)), "")
+    return reference[len(hub) :]
 
 
 def checked_path(path: str) -> str:

@@ -7,7 +7,7 @@ every call has a deadline inside the door. Names and ids are checked before they
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -20,9 +20,13 @@ from ws_mcp.core.engine.model import (
     EngineInfo,
     ExecSpec,
     Image,
+    Network,
     Volume,
 )
 from ws_mcp.core.ids import ContainerId
+
+Report = Callable[[str, float], Awaitable[None]]
+"""Called with the phase (words) and the fraction done (0 to 1, never falling)."""
 
 
 class Engine(Protocol):
@@ -48,7 +52,7 @@ class Engine(Protocol):
         """Create, not start.
 
         Raises:
-            ImageNotFoundError: the image is not on the engine (it is never pulled here).
+            ImageNotFoundError: the image is not on the engine for this platform (it is never pulled here).
             EngineConflictError: the name is taken.
         """
         ...
@@ -62,7 +66,7 @@ class Engine(Protocol):
         ...
 
     async def stop(self, container: ContainerId, grace_s: float) -> None:
-        """TERM, `grace_s`, KILL; stopping a stopped container is no error.
+        """TERM, `grace_s`, KILL; stopping a stopped container is no error, a paused one ends, too.
 
         Raises:
             EngineNotFoundError
@@ -71,6 +75,41 @@ class Engine(Protocol):
 
     async def remove(self, container: ContainerId) -> None:
         """Force-remove with its anonymous volumes; named volumes are kept; one that is gone is no error."""
+        ...
+
+    async def pause(self, container: ContainerId) -> None:
+        """Freeze all its processes; pausing a paused container is no error.
+
+        Raises:
+            EngineNotFoundError
+            EngineConflictError: it is not running.
+        """
+        ...
+
+    async def unpause(self, container: ContainerId) -> None:
+        """Let its processes go on; it is no error when they do.
+
+        Raises:
+            EngineNotFoundError
+            EngineConflictError: it is not running.
+        """
+        ...
+
+    async def rename(self, container: ContainerId, name: str) -> None:
+        """Give it another name, running or not.
+
+        Raises:
+            EngineNotFoundError
+            EngineConflictError: the name is taken, and be it by itself.
+        """
+        ...
+
+    async def logs(self, container: ContainerId, lines: int, limit_bytes: int) -> str:
+        """The last `lines` of what its own command wrote, stdout and stderr, raw; of those the last `limit_bytes`.
+
+        Raises:
+            EngineNotFoundError
+        """
         ...
 
     def open_exec(self, container: ContainerId, spec: ExecSpec) -> AbstractAsyncContextManager[ByteStream]:
@@ -115,6 +154,17 @@ class Engine(Protocol):
         """Make an image `name` (repository:tag) whose root file system is `tar` (may be an empty archive)."""
         ...
 
+    async def pull(self, image: str, platform: str, report: Report) -> None:
+        """Bring an image here from its registry, or what its tag names there now; `platform` may be "".
+
+        It has a deadline of its own, in minutes. When the caller is cancelled the engine stops, too; what it has got
+        by then may stay.
+
+        Raises:
+            ImageNotFoundError: the registry has no such image for this platform, or not for us.
+        """
+        ...
+
     async def remove_image(self, name: str) -> None:
         """Remove; one that is gone is no error.
 
@@ -147,20 +197,39 @@ class Engine(Protocol):
         """
         ...
 
-    async def create_network(self, name: str, labels: Mapping[str, str], *, is_internal: bool) -> None:
-        """Create a bridge network.
+    async def volume_usage(self) -> Mapping[str, int]:
+        """The size in bytes of each named volume; one that the engine cannot measure is left out."""
+        ...
+
+    async def create_network(
+        self, name: str, labels: Mapping[str, str], *, is_internal: bool, subnet: str = ""
+    ) -> None:
+        """Create a bridge network, in a subnet (10.1.2.0/24) or in whichever the engine has left.
 
         Raises:
             EngineConflictError: the name is taken.
+            SubnetTakenError: the subnet overlaps another, or the engine has none left.
+        """
+        ...
+
+    async def inspect_network(self, name: str) -> Network:
+        """One network by name.
+
+        Raises:
+            EngineNotFoundError
         """
         ...
 
     async def remove_network(self, name: str) -> None:
-        """Remove; one that is gone is no error."""
+        """Remove; one that is gone is no error.
+
+        Raises:
+            EngineConflictError: a container that runs is in it (with Podman: any container).
+        """
         ...
 
-    async def list_networks(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        """The names of all networks that carry all `labels`."""
+    async def list_networks(self, labels: Mapping[str, str]) -> tuple[Network, ...]:
+        """All networks that carry all `labels`."""
         ...
 
     def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:

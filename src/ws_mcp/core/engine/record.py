@@ -52,6 +52,10 @@ class Record:
         """The members that are strings."""
         return {key: value for key, value in self._members.items() if isinstance(value, str)}
 
+    def members(self) -> dict[str, object]:
+        """All members as they are, for whoever reads them with types of its own."""
+        return dict(self._members)
+
     def keys(self) -> tuple[str, ...]:
         """The members' names."""
         return tuple(self._members)

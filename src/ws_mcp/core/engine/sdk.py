@@ -1,4 +1,4 @@
-"""The part of the Docker SDK that the door uses, with types, and the two calls that it makes without a deadline."""
+"""The part of the Docker SDK that the door uses, with types, and the calls that it would make without a deadline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from ws_mcp.core.engine.connection import Target
 from ws_mcp.core.engine.faults import Call
+from ws_mcp.core.engine.frames import FrameDecoder
 from ws_mcp.core.engine.record import Record
 from ws_mcp.core.errors import EngineError, one_line
 
@@ -32,9 +34,12 @@ class Sdk(Protocol):
     def info(self) -> object: ...
     def containers(self, *, all: bool, filters: Mapping[str, list[str]]) -> object: ...  # noqa: A002 - as above
     def inspect_container(self, container: str) -> object: ...
-    def create_container_from_config(self, config: Mapping[str, object], name: str) -> object: ...
+    def create_container_from_config(self, config: Mapping[str, object], name: str, platform: str | None) -> object: ...
     def start(self, container: str) -> None: ...
     def stop(self, container: str, timeout: int) -> None: ...
+    def pause(self, container: str) -> None: ...
+    def unpause(self, container: str) -> None: ...
+    def rename(self, container: str, name: str) -> None: ...
     def remove_container(self, container: str, *, v: bool, force: bool) -> None: ...
     def put_archive(self, container: str, path: str, data: bytes) -> bool: ...
     def inspect_image(self, image: str) -> object: ...
@@ -46,8 +51,16 @@ class Sdk(Protocol):
     def volumes(self, *, filters: Mapping[str, list[str]]) -> object: ...
     def remove_volume(self, name: str) -> None: ...
     def create_network(
-        self, name: str, *, driver: str, check_duplicate: bool, internal: bool, labels: dict[str, str]
+        self,
+        name: str,
+        *,
+        driver: str,
+        check_duplicate: bool,
+        internal: bool,
+        labels: dict[str, str],
+        ipam: Mapping[str, object] | None,
     ) -> object: ...
+    def inspect_network(self, net_id: str) -> object: ...
     def remove_network(self, net_id: str) -> None: ...
     def networks(self, *, filters: Mapping[str, list[str]]) -> object: ...
     def mount(self, prefix: str, adapter: BaseAdapter) -> None: ...
@@ -61,18 +74,37 @@ class Sdk(Protocol):
     ) -> Response: ...
 
 
+class Logins(Protocol):
+    """`docker.auth`: who may read what in a registry, as `docker login` keeps it."""
+
+    def resolve_repository_name(self, repo_name: str) -> tuple[str, str]: ...
+    def load_config(self, *, config_dict: dict[str, object]) -> object: ...
+    def resolve_authconfig(self, authconfig: object, registry: str) -> object: ...
+    def encode_header(self, auth: object) -> bytes: ...
+
+
+def number_of(version: str) -> tuple[int, ...]:
+    """A version of the API, to be compared.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return tuple(int(part) for part in version.split("."))
+
+
+def can_choose_platform(target: Target) -> bool:
+    """Whether the engine itself makes a container for a platform, and says when the image is for another."""
+    return not target.is_podman and number_of(target.api_version) >= (1, 41)
+
+
 def agreed_api(newest: str, oldest: str) -> str:
     """The version of the API to speak with an engine that speaks `oldest` to `newest`.
 
     Raises:
         ValueError: the engine does not say.
     """
-
-    def number(version: str) -> tuple[int, ...]:
-        return tuple(int(part) for part in version.split("."))
-
-    agreed = min(newest, NEWEST_API, key=number)
-    return max(agreed, oldest, key=number) if oldest else agreed
+    agreed = min(newest, NEWEST_API, key=number_of)
+    return max(agreed, oldest, key=number_of) if oldest else agreed
 
 
 def text_of(response: Response) -> str:
@@ -112,6 +144,34 @@ def archive(sdk: Sdk, container: str, path: str, limit_bytes: int) -> bytes | No
             if len(tar) > limit_bytes:
                 return None
         return bytes(tar)
+
+
+def container_log(sdk: Sdk, container: str, lines: int, limit_bytes: int) -> bytes:
+    """See `Engine.logs`."""
+    # Not the SDK's own: it asks for the whole container first, and keeps all of a log in memory.
+    response = sdk.get(
+        _url(sdk, f"containers/{container}/logs"),
+        params={"stdout": "1", "stderr": "1", "tail": str(lines)},
+        headers={"Accept-Encoding": "identity"},
+        stream=True,
+        timeout=sdk.timeout,
+    )
+    with response:
+        if not response.ok:
+            response.content  # noqa: B018 - as above
+            response.raise_for_status()
+        frames, tail = FrameDecoder(joins=True), b""
+        for chunk in response.iter_content(CHUNK_BYTES):
+            tail = (tail + frames.feed(chunk)[0])[-limit_bytes:]
+        return tail
+
+
+def volume_usage(sdk: Sdk) -> object:
+    """See `Engine.volume_usage`."""
+    # Engines before API 1.42 measure everything, whatever they are asked for.
+    response = sdk.get(_url(sdk, "system/df"), params={"type": "volume"}, headers={}, stream=False, timeout=sdk.timeout)
+    response.raise_for_status()
+    return response.json()
 
 
 def import_image(sdk: Sdk, tar: bytes, repository: str, tag: str, *, is_podman: bool) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
@@ -19,33 +18,20 @@ import anyio.lowlevel
 from anyio.abc import ByteStream
 
 from ws_mcp.core.engine.answers import event_of
-from ws_mcp.core.engine.context import Endpoint
-from ws_mcp.core.engine.faults import Call, error_of, unreachable
+from ws_mcp.core.engine.connection import RECEIVE_BYTES, HttpConnection, Target, handshake, refusal
+from ws_mcp.core.engine.faults import Call
 from ws_mcp.core.engine.frames import FrameDecoder, FrameError
 from ws_mcp.core.engine.model import EngineEvent, ExecSpec
 from ws_mcp.core.engine.names import is_id
 from ws_mcp.core.engine.record import Record
 from ws_mcp.core.engine.transport import open_transport
-from ws_mcp.core.engine.wire import ChunkDecoder, Head, HttpError, request_bytes, split_head
-from ws_mcp.core.errors import EngineError, one_line
+from ws_mcp.core.engine.wire import HttpError
+from ws_mcp.core.errors import one_line
 from ws_mcp.core.ids import ContainerId
 
 log = logging.getLogger(__name__)
 
-RECEIVE_BYTES = 65536
-MAX_BODY_BYTES = 1024 * 1024
-MAX_EVENT_BYTES = 1024 * 1024  # labels of one container; a line that is longer is no event of ours
 MAX_STDERR_BYTES = 2048  # logged per stream: enough for a reason, too little to flood the log
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The engine's API as it was agreed upon when we connected."""
-
-    endpoint: Endpoint
-    api_version: str
-    is_podman: bool
-    handshake_s: float
 
 
 class ExecStream(ByteStream):
@@ -101,58 +87,12 @@ class ExecStream(ByteStream):
             log.warning("a command in container %s says: %s", self._label, text)
 
 
-class HttpConnection:
-    """One connection to the engine, one request after the other."""
-
-    def __init__(self, stream: ByteStream, target: Target) -> None:
-        self.stream = stream
-        self.rest = b""
-        self._prefix = f"/v{target.api_version}"
-        self._host = target.endpoint.host or "engine"
-
-    async def request(self, method: str, path: str, body: object = None, *, upgrades: bool = False) -> Head:
-        """Send a request and wait for the head of its answer.
-
-        Raises:
-            OSError, HttpError, anyio.EndOfStream, anyio.BrokenResourceError
-        """
-        content = json.dumps(body).encode() if body is not None else b""
-        await self.stream.send(request_bytes(method, self._prefix + path, self._host, content, upgrades=upgrades))
-        while (found := split_head(self.rest)) is None:
-            self.rest += await self.stream.receive(RECEIVE_BYTES)
-        head, self.rest = found
-        return head
-
-    async def body(self, head: Head) -> bytes:
-        """The whole body of the answer, at most `MAX_BODY_BYTES`."""
-        content = b""
-        chunks = ChunkDecoder()
-        while not (chunks.is_done if head.is_chunked else len(content) >= (head.length or 0)):
-            received, self.rest = self.rest or await self.stream.receive(RECEIVE_BYTES), b""
-            content += chunks.feed(received) if head.is_chunked else received
-            if len(content) > MAX_BODY_BYTES:
-                raise HttpError("the answer is too long")
-        return content
-
-    async def lines(self) -> AsyncGenerator[bytes]:
-        """The lines of a body in chunks that goes on until the engine ends it."""
-        chunks = ChunkDecoder()
-        line = b""
-        while not chunks.is_done:
-            received, self.rest = self.rest or await self.stream.receive(RECEIVE_BYTES), b""
-            *whole, line = (line + chunks.feed(received)).split(b"\n")
-            for text in whole:
-                yield text
-            if len(line) > MAX_EVENT_BYTES:
-                raise HttpError("an event is too long")
-
-
 @asynccontextmanager
 async def open_exec(target: Target, container: ContainerId, spec: ExecSpec) -> AsyncGenerator[ExecStream]:
     """See `Engine.open_exec`."""
     label = container[:12]
     async with AsyncExitStack() as stack:
-        with _handshake(target), anyio.fail_after(target.handshake_s):
+        with handshake(target), anyio.fail_after(target.handshake_s):
             connection = HttpConnection(await stack.enter_async_context(open_transport(target.endpoint)), target)
             created = await _asked(connection, label, f"/containers/{container}/exec", _exec_body(spec))
             exec_id = created.text("Id")
@@ -161,7 +101,7 @@ async def open_exec(target: Target, container: ContainerId, spec: ExecSpec) -> A
             start = {"Detach": False, "Tty": False}
             head = await connection.request("POST", f"/exec/{exec_id}/start", start, upgrades=True)
             if head.status not in (101, 200):
-                raise await _refusal(connection, head, Call.EXEC, label)
+                raise await refusal(connection, head, Call.EXEC, label)
         yield ExecStream(connection.stream, connection.rest, label)
 
 
@@ -169,11 +109,11 @@ async def open_exec(target: Target, container: ContainerId, spec: ExecSpec) -> A
 async def open_events(target: Target) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
     """See `Engine.open_events`."""
     async with AsyncExitStack() as stack:
-        with _handshake(target), anyio.fail_after(target.handshake_s):
+        with handshake(target), anyio.fail_after(target.handshake_s):
             connection = HttpConnection(await stack.enter_async_context(open_transport(target.endpoint)), target)
             head = await connection.request("GET", await _events_path(connection))
             if head.status != 200 or not head.is_chunked:
-                raise await _refusal(connection, head, Call.EVENTS, "")
+                raise await refusal(connection, head, Call.EVENTS, "")
         async with aclosing(_events(connection)) as events:
             yield events
 
@@ -181,17 +121,8 @@ async def open_events(target: Target) -> AsyncGenerator[AsyncIterator[EngineEven
 async def _asked(connection: HttpConnection, label: str, path: str, body: object) -> Record:
     head = await connection.request("POST", path, body)
     if head.status >= 400:
-        raise await _refusal(connection, head, Call.EXEC, label)
+        raise await refusal(connection, head, Call.EXEC, label)
     return Record(json.loads(await connection.body(head)))
-
-
-async def _refusal(connection: HttpConnection, head: Head, call: Call, subject: str) -> EngineError:
-    body = await connection.body(head)
-    try:
-        text = Record(json.loads(body)).text("message")
-    except ValueError:
-        text = body.decode(errors="replace")
-    return error_of(call, subject, head.status, text)
 
 
 async def _events_path(connection: HttpConnection) -> str:
@@ -228,13 +159,3 @@ def _exec_body(spec: ExecSpec) -> dict[str, object]:
         "User": spec.user,
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
     }
-
-
-@contextmanager
-def _handshake(target: Target) -> Generator[None]:
-    """Translate what goes wrong before the stream is there."""
-    try:
-        yield
-    except (OSError, ValueError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-        text = "it closed the connection" if isinstance(error, anyio.EndOfStream) else ""
-        raise unreachable(str(target.endpoint), target.endpoint.origin, error, text) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 MAX_HEAD_BYTES = 64 * 1024  # an engine's heads are below 1 KiB; a proxy's cookies may be in between
 _MAX_SIZE_LINE = 64
@@ -37,9 +38,18 @@ class Head:
         return int(text) if text.isdecimal() else None
 
 
-def request_bytes(method: str, target: str, host: str, body: bytes, *, upgrades: bool = False) -> bytes:
-    """A request with a JSON body ("" for none)."""
+def request_bytes(
+    method: str,
+    target: str,
+    host: str,
+    body: bytes,
+    *,
+    upgrades: bool = False,
+    fields: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """A request with a JSON body ("" for none) and further fields, which the caller has checked."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "User-Agent: ws-mcp"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
     if method == "POST":
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     if upgrades:
