@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -46,6 +48,14 @@ func BenchmarkRead(b *testing.B) {
 	c := newClient(b, dial(b))
 	c.hello(nil)
 	for b.Loop() {
-		c.call("read", with(at("p"), fields{"tail": 4096}))
+		c.call("read", with(at("p"), fields{"tail": 16 << 10}))
+	}
+}
+
+func BenchmarkReadFile(b *testing.B) {
+	d := newDisk(b)
+	must(b, os.WriteFile(filepath.Join(d.root, "sub", "file"), make([]byte, 16<<10), 0o600))
+	for b.Loop() {
+		d.call("read_file", d.at("sub/file"))
 	}
 }

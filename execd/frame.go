@@ -11,7 +11,7 @@ import (
 const (
 	maxFrame  = 4 << 20  // bytes after the first length field
 	maxWindow = 2 << 20  // bytes of output in one reply: leaves room for its header
-	maxList   = 3 << 20  // bytes of the processes in one reply
+	maxList   = 3 << 20  // bytes of the processes or names in one reply
 	maxUnauth = 64 << 10 // bytes of a frame from a client that has not said hello
 )
 

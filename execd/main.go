@@ -68,7 +68,8 @@ type serveFlags struct {
 	dir, place string
 	limits     limits
 	isDetached bool
-	readyFd    int // where a detached execd says that it listens
+	isGated    bool // the main command waits for a release
+	readyFd    int  // where a detached execd says that it listens
 	argv       []string
 }
 
@@ -85,6 +86,7 @@ func parseServe(args []string) (f serveFlags, err error) {
 	lingerGrace := milliseconds("linger-grace-ms", 500)
 	idle := milliseconds("idle-ms", 60*1000)
 	flags.BoolVar(&f.isDetached, "detach", false, "go on in the background")
+	flags.BoolVar(&f.isGated, "gated", false, "let the command wait for a release")
 	flags.IntVar(&f.readyFd, "ready-fd", 0, "set by --detach")
 	if err = flags.Parse(args); err != nil {
 		return f, err
@@ -104,6 +106,8 @@ func parseServe(args []string) (f serveFlags, err error) {
 		err = fmt.Errorf("serve needs --dir, and --place of 1 to %d letters, digits, _ or -", maxProcessID)
 	case f.isDetached && len(f.argv) > 0:
 		err = errors.New("an entry point cannot be detached")
+	case f.isGated && len(f.argv) == 0:
+		err = errors.New("--gated needs a command that is to wait")
 	}
 	return f, err
 }
@@ -139,7 +143,10 @@ func serve(args []string) error {
 		return err
 	}
 	if len(f.argv) > 0 {
-		s.main = startMain(s.registry, f.argv)
+		s.main = newMain(s.registry, f.argv)
+		if !f.isGated {
+			_ = s.main.release() // only one that is stopping refuses
+		}
 	}
 	s.run()
 	return nil

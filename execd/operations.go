@@ -16,6 +16,8 @@ func init() {
 		"start": decoded(opStart), "list": decoded(opList), "get": decoded(opGet), "read": decoded(opRead),
 		"write": decoded(opWrite), "resize": decoded(opResize), "signal": decoded(opSignal), "cancel": decoded(opCancel),
 		"stats": decoded(opStats), "ping": decoded(opPing), "stop": decoded(opStop), "hello": decoded(opHelloAgain),
+		"stat": decoded(opStat), "read_file": decoded(opReadFile), "write_file": decoded(opWriteFile),
+		"list_directory": decoded(opListDirectory), "probe": decoded(opProbe), "release": decoded(opRelease),
 	}
 }
 

@@ -154,6 +154,22 @@ func (r *registry) stop(grace time.Duration) toll {
 	return h.run(syscall.SIGKILL, 0)
 }
 
+// beginSpawn says whether something may still be started; if so, a stop waits for endSpawn.
+func (r *registry) beginSpawn() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.isStopping {
+		r.starting++
+	}
+	return !r.isStopping
+}
+
+func (r *registry) endSpawn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.starting--
+}
+
 func (r *registry) isStarting() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,12 +6,14 @@ import (
 	"encoding/json/jsontext"
 	"encoding/json/v2"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -36,6 +38,7 @@ type server struct {
 	lock      *os.File
 	exit      chan struct{}
 	exitOnce  sync.Once
+	fileWork  chan struct{} // full when maxFileWork file requests are under way
 
 	mu          sync.Mutex
 	connections map[*net.UnixConn]bool
@@ -45,6 +48,7 @@ func newServer(r *registry, verifier [sha256.Size]byte) *server {
 	return &server{
 		registry: r, verifier: verifier, boot: fmt.Sprintf("%016x", rand.Uint64()), startedAt: time.Now(), peerOf: peerOf,
 		exit: make(chan struct{}), connections: map[*net.UnixConn]bool{},
+		fileWork: make(chan struct{}, maxFileWork),
 	}
 }
 
@@ -195,7 +199,7 @@ func (c *conn) hello(header jsontext.Value) bool {
 	fields := object{
 		"protocol": protocolVersion, "version": version, "place": s.registry.place, "boot": s.boot, "pid": os.Getpid(),
 		"uid": os.Geteuid(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "started_at_ms": s.startedAt.UnixMilli(),
-		"now_ms": time.Now().UnixMilli(),
+		"now_ms": time.Now().UnixMilli(), "requests": slices.Sorted(maps.Keys(operations)),
 	}
 	if s.main != nil {
 		fields["main"] = s.main.view()

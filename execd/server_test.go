@@ -257,7 +257,7 @@ func TestDetachedItGoesOnInTheBackground(t *testing.T) {
 func TestBadCommandLines(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"nonsense"}, {"serve"}, {"serve", "--dir", "/tmp/x"}, {"serve", "--dir", "/tmp/x", "--place", "a/b"},
-		{"serve", "--dir", "/tmp/x", "--place", "p", "--detach", "--", "true"}, {"serve", "--dir", "/tmp/x", "--place", "p", "--idle-ms", "-1"},
+		{"serve", "--dir", "/tmp/x", "--place", "p", "--detach", "--", "true"}, {"serve", "--dir", "/tmp/x", "--place", "p", "--gated"}, {"serve", "--dir", "/tmp/x", "--place", "p", "--idle-ms", "-1"},
 		{"attach", "--dir", "/no/such", "--wait-ms", "1"}, {"attach", "--nonsense"},
 	} {
 		text, err := execdCommand(args...).CombinedOutput()
@@ -375,6 +375,62 @@ func TestAnEntryPointWhoseCommandCannotStartGoesOnServing(t *testing.T) {
 	must(t, <-p.exited)
 	p.exited <- nil
 	expect(t, "stderr", p.stderr.String(), "execd: cannot start \"/no/such/command\": no_command: \"/no/such/command\" was not found\n")
+}
+
+func TestAGatedCommandWaitsForItsRelease(t *testing.T) {
+	var out bytes.Buffer
+	p := newPlaceAs(t, func(command *exec.Cmd) { command.Stdout = &out }, "--gated", "--", "sh", "-c", "echo run; exit 5")
+	c := p.client()
+	main := func() map[string]any { return c.hello2().fields["main"].(map[string]any) }
+	view, _ := c.ended(c.start("true", nil))
+	expect(t, "processes run", numberOf(view, "code"), 0)
+	expect(t, "main", fmt.Sprint(main()), "map[argv:[sh -c echo run; exit 5] state:waiting]")
+	first, second := c.send("release", nil), p.client().send("release", nil)
+	c.wait(first)
+	_ = second // another client's, at the same time
+	c.call("release", nil)
+	eventually(t, "main has ended", func() bool { return main()["state"] == "ended" })
+	expect(t, "code", numberOf(main(), "code"), 5)
+	c.call("release", nil)
+	c.call("stop", nil)
+	must(t, <-p.exited)
+	p.exited <- nil
+	expect(t, "output", out.String(), "run\n")
+}
+
+func TestAReleaseOfWhatDoesNotWaitChangesNothing(t *testing.T) {
+	newPlace(t).client().call("release", nil)
+	p := newPlace(t, "--gated", "--", "/no/such/command")
+	c := p.client()
+	c.fails("bad_request", "release", fields{"process": "p"})
+	c.call("release", nil)
+	main := c.hello2().fields["main"].(map[string]any)
+	expect(t, "main", fmt.Sprint(main["state"], main["code"]), "ended127")
+	c.call("release", nil)
+}
+
+func TestAGatedCommandThatIsStoppedNeverRuns(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "made")
+	p := newPlace(t, "--gated", "--", "touch", made)
+	c := p.client()
+	c.call("ping", nil)
+	must(t, p.command.Process.Signal(syscall.SIGTERM))
+	must(t, <-p.exited)
+	p.exited <- nil
+	if _, err := os.Stat(made); err == nil {
+		t.Fatal("it ran")
+	}
+	s, dial := pipeServer(t) // its registry is stopping
+	s.main = newMain(s.registry, []string{"touch", made})
+	stopping := newClient(t, dial(t))
+	stopping.hello(nil)
+	stopping.fails("start_failed", "release", nil)
+	expect(t, "state", s.main.view()["state"], any("waiting"))
+}
+
+func TestHelloNamesTheRequestsThatAreServed(t *testing.T) {
+	named := fmt.Sprint(newPlace(t).client().hello2().fields["requests"])
+	expect(t, "requests", named, "[cancel get hello list list_directory ping probe read read_file release resize signal start stat stats stop write write_file]")
 }
 
 func TestTermEndsEverythingAndThenExecd(t *testing.T) {
