@@ -10,6 +10,7 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.runtime import Choices
 from ws_mcp.core.workspaces.local import LocalRules
+from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.settings import Settings
 
 NO_ENGINE = "none"
@@ -19,7 +20,7 @@ def choices_of(settings: Settings) -> Choices:
     """What the core is told."""
     return Choices(
         state=settings.state.expanduser().absolute(),
-        default_image=settings.image,
+        workspaces=WorkspaceRules(default_image=settings.image, keep_ended=settings.ended),
         local=LocalRules(
             may_run_unsandboxed=settings.allow_host_processes,
             has_network=settings.local_network,

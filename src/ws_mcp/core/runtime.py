@@ -136,9 +136,7 @@ class Core:
         """See `Exchange.write`."""
         return await self._exchange.write(scope, name, path, content, is_executable=is_executable)
 
-    async def list_directory(
-        self, scope: Scope, name: WorkspaceName | None, path: str, limit: int
-    ) -> DirectoryListing:
+    async def list_directory(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing:
         """See `Exchange.list`."""
         return await self._exchange.list(scope, name, path, limit)
 

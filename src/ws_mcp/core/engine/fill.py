@@ -16,7 +16,7 @@ import anyio
 
 from ws_mcp.core.engine.model import ContainerSpec, Mount, VolumeMount
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineConflictError, ImageNotFoundError
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, ImageNotFoundError
 from ws_mcp.core.ids import ContainerId
 
 EMPTY_IMAGE = "wsmcp-empty:1"
@@ -27,16 +27,9 @@ CLEAN_UP_S = 30.0
 
 def file_entry(name: str, content: bytes, *, mode: int) -> tuple[tarfile.TarInfo, bytes]:
     """A file of an archive for `fill_volume`; its name is relative to the volume."""
-    entry = tarfile.TarInfo(f"{VOLUME}/{name}")
+    entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), mode
     return entry, content
-
-
-def root_entry(uid: int, gid: int) -> tuple[tarfile.TarInfo, bytes]:
-    """The volume's own top directory, given to a user."""
-    entry = tarfile.TarInfo(f"{VOLUME}/")
-    entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, uid, gid
-    return entry, b""
 
 
 def tar_of(*entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
@@ -55,10 +48,21 @@ def filler_of(volume: str) -> str:
 
 async def fill_volume(engine: Engine, volume: str, archive: bytes) -> None:
     """Unpack `archive` into `volume`, whose lock the caller holds: a filler that is there already is a dead one."""
-    # Mounted one level down: the engine skips the entry of the directory it unpacks into, and with it its owner.
-    mount = VolumeMount(volume=volume, target=f"{ROOT}/{VOLUME}", copies_image_content=False)
-    async with open_unstarted(engine, filler_of(volume), (mount,)) as container:
-        await engine.put_archive(container, ROOT, archive)
+    async with open_unstarted(engine, filler_of(volume), (_mount(volume),)) as container:
+        await engine.put_archive(container, f"{ROOT}/{VOLUME}", archive)
+
+
+async def own_volume(engine: Engine, volume: str, uid: int, gid: int) -> bool:
+    """Give the volume's top directory to a user; False where the engine cannot (Podman does so at the first mount)."""
+    entry = tarfile.TarInfo(f"{VOLUME}/")
+    entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, uid, gid
+    async with open_unstarted(engine, filler_of(volume), (_mount(volume),)) as container:
+        try:
+            # One level up: the engine skips the entry of the directory it unpacks into, and with it its owner.
+            await engine.put_archive(container, ROOT, tar_of((entry, b"")))
+        except EngineNotFoundError:
+            return False
+    return True
 
 
 @asynccontextmanager
@@ -79,6 +83,10 @@ async def open_unstarted(engine: Engine, name: str, mounts: tuple[Mount, ...]) -
     finally:
         with anyio.move_on_after(CLEAN_UP_S, shield=True):
             await engine.remove(container)
+
+
+def _mount(volume: str) -> VolumeMount:
+    return VolumeMount(volume=volume, target=f"{ROOT}/{VOLUME}", copies_image_content=False)
 
 
 async def _ensure_empty_image(engine: Engine) -> None:

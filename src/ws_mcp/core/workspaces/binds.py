@@ -14,8 +14,7 @@ from ws_mcp.core.errors import ForbiddenError
 from ws_mcp.core.host.folders import open_file, open_folder
 from ws_mcp.core.host.model import HostFile, HostFolder, HostRules
 from ws_mcp.core.workspaces.lane import GIT_ENVIRONMENT, check_targets, plan_binaries, plan_git
-from ws_mcp.core.workspaces.model import Access
-from ws_mcp.core.workspaces.mounts import Storage, StoragePlan, hidden_note, workspace_mounts
+from ws_mcp.core.workspaces.mounts import Access, Storage, StoragePlan, hidden_note, workspace_mounts
 from ws_mcp.core.workspaces.recipe import Recipe
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.core.workspaces.tiers import Tier

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -43,20 +43,31 @@ CLEAN_UP_S = 60.0
 STOP_GRACE_S = 10.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a builder works with."""
+
+    engine: Engine
+    state: State
+    ledger: Ledger
+    inside: Inside
+    repair: Repair
+
+
 class Builder:
     """One provision of one workspace, whose lock the caller holds."""
 
-    def __init__(self, engine: Engine, state: State, ledger: Ledger, inside: Inside, repair: Repair, look: Look) -> None:
-        self._engine = engine
-        self._state = state
-        self._ledger = ledger
-        self._inside = inside
-        self._repair = repair
+    def __init__(self, means: Means, look: Look) -> None:
+        self._engine = means.engine
+        self._state = means.state
+        self._ledger = means.ledger
+        self._inside = means.inside
+        self._repair = means.repair
         self._look = look
         self._made: ContainerId | None = None
-        instance = state.instance
-        owner = Owner(instance=instance.id, key=instance.key, scope=look.scope, workspace=look.spec.name)
-        self._objects = Objects(engine, ledger, Intent(place=look.place, kind=IntentKind.PROVISION, objects=()), owner)
+        owner = Owner(instance=look.instance.id, key=look.instance.key, scope=look.scope, workspace=look.spec.name)
+        intent = Intent(place=look.place, kind=IntentKind.PROVISION, objects=())
+        self._objects = Objects(self._engine, self._ledger, intent, owner)
 
     async def do(self, step: Step, rules: WorkspaceRules, report: Report) -> Workspace:
         """Do the step; afterwards the workspace answers, or all is as it was.
@@ -74,8 +85,7 @@ class Builder:
         image = await self._usable_image(rules, report)
         await report("bringing execd to the engine", 0.3)
         volume = await delivery.ensure_volume(self._engine, self._state, binary("linux", image.architecture))
-        ground = replace(self._look.ground, execd_volume=volume, keep_ended=rules.keep_ended)
-        self._look = replace(self._look, ground=ground)
+        self._look = replace(self._look, execd_volume=volume, keep_ended=rules.keep_ended)
         await self._objects.begin()
         try:
             workspace = await self._make(image, report)
@@ -109,8 +119,8 @@ class Builder:
         if wanted and image.architecture != wanted:
             if not rules.may_pull:
                 raise ConflictError(
-                    f"image {recipe.image} on the engine is for {image.architecture}, not {recipe.platform}; pull it with "
-                    f"docker pull --platform {recipe.platform} {recipe.image}, or leave `platform` out"
+                    f"image {recipe.image} on the engine is for {image.architecture}, not {recipe.platform}; pull it "
+                    f"with docker pull --platform {recipe.platform} {recipe.image}, or leave `platform` out"
                 )
             image = await self._pulled(report)
         return image
@@ -126,11 +136,12 @@ class Builder:
         look = self._look
         await report("making its network and volumes", 0.4)
         if look.recipe.network not in (NONE, HOST):
-            await self._objects.ensure_network(look.ground.network)
-        is_new = look.recipe.has_volume and await self._objects.ensure_volume("volume", naming.volume_name(look.place))
+            await self._objects.ensure_network(look.network)
+        if look.recipe.has_volume:
+            await self._objects.ensure_volume("volume", naming.volume_name(look.place))
         await self._fill_configs()
         await report("creating the container", 0.5)
-        container = await self._created(image, has_new_volume=is_new)
+        container = await self._created(image)
         return await self._swapped_in(container, report)
 
     async def _fill_configs(self) -> None:
@@ -142,13 +153,15 @@ class Builder:
         if await self._objects.ensure_volume("configs", name):
             await fill_volume(self._engine, name, await configs_archive(look.contents, self._engine, look.found))
 
-    async def _created(self, image: Image, *, has_new_volume: bool) -> ContainerId:
+    async def _created(self, image: Image) -> ContainerId:
         look = self._look
         request = look.request(image)
         name = request.name if look.found is None else naming.incoming_name(look.place)
         self._made = container = await self._engine.create(replace(request, name=name))
         account = await account_of(self._engine, container, request.user or image.user)
-        if has_new_volume:
+        # An empty one gets the owner that the image's directory has; one with files may have been another user's.
+        is_other_user = look.found is None or look.found.user != (request.user or image.user)
+        if look.recipe.has_volume and (account.uid or is_other_user):
             await give_to(self._engine, naming.volume_name(look.place), account)
         if look.contents.home:
             home = request.environment.get("HOME") or account.home
@@ -181,7 +194,7 @@ class Builder:
 
     async def _prepared(self, found: Container, *, is_fresh: bool) -> Workspace:
         workspace = workspace_of(found)
-        await self._inside.prepare(workspace, folder=self._look.folder, is_fresh=is_fresh)
+        await self._inside.prepare(workspace, folder=self._look.binds.folder, is_fresh=is_fresh)
         return workspace
 
     async def _forget_old_configs(self) -> None:

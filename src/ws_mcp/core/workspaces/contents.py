@@ -11,7 +11,6 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from ws_mcp.core.engine.fill import VOLUME
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.entries import CONFIG_LIMITS, HOME_LIMITS, FileEntry, TreeLimits
@@ -94,7 +93,7 @@ async def configs_archive(contents: Contents, engine: Engine, found: Container |
     if files is None:
         files = await _carried(contents.kept_names, engine, found)
     entries = merged(contents.template, files)
-    return await anyio.to_thread.run_sync(partial(archive_of, entries, below=VOLUME))
+    return await anyio.to_thread.run_sync(archive_of, entries)
 
 
 async def home_archive(contents: Contents, account: Account, home: str) -> bytes:
@@ -103,9 +102,7 @@ async def home_archive(contents: Contents, account: Account, home: str) -> bytes
     return await anyio.to_thread.run_sync(work)
 
 
-async def _tree(
-    kind: str, name: str, known: Mapping[str, Path], limits: TreeLimits
-) -> tuple[FileEntry, ...]:
+async def _tree(kind: str, name: str, known: Mapping[str, Path], limits: TreeLimits) -> tuple[FileEntry, ...]:
     if not name:
         return ()
     return await anyio.to_thread.run_sync(read_tree, named(kind, name, known), limits, f"{kind} {name!r}")
@@ -121,14 +118,13 @@ def _files(files: Mapping[str, str]) -> tuple[FileEntry, ...]:
 async def _carried(names: tuple[str, ...], engine: Engine, found: Container | None) -> tuple[FileEntry, ...]:
     if not names:
         return ()
+    gone = ConflictError(f"the files of {CONFIGS} cannot be read from the workspace any more; give `files` again")
+    if found is None:
+        raise gone
     try:
-        if found is None:
-            raise EngineNotFoundError("the container is gone")
         archive = await engine.get_archive(found.id, CONFIGS, ARCHIVE_BYTES)
     except EngineNotFoundError as error:
-        raise ConflictError(
-            f"the files of {CONFIGS} cannot be read from the workspace any more; give `files` again"
-        ) from error
+        raise gone from error
     top = CONFIGS.strip("/")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         members = {member.name.removeprefix(f"{top}/"): member for member in tar if member.isreg()}

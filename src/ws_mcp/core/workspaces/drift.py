@@ -21,6 +21,7 @@ from ws_mcp.core.workspaces import naming
 # What engines put into the environment of a container on their own.
 _OF_THE_ENGINE = frozenset({"PATH", "HOME", "HOSTNAME", "TERM", "container"})
 _NO_RESTART = ("", "no")
+LABELS_DIFFER = "its labels are other ones"
 
 
 def drift(wanted: ContainerSpec, found: Container, image: Image) -> tuple[str, ...]:
@@ -111,9 +112,9 @@ def _network(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable
     if wanted.network and found.network != wanted.network:
         yield "its network is another one"
     # A container that does not run has left its networks.
-    elif found.state is ContainerState.RUNNING and wanted.network not in ("", "none", "host"):
-        if more := set(found.networks) - {wanted.network}:
-            yield f"it joined {len(more)} more network{'s' if len(more) > 1 else ''}"
+    more = set(found.networks) - {wanted.network}
+    if found.state is ContainerState.RUNNING and wanted.network not in ("", "none", "host") and more:
+        yield f"it joined {len(more)} more network{'s' if len(more) > 1 else ''}"
 
 
 def _restart(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
@@ -125,9 +126,8 @@ def _restart(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable
 
 def _labels(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
     names = (naming.TIER, naming.BINARY, naming.SPEC)
-    differing = [name for name in names if found.labels.get(name) != wanted.labels.get(name)]
-    if differing:
-        yield f"labels differ in {', '.join(name.removeprefix(naming.PREFIX) for name in differing)}"
+    if any(found.labels.get(name) != wanted.labels.get(name) for name in names):
+        yield LABELS_DIFFER
 
 
 _Part = Callable[[ContainerSpec, Container, Image], Iterable[str]]
@@ -160,7 +160,9 @@ def _size(mount: TmpfsMount) -> str:
 
 
 def _is_anonymous(mount: Mount) -> bool:
-    return isinstance(mount, VolumeMount) and len(mount.volume) == 64 and not set(mount.volume) - set("0123456789abcdef")
+    return (
+        isinstance(mount, VolumeMount) and len(mount.volume) == 64 and not set(mount.volume) - set("0123456789abcdef")
+    )
 
 
 def _short(image: str) -> str:

@@ -61,7 +61,8 @@ class Exchange:
         """
         if len(content) > MAX_BYTES:
             raise InvalidArgumentError(
-                f"the file has {len(content)} bytes: at most {MAX_BYTES} in one call; fetch it inside with start_process"
+                f"the file has {len(content)} bytes: at most {MAX_BYTES} in one call; fetch larger ones inside, with "
+                "start_process"
             )
         wanted = inner_path(path)
         check_writable(wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+
 from ws_mcp.core.errors import ForbiddenError, NotFoundError, WsError
 from ws_mcp.core.execd import delivery, files
 from ws_mcp.core.execd.client import ExecdClient
@@ -41,12 +42,12 @@ class ExecdInside:
         # A container that was started behind our back waits, too.
         if is_fresh or _state_of_main(client) == WAITING:
             for name, value in (await self._ledger.secrets(workspace.place)).items():
-                await files.write_file(client, root=SECRETS, path=name, content=value, mode=SECRET_MODE)
+                await files.write_file(client, SECRETS, name, value, mode=SECRET_MODE)
             await files.release(client)
 
     async def _check_folder(self, client: ExecdClient, workspace: Workspace, folder: HostFolder) -> None:
         """That what the engine mounted is what was checked: it resolves the path again, and later than we did."""
-        found = await files.stat(client, root=WORKDIR, path=".")
+        found = await files.stat(client, WORKDIR, "")
         if (found.device, found.inode) != (folder.device, folder.inode):
             raise ForbiddenError(
                 f"the folder of workspace {workspace.name!r} was changed while it was mounted: it is not the directory "

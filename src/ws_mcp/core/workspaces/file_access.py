@@ -73,24 +73,18 @@ class RunningFiles:
 
     async def read(self, path: InnerPath, offset: int, limit: int) -> FileSlice:
         """Bytes of a regular file from `offset` on, at most `limit`."""
-        found = await files.read_file(self._client, root=path.root, path=path.rest, offset=offset, limit=limit)
-        return FileSlice(path=path.whole, content=found.content, offset=offset, size=found.size)
+        found = await files.read_file(self._client, path.root, path.rest, offset=offset, limit=limit)
+        return FileSlice(path=path.whole, content=found.content, offset=offset, size=found.status.size)
 
     async def write(self, path: InnerPath, content: bytes, *, is_executable: bool) -> FileSlice:
         """Put a whole file there; the one before it is there whole until then."""
-        size = await files.write_file(
-            self._client,
-            root=path.root,
-            path=path.rest,
-            content=content,
-            mode=PROGRAM_MODE if is_executable else FILE_MODE,
-            makes_directories=True,
-        )
-        return FileSlice(path=path.whole, content=b"", offset=0, size=size)
+        mode = PROGRAM_MODE if is_executable else FILE_MODE
+        await files.write_file(self._client, path.root, path.rest, content, mode=mode, makes_directories=True)
+        return FileSlice(path=path.whole, content=b"", offset=0, size=len(content))
 
     async def list(self, path: InnerPath, limit: int) -> DirectoryListing:
         """The names in a directory, sorted."""
-        found = await files.list_directory(self._client, root=path.root, path=path.rest or ".", limit=limit)
+        found = await files.list_directory(self._client, path.root, path.rest, limit=limit)
         entries = tuple(FileEntryInfo(name=each.name, kind=each.kind, size=each.size) for each in found.entries)
         return DirectoryListing(path=path.whole, entries=entries, total=found.total)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ws_mcp.core.engine.model import Container, ContainerState
 from ws_mcp.core.ids import PlaceId, WorkspaceName
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.model import WORKDIR, Access, PortUrl, Workspace, WorkspaceKind, WorkspaceState
+from ws_mcp.core.workspaces.model import WORKDIR, PortUrl, Workspace, WorkspaceKind, WorkspaceState
+from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.recipe import HOST, Recipe, recorded_of
 from ws_mcp.core.workspaces.tiers import effective_tier
 

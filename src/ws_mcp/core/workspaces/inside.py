@@ -16,8 +16,9 @@ class Inside(Protocol):
         ...
 
     async def prepare(self, workspace: Workspace, *, folder: HostFolder | None, is_fresh: bool) -> None:
-        """Make sure that it answers, and that what waits for its secrets has them. `is_fresh`: it was just started.
-        `folder`: what /workspace has to be.
+        """Make sure that it answers, and that what waits for its secrets has them.
+
+        `is_fresh`: it was just started; `folder`: what /workspace has to be.
 
         Raises:
             PlaceUnavailableError: it does not answer.

@@ -108,7 +108,9 @@ class Ledger:
 
     async def set_idle_stop(self, place: PlaceId, idle_stop_s: int) -> None:
         """After how long without a process a workspace is stopped; 0: never."""
-        await self._state.run(lambda db: db.execute("INSERT OR REPLACE INTO idle_stops VALUES (?, ?)", (place, idle_stop_s)))
+        await self._state.run(
+            lambda db: db.execute("INSERT OR REPLACE INTO idle_stops VALUES (?, ?)", (place, idle_stop_s))
+        )
 
     async def idle_stops(self) -> Mapping[PlaceId, int]:
         """The workspaces that say so themselves."""
@@ -131,7 +133,8 @@ class Ledger:
 
         if await self._state.run(work) != digest:
             raise ConflictError(
-                f"request_key {key[:60]!r} was used for another request of this chat; give a new key, or the same request"
+                f"request_key {key[:60]!r} was used for another request of this chat; give a new key, or the same "
+                "request"
             )
 
     def _at(self) -> int:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.model import Container, ContainerSpec, Image, VolumeMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineNotFoundError, ImageNotFoundError
 from ws_mcp.core.execd import delivery
 from ws_mcp.core.execd.binaries import binary
-from ws_mcp.core.host.model import HostFolder
 from ws_mcp.core.ids import PlaceId, Scope
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.binds import Binds, binds_of
 from ws_mcp.core.workspaces.checks import check_recipe, check_spec
 from ws_mcp.core.workspaces.contents import Contents, contents_of
-from ws_mcp.core.workspaces.drift import drift
+from ws_mcp.core.workspaces.drift import LABELS_DIFFER, drift
 from ws_mcp.core.workspaces.model import WorkspaceSpec
 from ws_mcp.core.workspaces.plan import check_ours
-from ws_mcp.core.workspaces.recipe import Recipe, changes, recipe_of, recorded_of
+from ws_mcp.core.workspaces.recipe import Recipe, asked_changes, outside_changes, recipe_of, recorded_of
 from ws_mcp.core.workspaces.request import Ground, container_spec
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.core.workspaces.tiers import Tier
@@ -31,6 +32,7 @@ HIDDEN = "(hidden)"
 class Look:
     """Everything about one workspace at one moment. `image` is None where the engine does not have it."""
 
+    instance: Instance
     scope: Scope
     spec: WorkspaceSpec
     place: PlaceId
@@ -38,16 +40,43 @@ class Look:
     recipe: Recipe
     level: Tier
     image: Image | None
-    ground: Ground
+    binds: Binds
     contents: Contents
-    folder: HostFolder | None
-    asked: tuple[str, ...]
-    reasons: tuple[str, ...]
-    notes: tuple[str, ...]
+    execd_volume: str
+    keep_ended: int
+    runtime: str
+    asked: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     def request(self, image: Image) -> ContainerSpec:
         """What the engine is told to make it."""
         return container_spec(self.recipe, image, self.level, self.ground)
+
+    @property
+    def network(self) -> str:
+        """The engine's name of its network."""
+        return naming.network_name(self.instance.id, self.scope, self.place, self.recipe.network)
+
+    @property
+    def ground(self) -> Ground:
+        """What its container is built on."""
+        return Ground(
+            instance=self.instance.id,
+            key=self.instance.key,
+            scope=self.scope,
+            workspace=self.spec.name,
+            place=self.place,
+            execd_volume=self.execd_volume,
+            mount=delivery.MOUNT,
+            binary=delivery.binary_path(),
+            socket_directory=delivery.socket_directory(self.place),
+            keep_ended=self.keep_ended,
+            network=self.network,
+            binds=self.binds.mounts,
+            bind_environment=self.binds.environment,
+            engine_socket=self.binds.engine_socket,
+            runtime=self.runtime,
+        )
 
 
 class Looking:
@@ -85,6 +114,7 @@ class Looking:
         binds = await binds_of(recipe, level, self._rules, self._engine, self._state.directory)
         image = await self._image(recipe, found)
         look = Look(
+            instance=self._state.instance,
             scope=scope,
             spec=spec,
             place=place,
@@ -92,14 +122,13 @@ class Looking:
             recipe=recipe,
             level=level,
             image=image,
-            ground=self._ground(scope, spec, place, found, recipe, binds, image),
+            binds=binds,
             contents=contents,
-            folder=binds.folder,
-            asked=changes(recorded, recipe) if recorded is not None else (),
-            reasons=(),
-            notes=binds.notes,
+            execd_volume=_execd_volume(self._state.instance.id, found, image),
+            keep_ended=_keep_ended(found, self._rules.keep_ended),
+            runtime=self._rules.container_runtime,
         )
-        return replace(look, reasons=_reasons(look)) if found is not None else look
+        return _compared(look, recorded) if found is not None else look
 
     async def _image(self, recipe: Recipe, found: Container | None) -> Image | None:
         if not recipe.image:
@@ -111,35 +140,6 @@ class Looking:
                 continue
         return None
 
-    def _ground(
-        self,
-        scope: Scope,
-        spec: WorkspaceSpec,
-        place: PlaceId,
-        found: Container | None,
-        recipe: Recipe,
-        binds: Binds,
-        image: Image | None,
-    ) -> Ground:
-        instance = self._state.instance
-        return Ground(
-            instance=instance.id,
-            key=instance.key,
-            scope=scope,
-            workspace=spec.name,
-            place=place,
-            execd_volume=_execd_volume(instance.id, found, image),
-            mount=delivery.MOUNT,
-            binary=delivery.binary_path(),
-            socket_directory=delivery.socket_directory(place),
-            keep_ended=_keep_ended(found, self._rules.keep_ended),
-            network=naming.network_name(instance.id, scope, place, recipe.network),
-            binds=binds.mounts,
-            bind_environment=binds.environment,
-            engine_socket=binds.engine_socket,
-            runtime=self._rules.container_runtime,
-        )
-
 
 def request_of(look: Look) -> ContainerSpec:
     """What the engine would be told, without secrets: for showing."""
@@ -149,21 +149,29 @@ def request_of(look: Look) -> ContainerSpec:
     return replace(request, environment={**shown, delivery.VERIFIER: HIDDEN})
 
 
-def _reasons(look: Look) -> tuple[str, ...]:
-    if look.found is None or look.image is None:
-        return look.asked
-    reasons = drift(look.request(look.image), look.found, look.image)
-    # What was asked for is said in the caller's words; the rest is what the engine shows beside it.
-    return (*look.asked, *(reason for reason in reasons if not look.asked or not reason.startswith("labels differ")))
+def _compared(look: Look, recorded: Recipe | None) -> Look:
+    """The look with every reason why what was found is not what is wished for."""
+    found, image = look.found, look.image
+    if recorded is None or found is None:
+        return replace(look, reasons=("how it was made is not legible",))
+    asked, outside = asked_changes(recorded, look.recipe), outside_changes(recorded, look.recipe)
+    if asked or image is None:
+        # What the engine would show beside that follows from it, and would only say the same in its own words.
+        return replace(look, asked=asked, reasons=(*asked, *outside))
+    # A configuration that changed is mounted from another volume: that is said already.
+    drifts = [reason for reason in drift(look.request(image), found, image) if not (outside and "mounted" in reason)]
+    labels = [reason for reason in drifts if reason != LABELS_DIFFER or not outside]
+    return replace(look, reasons=(*outside, *labels))
 
 
 def _execd_volume(instance: str, found: Container | None, image: Image | None) -> str:
     """The one that a container has stays: another version of execd comes with the next container."""
     if found is not None:
-        for mount in found.mounts:
-            if isinstance(mount, VolumeMount) and mount.target == delivery.MOUNT:
-                if mount.volume.startswith(delivery.volume_prefix(instance)) and mount.is_read_only:
-                    return mount.volume
+        prefix = delivery.volume_prefix(instance)
+        volumes = [mount for mount in found.mounts if isinstance(mount, VolumeMount) and mount.is_read_only]
+        own = [each.volume for each in volumes if each.target == delivery.MOUNT and each.volume.startswith(prefix)]
+        if own:
+            return own[0]
     architecture = image.architecture if image is not None else ""
     return delivery.volume_name(instance, binary("linux", architecture)) if architecture else ""
 
@@ -171,7 +179,7 @@ def _execd_volume(instance: str, found: Container | None, image: Image | None) -
 def _keep_ended(found: Container | None, otherwise: int) -> int:
     """As it was made: servers with other settings must not take turns in making it anew."""
     words = found.entrypoint if found is not None else ()
-    for flag, value in zip(words, words[1:], strict=False):
+    for flag, value in pairwise(words):
         if flag == "--keep-ended" and value.isdecimal():
             return int(value)
     return otherwise

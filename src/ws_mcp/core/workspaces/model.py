@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from ws_mcp.core.engine.model import Limits
 from ws_mcp.core.ids import ContainerId, PlaceId, WorkspaceName
+from ws_mcp.core.workspaces.mounts import Access
 
 WORKDIR = "/workspace"
 CONFIGS = "/configs"
@@ -27,14 +28,6 @@ class WorkspaceState(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     UNKNOWN = "unknown"
-
-
-class Access(StrEnum):
-    """What a container may do with the host directory that it is given."""
-
-    NONE = "none"
-    READ_ONLY = "read_only"
-    READ_WRITE = "read_write"
 
 
 class Replace(StrEnum):

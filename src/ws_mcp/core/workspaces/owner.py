@@ -6,7 +6,7 @@ import io
 import tarfile
 from dataclasses import dataclass
 
-from ws_mcp.core.engine.fill import fill_volume, root_entry, tar_of
+from ws_mcp.core.engine.fill import own_volume
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, EngineNotFoundError
 from ws_mcp.core.ids import ContainerId
@@ -44,10 +44,9 @@ async def account_of(engine: Engine, container: ContainerId, user: str) -> Accou
     return found
 
 
-async def give_to(engine: Engine, volume: str, account: Account) -> None:
-    """Make the top of a volume belong to an account (root's already does)."""
-    if account.uid:
-        await fill_volume(engine, volume, tar_of(root_entry(account.uid, account.gid)))
+async def give_to(engine: Engine, volume: str, account: Account) -> bool:
+    """Make the top of a volume belong to an account; what is in it stays as it is. Whether the engine can."""
+    return await own_volume(engine, volume, account.uid, account.gid)
 
 
 def _entry(archive: bytes, name: str) -> Account | None:

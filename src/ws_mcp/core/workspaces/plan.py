@@ -78,6 +78,6 @@ def plan_workspace(
     many = "processes may run" if running is None else f"{running} process{'es' if running != 1 else ''} run"
     raise ConflictError(
         f"workspace {workspace!r} exists and differs from what you ask for: {'; '.join(asked)}. Making it anew would "
-        f"end what runs in it ({many}): call again with replace=\"always\" to do so (its data is kept), or choose "
+        f'end what runs in it ({many}): call again with replace="always" to do so (its data is kept), or choose '
         "another name"
     )

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.model import Access, Sizes, WorkspaceSpec
-from ws_mcp.core.workspaces.mounts import Storage, StoragePlan, plan_storage
+from ws_mcp.core.workspaces.model import Sizes, WorkspaceSpec
+from ws_mcp.core.workspaces.mounts import Access, Storage, StoragePlan, plan_storage
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, Tier
 
@@ -34,7 +34,7 @@ class Recipe:
     image: str = ""
     platform: str = ""
     tier: int = DEFAULT_TIER
-    sizes: Sizes = Sizes()
+    sizes: Sizes = field(default_factory=Sizes)
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     ports: tuple[int, ...] = ()
     has_volume: bool = True
@@ -77,6 +77,7 @@ _WORDS = {
 }
 _HIDDEN = ("environment", "template_digest", "files_digest", "home_digest", "secrets_digest")
 _SILENT = ("file_names",)  # goes with `files_digest`
+_OUTSIDE = ("template_digest", "home_digest")
 
 
 def recipe_of(spec: WorkspaceSpec, recorded: Recipe | None, rules: WorkspaceRules, digests: Digests) -> Recipe:
@@ -136,13 +137,19 @@ def recorded_of(found: Container) -> Recipe | None:
     return replace(recipe, environment={name: found.environment.get(name, "") for name in names})
 
 
-def changes(recorded: Recipe, wanted: Recipe) -> tuple[str, ...]:
+def asked_changes(recorded: Recipe, wanted: Recipe) -> tuple[str, ...]:
     """What a wish changes, as `tier is 2, not 1`; without values that may be secret."""
-    return tuple(
-        _told(each.name, getattr(recorded, each.name), getattr(wanted, each.name))
-        for each in fields(Recipe)
-        if each.name not in _SILENT and getattr(recorded, each.name) != getattr(wanted, each.name)
-    )
+    return _changes(recorded, wanted, [each.name for each in fields(Recipe) if each.name not in _SILENT + _OUTSIDE])
+
+
+def outside_changes(recorded: Recipe, wanted: Recipe) -> tuple[str, ...]:
+    """What the operator changed in the directories that a workspace is made with."""
+    return _changes(recorded, wanted, _OUTSIDE)
+
+
+def _changes(recorded: Recipe, wanted: Recipe, names: Iterable[str]) -> tuple[str, ...]:
+    pairs = ((name, getattr(recorded, name), getattr(wanted, name)) for name in names)
+    return tuple(_told(name, was, now) for name, was, now in pairs if was != now)
 
 
 def secrets_digest(key: bytes, secrets: Mapping[str, str]) -> str:
@@ -170,7 +177,9 @@ def _plain(value: object) -> str:
     if isinstance(value, Sizes):
         said = {each.name: getattr(value, each.name) for each in fields(Sizes) if getattr(value, each.name)}
         return str(said) if said else "as the tier has them"
-    return repr(list(value)) if isinstance(value, tuple) else repr(str(value) if isinstance(value, str) else value)
+    if isinstance(value, tuple):
+        return repr(list(cast("tuple[object, ...]", value)))
+    return repr(str(value) if isinstance(value, str) else value)
 
 
 def _network(spec: WorkspaceSpec, old: Recipe, level: Tier) -> str:

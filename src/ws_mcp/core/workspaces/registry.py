@@ -24,6 +24,9 @@ from ws_mcp.core.errors import (
 from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.builder import Report
+from ws_mcp.core.workspaces.execd_inside import address_of
+from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
     Ask,
@@ -37,9 +40,6 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceState,
 )
 from ws_mcp.core.workspaces.plan import Step
-from ws_mcp.core.workspaces.builder import Report
-from ws_mcp.core.workspaces.execd_inside import address_of
-from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
 
 log = logging.getLogger(__name__)

@@ -38,8 +38,9 @@ class Removal:
             await self.repair(place)
             found = await self._found(place)
             objects = await self._belongings(place, found)
-            if workspace.volume and not keep_volume:
-                objects = (*objects, EngineObject(kind=ObjectKind.VOLUME, name=workspace.volume))
+            if not keep_volume:
+                # Also one that is not mounted now: a folder may have taken its place.
+                objects = (*objects, EngineObject(kind=ObjectKind.VOLUME, name=naming.volume_name(place)))
             # Begun means done: a container without its volume's removal would leave data that nothing lists.
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
                 await self._ledger.begin(Intent(place=place, kind=IntentKind.REMOVE, objects=objects))

@@ -112,7 +112,12 @@ def _environment(recipe: Recipe, level: Tier, ground: Ground) -> Mapping[str, st
         "WS_MCP_URL": recipe.server_url,
         VERIFIER: naming.verifier_of(naming.secret_of(ground.key, ground.place)),
     }
-    return {**home, **ground.bind_environment, **recipe.environment, **{name: value for name, value in own.items() if value}}
+    return {
+        **home,
+        **ground.bind_environment,
+        **recipe.environment,
+        **{name: value for name, value in own.items() if value},
+    }
 
 
 def _mounts(recipe: Recipe, level: Tier, ground: Ground) -> list[Mount]:

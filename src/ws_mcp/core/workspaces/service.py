@@ -20,7 +20,7 @@ from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.builder import Builder, Report
+from ws_mcp.core.workspaces.builder import Builder, Means, Report
 from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
@@ -30,8 +30,8 @@ from ws_mcp.core.workspaces.model import Ask, Probe, Provisioned, Workspace, Wor
 from ws_mcp.core.workspaces.mounts import check_apart
 from ws_mcp.core.workspaces.plan import Plan, Step, plan_workspace
 from ws_mcp.core.workspaces.readiness import Readiness, readiness_of
-from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.recipe import wish_digest
+from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 STOP_GRACE_S = 10.0
@@ -49,6 +49,7 @@ class ContainerWorkspaces:
         self._ledger = Ledger(state, now)
         self._looking = Looking(engine, state, rules)
         self._removal = Removal(engine, state, self._ledger)
+        self._means = Means(engine=engine, state=state, ledger=self._ledger, inside=inside, repair=self._removal.repair)
 
     def place(self, scope: Scope, name: WorkspaceName) -> PlaceId:
         """The place of a workspace, whether or not it exists."""
@@ -70,7 +71,7 @@ class ContainerWorkspaces:
             return await self._foretold(look, plan, began)
         if plan.step is Step.NOTHING and look.found is not None:
             workspace = workspace_of(look.found)
-            await self._inside.prepare(workspace, folder=look.folder, is_fresh=False)
+            await self._inside.prepare(workspace, folder=look.binds.folder, is_fresh=False)
         else:
             workspace, plan = await self._do_under_lock(scope, spec, ask, report)
         await self._keep_settings(look.place, spec)
@@ -79,7 +80,7 @@ class ContainerWorkspaces:
             change=plan.step.value,
             duration_s=anyio.current_time() - began,
             reasons=plan.reasons,
-            notes=look.notes,
+            notes=look.binds.notes,
         )
 
     async def list(self, scope: Scope) -> tuple[Workspace, ...]:
@@ -168,12 +169,9 @@ class ContainerWorkspaces:
             plan = await self._planned(look, ask)
             if plan.step is Step.CREATE:
                 await self._check_count(scope)
-            if look.folder is not None:
-                await self._check_apart(look.place, look.folder.path)
-            builder = Builder(
-                self._engine, self._state, self._ledger, self._inside, self._removal.repair, look
-            )
-            return await builder.do(plan.step, self._rules, report), plan
+            if look.binds.folder is not None:
+                await self._check_apart(look.place, look.binds.folder.path)
+            return await Builder(self._means, look).do(plan.step, self._rules, report), plan
 
     async def _check_count(self, scope: Scope) -> None:
         there = len(await self.list(scope))
@@ -207,6 +205,6 @@ class ContainerWorkspaces:
             change=plan.step.value,
             duration_s=anyio.current_time() - began,
             reasons=plan.reasons,
-            notes=look.notes,
+            notes=look.binds.notes,
             request=request,
         )
