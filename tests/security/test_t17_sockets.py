@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from support.host_ground import allowing
+from support.host_ground import allowing, said_in
 
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 from ws_mcp.core.host.folders import open_file, open_folder
@@ -68,13 +68,22 @@ def test_a_root_in_a_closed_place_opens_nothing(path: str) -> None:
         open_folder(path, allowing(Path(path)))
 
 
-def test_a_closed_place_under_another_name_is_refused(root: Path) -> None:
-    # As for a bind mount, or other letters on a file system without case: the name differs, the directory is the same.
+def test_a_closed_place_that_was_named_by_a_link_is_refused(root: Path) -> None:
     (root.parent / "other").symlink_to(root)
     elsewhere = [root.parent / "other" / "state"]
     for name in ("state", "state/locks", ""):
         with pytest.raises(ForbiddenError, match=CLOSED):
             open_folder(f"{root}/{name}".rstrip("/"), allowing(root, closed=elsewhere))
+
+
+def test_a_closed_place_that_is_mounted_under_another_name_is_refused(root: Path) -> None:
+    alias = root / "project" / "alias"
+    alias.mkdir()
+    assert "inode=" in said_in([], str(alias), str(root), f"{root}/state")
+    assert CLOSED in said_in(["--bind", f"{root}/state", str(alias)], str(alias), str(root), f"{root}/state")
+    # One that holds it, too: it leads to the same from above.
+    assert CLOSED in said_in(["--bind", str(root), str(alias)], str(alias), str(root), f"{root}/state")
+    assert CLOSED in said_in(["--bind", "/proc", str(alias)], str(alias), str(root))
 
 
 def test_a_link_to_a_socket_is_refused(root: Path) -> None:

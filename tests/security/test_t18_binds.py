@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.host_ground import allowing, need_bubblewrap, sandbox, swapping
+from support.host_ground import allowing, need_bubblewrap, said_in, sandbox, swapping
 
 from ws_mcp.core.engine.model import BindMount
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, WsError
@@ -100,6 +100,13 @@ def test_what_is_not_below_a_root_is_refused_alike_whether_or_not_it_exists(root
             open_folder(f"{root.parent}/{name}", allowing(root))
         assert str(caught.value).replace(name, "X").startswith(f"folder '{root.parent}/X' is not below")
         assert str(root) not in str(caught.value)
+
+
+def test_a_folder_that_the_server_may_not_read_is_refused(root: Path) -> None:
+    (root / "team" / "project").chmod(0)
+    # Without capabilities, since root reads everything.
+    said = said_in(["--unshare-user", "--cap-drop", "ALL"], f"{root}/team/project", str(root))
+    assert said == f"folder '{root}/team/project' may not be read by ws-mcp; change its permissions"
 
 
 def test_a_file_is_opened_by_the_same_rules(root: Path) -> None:

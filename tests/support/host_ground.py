@@ -16,6 +16,18 @@ import pytest
 from ws_mcp.core.engine.model import BindMount
 from ws_mcp.core.host.model import HostRules
 
+OPEN = """
+import sys
+from pathlib import Path
+from ws_mcp.core.errors import WsError
+from ws_mcp.core.host.folders import open_folder
+from ws_mcp.core.host.model import HostRules
+folder, root, *closed = sys.argv[1:]
+try:
+    print(open_folder(folder, HostRules(roots=(Path(root),), closed=tuple(map(Path, closed)))))
+except WsError as error:
+    print(error)
+"""
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")
 GIT = {
     "PATH": os.environ["PATH"],
@@ -70,6 +82,16 @@ def sandbox(mounts: Sequence[BindMount], environment: Mapping[str, str]) -> list
     for name, value in environment.items():
         words += ["--setenv", name, value]
     return [*words, "--chdir", "/workspace", "--die-with-parent"]
+
+
+def said_in(ways: Sequence[str], folder: str, *rules: str) -> str:
+    """What `open_folder` says of a folder to a process that bubblewrap starts with these `ways`.
+
+    `rules` are the root, and then what is closed.
+    """
+    need_bubblewrap()
+    words = ["bwrap", "--dev-bind", "/", "/", *ways, sys.executable, "-c", OPEN, folder, *rules]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.rstrip("\n")
 
 
 @contextmanager

@@ -132,3 +132,12 @@ def test_a_worktree_whose_directory_names_another_repository_is_not_given(worktr
     found = git_of(worktree, worktree.parent)
     assert found is not None
     assert "not laid out as git does it" in found.reason
+
+
+def test_a_repository_whose_head_is_a_link_is_not_given(worktree: Path) -> None:
+    head = worktree.parent / "main" / ".git" / "HEAD"
+    head.rename(worktree.parent / "aside")
+    head.symlink_to(worktree.parent / "aside")
+    found = git_of(worktree, worktree.parent)
+    assert found is not None
+    assert "not laid out as git does it" in found.reason
