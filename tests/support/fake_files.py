@@ -55,7 +55,7 @@ class FileTree:
         """The entry at `path` and everything below it, as an archive that begins with its last name."""
         buffer = io.BytesIO()
         top = posixpath.basename(path) or "."
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for name, entry in sorted(self.below(path).items()):
                 member = tarfile.TarInfo(f"{top}/{name}" if name else top)
                 member.type, member.mode, member.uid, member.gid = entry.kind, entry.mode, entry.uid, entry.gid

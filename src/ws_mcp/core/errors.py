@@ -17,6 +17,10 @@ class InvalidArgumentError(WsError):
     """A value that the caller gave cannot be used; the message names it and says what can."""
 
 
+class ForbiddenError(WsError):
+    """The operator does not allow this; the message names the flag that would."""
+
+
 class NotFoundError(WsError):
     """The caller's chat has no such thing, whether or not another chat has."""
 
