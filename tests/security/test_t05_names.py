@@ -23,7 +23,7 @@ from ws_mcp.core.entries import FileEntry
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.workspaces.files import archive_of, check_names, check_path
 
-EXAMPLES = int(os.environ.get("WS_MCP_TEST_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("WS_MCP_TEST_EXAMPLES", "200"))
 PARTS = st.one_of(
     st.sampled_from(["a", "b", "A", "é", "e\u0301", "ß", "SS", "conf.d", "-rf", ".git", " x ", "\N{KELVIN SIGN}", "k"]),
     st.text(st.characters(exclude_characters="/\\", exclude_categories=("Cc", "Cs")), min_size=1, max_size=8),
