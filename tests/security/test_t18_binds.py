@@ -44,7 +44,7 @@ def test_the_root_itself_is_a_folder(root: Path) -> None:
 
 
 def test_nothing_is_opened_without_a_root(root: Path) -> None:
-    with pytest.raises(ForbiddenError, match="the operator allows it with --folder-root DIRECTORY"):
+    with pytest.raises(ForbiddenError, match="the operator allows it with --root DIRECTORY"):
         open_folder(str(root), allowing())
 
 
@@ -58,7 +58,7 @@ def test_a_root_may_be_named_by_a_link_and_the_folder_is_named_without(root: Pat
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("/etc", "is not below a directory that the operator allows; --folder-root DIRECTORY would"),
+        ("/etc", "is not below a directory that the operator allows; --root DIRECTORY would"),
         ("{root}-evil", "is not below"),
         ("{outside}", "is not below"),
         ("{root}/../outside", "has '.', '..' or '//' in it"),

@@ -7,7 +7,7 @@ import itertools
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -72,6 +72,16 @@ class Fault:
     takes_effect: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a test wants done at a call that is counted down to."""
+
+    number: int
+    act: Callable[[], None]
+    is_after: bool
+    is_crash: bool
+
+
 def run_known(_container: Container, spec: ExecSpec) -> ByteStream:
     """`cat` and `echo`; for whatever else the engine says, on stdout, that it cannot be run."""
     if spec.argv[0] == "cat":
@@ -106,6 +116,8 @@ class FakeWorld:
         self.registry = FakeRegistry()
         self.calls: list[str] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._order: Order | None = None
+        self._dead: Callable[[], None] | None = None
         self._is_down = False
         self._numbers = itertools.count(1)
         self._watchers: list[MemoryObjectSendStream[EngineEvent]] = []
@@ -113,6 +125,27 @@ class FakeWorld:
     def fail_next(self, call: str, error: WsError, *, takes_effect: bool = False) -> None:
         """Let the next call of this method fail; with `takes_effect` only its answer is lost."""
         self._faults[call].append(Fault(error=error, takes_effect=takes_effect))
+
+    def fail_call(self, number: int, error: WsError) -> None:
+        """Let the `number`th call from now fail, whichever it is; `has_failed` says whether there was one."""
+
+        def fail() -> None:
+            raise error
+
+        self.at_call(number, fail)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether what `at_call` or `fail_call` ordered was done."""
+        return self._order is None
+
+    def at_call(self, number: int, act: Callable[[], None], *, is_after: bool = False, is_crash: bool = False) -> None:
+        """Do `act` at the `number`th call from now, before its effect or after; a crash goes on until `revive`."""
+        self._order = Order(number=number, act=act, is_after=is_after, is_crash=is_crash)
+
+    def revive(self) -> None:
+        """Another server asks from now on."""
+        self._order = self._dead = None
 
     def hang_next(self, call: str) -> None:
         """Let the next call of this method run into its deadline, without effect."""
@@ -146,7 +179,12 @@ class FakeWorld:
 
     @asynccontextmanager
     async def _called(self, call: str) -> AsyncGenerator[None]:
+        if self._dead is not None:
+            self._dead()
         self.calls.append(call)
+        order = self._due()
+        if order is not None and not order.is_after:
+            order.act()
         await anyio.lowlevel.checkpoint()
         if self._is_down:
             raise EngineUnavailableError("no container engine answers at memory:// (from the test); start it")
@@ -159,6 +197,20 @@ class FakeWorld:
         yield
         if fault is not None and fault.error is not None:
             raise fault.error
+        if order is not None and order.is_after:
+            order.act()
+
+    def _due(self) -> Order | None:
+        """What is to be done at this call."""
+        if self._order is None:
+            return None
+        self._order = replace(self._order, number=self._order.number - 1)
+        if self._order.number > 0:
+            return None
+        order, self._order = self._order, None
+        if order.is_crash:
+            self._dead = order.act
+        return order
 
     def _now(self, number: int) -> datetime:
         # The number tells apart what happens at one moment of virtual time.

@@ -44,7 +44,7 @@ def test_a_repository_that_is_not_below_a_root_is_not_given(worktree: Path) -> N
     found = git_of(worktree, worktree)
     assert found is not None
     assert found.common_directory == ""
-    assert "is not below a directory that the operator allows; --folder-root DIRECTORY would" in found.reason
+    assert "is not below a directory that the operator allows; --root DIRECTORY would" in found.reason
 
 
 def test_another_repository_is_not_given_for_naming_it(worktree: Path) -> None:

@@ -2,246 +2,331 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
-from support.fake_engine import FakeEngine
+from support.workspace_ground import MAIN, NEW, SPEC, Service, an_engine, left_over, open_service
+from support.workspace_values import SCOPE
 
-from ws_mcp.core.engine.model import ContainerSpec, ContainerState, Image
+from ws_mcp.core.engine.model import ContainerSpec, Image
 from ws_mcp.core.errors import (
     ConflictError,
     EngineConflictError,
     EngineError,
     EngineUnavailableError,
+    ForbiddenError,
     ImageNotFoundError,
     InvalidArgumentError,
-    WsError,
+    LimitError,
+    PlaceUnavailableError,
 )
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
-from ws_mcp.core.state import open_state
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.model import WorkspaceKind, WorkspaceSpec, WorkspaceState
-from ws_mcp.core.workspaces.plan import Step
-from ws_mcp.core.workspaces.service import ContainerWorkspaces
+from ws_mcp.core.workspaces.model import Ask, Content, Replace, Sizes, WorkspaceState
+from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 pytestmark = pytest.mark.usefixtures("real_io")
 
-SCOPE = Scope(principal=PrincipalId("local:0"), chat=ChatId("c1"))
 OTHER = Scope(principal=PrincipalId("local:0"), chat=ChatId("c2"))
-MAIN = WorkspaceName("main")
-SPEC = WorkspaceSpec(name=MAIN, kind=WorkspaceKind.CONTAINER, image="img:1")
 
 
-async def quiet(_phase: str, _fraction: float) -> None: ...
-
-
-def engine() -> FakeEngine:
-    made = FakeEngine()
-    made.add_image(Image(id="sha256:" + "1" * 64, tags=("img:1",), architecture="amd64", command=("sleep", "inf")))
-    return made
-
-
-@asynccontextmanager
-async def open_service(fake: FakeEngine, path: Path) -> AsyncGenerator[ContainerWorkspaces]:
-    async with open_state(path / "state") as state:
-        yield ContainerWorkspaces(fake, state, keep_ended=100)
-
-
-async def left_over(fake: FakeEngine) -> list[str]:
-    """What carries a workspace's labels: containers, and volumes with data."""
-    labels = {naming.WORKSPACE: ""}
-    containers = [c.name for c in await fake.list_containers(labels)]
-    return containers + [v.name for v in await fake.list_volumes(labels)]
-
-
-async def test_a_workspace_is_made_once_and_found_again(tmp_path: Path) -> None:
-    fake = engine()
+async def test_asking_twice_makes_one_and_the_second_time_asks_the_engine_twice(tmp_path: Path) -> None:
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        made, step = await service.provision(SCOPE, SPEC, quiet)
-        again, nothing = await service.provision(SCOPE, SPEC, quiet)
-    assert (step, nothing) == (Step.CREATE, Step.NOTHING)
-    assert made == again
-    assert made.state is WorkspaceState.RUNNING
-    assert made.tier == 2
+        first = await service.provision()
+        fake.calls.clear()
+        again = await service.provision()
+    assert (first.change, again.change) == ("created", "none")
+    assert first.workspace == again.workspace
+    assert fake.calls == ["inspect", "image"]
     assert len(await fake.list_containers({})) == 1
 
 
 async def test_a_stopped_workspace_is_started_and_stays_the_same_container(tmp_path: Path) -> None:
-    fake = engine()
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        made, _ = await service.provision(SCOPE, SPEC, quiet)
-        assert made.container is not None
-        await fake.stop(made.container, 0)
-        assert [w.state for w in await service.list(SCOPE)] == [WorkspaceState.STOPPED]
-        again, step = await service.provision(SCOPE, replace(SPEC, image=""), quiet)
-    assert step is Step.START
-    assert again.container == made.container
+        made = await service.made()
+        await service.workspaces.stop(made)
+        assert [w.state for w in await service.workspaces.list(SCOPE)] == [WorkspaceState.STOPPED]
+        again = await service.provision(replace(SPEC, image=""))
+    assert again.change == "started"
+    assert again.workspace is not None
+    assert again.workspace.container == made.container
+    assert service.inside.prepared == [True, True]
+
+
+async def test_what_is_left_open_stays_as_it_was_made(tmp_path: Path) -> None:
+    wish = replace(SPEC, tier=1, environment={"A": "1"}, sizes=Sizes(memory_mib=100), content=Content(files={"a": "1"}))
+    async with open_service(an_engine(), tmp_path) as service:
+        await service.provision(wish)
+        assert (await service.provision(replace(SPEC, image=""))).change == "none"
+        changed = await service.provision(replace(SPEC, environment={"A": "2"}))
+        assert changed.change == "recreated"
+        assert changed.reasons == ("environment changed",)
+        again = await service.made(replace(SPEC, image=""))
+    assert again.tier == 1
+    assert again.limits.memory_bytes == 100 << 20
 
 
 async def test_two_chats_do_not_see_each_others_workspaces(tmp_path: Path) -> None:
-    async with open_service(engine(), tmp_path) as service:
-        mine, _ = await service.provision(SCOPE, SPEC, quiet)
-        theirs, _ = await service.provision(OTHER, SPEC, quiet)
+    async with open_service(an_engine(), tmp_path) as service:
+        mine, theirs = await service.made(), await service.made(scope=OTHER)
         assert mine.place != theirs.place
-        assert [w.place for w in await service.list(SCOPE)] == [mine.place]
-        assert await service.find(SCOPE, WorkspaceName("other")) is None
+        assert [w.place for w in await service.workspaces.list(SCOPE)] == [mine.place]
+        assert await service.workspaces.find(SCOPE, WorkspaceName("other")) is None
 
 
 async def test_two_servers_at_once_make_one_container(tmp_path: Path) -> None:
-    fake, steps = engine(), list[Step]()
+    fake, changes = an_engine(), list[str]()
     async with open_service(fake, tmp_path) as a, open_service(fake, tmp_path) as b:
 
-        async def provision(service: ContainerWorkspaces) -> None:
-            steps.append((await service.provision(SCOPE, SPEC, quiet))[1])
+        async def provision(service: Service) -> None:
+            changes.append((await service.provision()).change)
 
         async with anyio.create_task_group() as tasks:
             for service in (a, b, a, b, a, b):
                 tasks.start_soon(provision, service)
-    assert sorted(steps) == [Step.CREATE, *[Step.NOTHING] * 5]
+    assert sorted(changes) == ["created", *["none"] * 5]
     assert len(await fake.list_containers({})) == 1
 
 
-@pytest.mark.parametrize(
-    "call",
-    ["info", "inspect", "image", "inspect_volume", "create_volume", "create", "put_archive", "start", "remove"],
-)
-async def test_a_call_that_fails_leaves_the_workspace_whole_or_absent(tmp_path: Path, call: str) -> None:
-    fake = engine()
+async def test_a_tag_that_moved_is_a_reason_and_ends_no_process(tmp_path: Path) -> None:
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        fake.fail_next(call, EngineError("no"))
-        try:
-            await service.provision(SCOPE, SPEC, quiet)
-        except WsError:
-            assert await left_over(fake) == []
-        made, _ = await service.provision(SCOPE, SPEC, quiet)
-        assert made.state is WorkspaceState.RUNNING
-    assert len(await fake.list_containers({})) == 1
+        made = await service.made()
+        fake.add_image(Image(id=NEW, tags=("img:1",), architecture="amd64", command=("sleep", "inf")))
+        service.inside.runs = 2
+        kept = await service.provision(replace(SPEC, image=""))
+        assert kept.change == "none"
+        assert "means another image now" in kept.reasons[0]
+        service.inside.runs = 0
+        fresh = await service.provision(replace(SPEC, image=""))
+    assert fresh.change == "recreated"
+    assert fresh.workspace is not None
+    assert fresh.workspace.container != made.container
+    assert (await fake.inspect(made.place)).image_id == NEW
 
 
-async def test_a_caller_that_stops_waiting_leaves_nothing_half_made(tmp_path: Path) -> None:
-    fake = engine()
+async def test_a_wish_that_would_end_processes_has_to_say_so(tmp_path: Path) -> None:
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        await service.provision(OTHER, SPEC, quiet)
+        await service.provision()
+        service.inside.runs = 3
         before = await left_over(fake)
-        fake.hang_next("start")
-        with anyio.move_on_after(0.2) as scope:
-            await service.provision(SCOPE, SPEC, quiet)
-        assert scope.cancelled_caught
+        with pytest.raises(ConflictError, match="3 processes run"):
+            await service.provision(replace(SPEC, tier=1))
         assert await left_over(fake) == before
+        done = await service.provision(replace(SPEC, tier=1), Ask(replace=Replace.ALWAYS))
+    assert done.workspace is not None
+    assert done.workspace.tier == 1
 
 
-async def test_what_a_killed_server_left_half_made_is_made_anew(tmp_path: Path) -> None:
-    fake = engine()
+async def test_making_anew_keeps_the_data_and_nothing_else_of_the_old_one(tmp_path: Path) -> None:
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        made, _ = await service.provision(SCOPE, SPEC, quiet)
-        found = await fake.inspect(made.place)
-        await fake.remove(found.id)
-        half = ContainerSpec(name=made.place, image="img:1", labels=found.labels)
-        assert (await fake.inspect(await fake.create(half))).state is ContainerState.CREATED
-        again, step = await service.provision(SCOPE, replace(SPEC, image=""), quiet)
-    assert step is Step.REPLACE
-    assert again.state is WorkspaceState.RUNNING
+        made = await service.made(replace(SPEC, content=Content(files={"a.txt": "1"})))
+        await service.provision(replace(SPEC, content=Content(files={"a.txt": "2"})))
+        names = await left_over(fake)
+    assert names.count(made.place) == 1
+    assert made.volume in names
+    assert len([name for name in names if "-configs-" in name]) == 1
+    assert len(names) == 4  # with the network
+
+
+async def test_a_new_container_that_does_not_answer_gives_its_place_back(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        made = await service.made()
+        before = await left_over(fake)
+        service.inside.refuses = PlaceUnavailableError("its execd does not answer")
+        with pytest.raises(PlaceUnavailableError):
+            await service.provision(replace(SPEC, tier=1))
+        assert await left_over(fake) == before
+        there = await service.workspaces.find(SCOPE, MAIN)
+    assert there is not None
+    assert (there.container, there.state, there.tier) == (made.container, WorkspaceState.RUNNING, 2)
+
+
+async def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
+    fake = an_engine()
+    wish = replace(SPEC, environment={"TOKEN": "s3cret"})
+    async with open_service(fake, tmp_path) as service:
+        told = await service.provision(wish, Ask(is_dry_run=True))
+        assert (told.change, told.workspace) == ("created", None)
+        assert told.request is not None
+        assert told.request["Image"] == "img:1"
+        assert "s3cret" not in repr(told)
+        assert naming.verifier_of("") not in repr(told)
+        assert await left_over(fake) == []
+        await service.provision(wish)
+        told = await service.provision(replace(SPEC, tier=1), Ask(is_dry_run=True))
+        assert (told.change, told.reasons[0]) == ("recreated", "tier is 2, not 1")
+        assert (await service.provision(wish)).change == "none"
+
+
+async def test_a_request_key_stands_for_one_request(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as one:
+        await one.provision(ask=Ask(request_key="k"))
+    async with open_service(fake, tmp_path) as another:
+        assert (await another.provision(ask=Ask(request_key="k"))).change == "none"
+        with pytest.raises(ConflictError, match="'k' was used for another request"):
+            await another.provision(replace(SPEC, tier=1), Ask(request_key="k"))
+        assert (await another.provision(scope=OTHER, ask=Ask(request_key="k"))).change == "created"
 
 
 async def test_a_foreign_container_of_the_same_name_is_left_alone(tmp_path: Path) -> None:
-    fake = engine()
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        made, _ = await service.provision(SCOPE, SPEC, quiet)
+        made = await service.made()
         labels = (await fake.inspect(made.place)).labels
-        await service.remove(made, keep_volume=False)
+        await service.workspaces.remove(made, keep_volume=False)
         copied = {**labels, naming.TIER: "1"}
         await fake.create(ContainerSpec(name=made.place, image="img:1", labels=copied))
         with pytest.raises(ConflictError, match="did not make"):
-            await service.provision(SCOPE, SPEC, quiet)
-        assert await service.list(SCOPE) == ()
-        assert await service.find(SCOPE, MAIN) is None
+            await service.provision()
+        assert await service.workspaces.list(SCOPE) == ()
+        assert await service.workspaces.find(SCOPE, MAIN) is None
     assert (await fake.inspect(made.place)).labels == copied
 
 
-async def test_a_foreign_volume_of_the_same_name_is_refused(tmp_path: Path) -> None:
-    fake = engine()
+@pytest.mark.parametrize("kind", ["volume", "network"])
+async def test_a_foreign_object_of_the_same_name_is_refused_and_left(tmp_path: Path, kind: str) -> None:
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        place = service.place(SCOPE, MAIN)
-        await fake.create_volume(naming.volume_name(place), {})
-        with pytest.raises(EngineConflictError, match="did not make"):
-            await service.provision(SCOPE, SPEC, quiet)
-        assert [v.name for v in await fake.list_volumes({})].count(naming.volume_name(place)) == 1
-        assert await fake.list_containers({}) == ()
+        place = service.workspaces.place(SCOPE, MAIN)
+        if kind == "volume":
+            await fake.create_volume(naming.volume_name(place), {})
+        else:
+            await fake.create_network(naming.own_network_name(place), {}, is_internal=False)
+        with pytest.raises(EngineConflictError, match=f"a {kind} with the engine name.*did not make"):
+            await service.provision()
+    assert await left_over(fake) == []
+    there = [v.name for v in await fake.list_volumes({})] + [n.name for n in await fake.list_networks({})]
+    assert len([name for name in there if place in name]) == 1
 
 
 async def test_removal_keeps_the_data_unless_it_is_told_otherwise(tmp_path: Path) -> None:
-    fake = engine()
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        made, _ = await service.provision(SCOPE, SPEC, quiet)
-        assert await service.remove(made, keep_volume=True) == made.volume
+        made = await service.made()
+        assert await service.workspaces.remove(made, keep_volume=True) == made.volume
         assert await left_over(fake) == [made.volume]
-        again, step = await service.provision(SCOPE, SPEC, quiet)
-        assert step is Step.CREATE
-        assert await service.remove(again, keep_volume=False) == ""
+        assert (await service.provision()).change == "created"
+        assert await service.workspaces.remove(made, keep_volume=False) == ""
     assert await left_over(fake) == []
 
 
-async def test_a_caller_that_stops_waiting_does_not_leave_data_without_its_container(tmp_path: Path) -> None:
-    fake = engine()
+async def test_a_removal_that_fails_keeps_the_data(tmp_path: Path) -> None:
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        made, _ = await service.provision(SCOPE, SPEC, quiet)
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await service.remove(made, keep_volume=False)
-        assert await left_over(fake) in ([], [made.place, made.volume])
-        made, _ = await service.provision(SCOPE, SPEC, quiet)
+        made = await service.made()
+        before = await left_over(fake)
+        fake.fail_next("remove", EngineError("no"))
+        with pytest.raises(EngineError):
+            await service.workspaces.remove(made, keep_volume=False)
+        assert await left_over(fake) == before
+        assert await service.workspaces.repair() == 0
+        assert (await service.provision()).change == "none"
+
+
+async def test_data_that_a_removal_left_behind_is_removed_by_whoever_comes_next(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        made = await service.made()
         fake.fail_next("remove_volume", EngineError("no"))
         with pytest.raises(EngineError):
-            await service.remove(made, keep_volume=False)
-        assert await left_over(fake) == [made.volume]
-        assert await service.remove_data(SCOPE, MAIN)
-        assert not await service.remove_data(SCOPE, MAIN)
+            await service.workspaces.remove(made, keep_volume=False)
+        assert await service.workspaces.repair() == 1
     assert await left_over(fake) == []
 
 
 async def test_a_missing_image_is_an_error_before_anything_is_made(tmp_path: Path) -> None:
-    fake = engine()
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
         with pytest.raises(ImageNotFoundError, match="nope:1"):
-            await service.provision(SCOPE, replace(SPEC, image="nope:1"), quiet)
+            await service.provision(replace(SPEC, image="nope:1"))
     assert await left_over(fake) == []
 
 
 async def test_a_new_workspace_without_an_image_is_told_which_there_are(tmp_path: Path) -> None:
-    async with open_service(engine(), tmp_path) as service:
+    async with open_service(an_engine(), tmp_path) as service:
         with pytest.raises(InvalidArgumentError, match="img:1"):
-            await service.provision(SCOPE, replace(SPEC, image=""), quiet)
+            await service.provision(replace(SPEC, image=""))
+
+
+async def test_a_required_file_that_nobody_has_is_an_error_before_anything_starts(tmp_path: Path) -> None:
+    fake = an_engine()
+    required = Content(required=("config.yaml",))
+    async with open_service(fake, tmp_path) as service:
+        with pytest.raises(InvalidArgumentError, match=r"'config.yaml' of /configs: neither the template"):
+            await service.provision(replace(SPEC, content=required))
+        assert await left_over(fake) == []
+        await service.provision(replace(SPEC, content=replace(required, files={"config.yaml": "a: 1"})))
+        assert (await service.provision(replace(SPEC, content=required))).change == "none"
+
+
+async def test_a_chat_has_as_many_workspaces_as_the_operator_says(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path, WorkspaceRules(workspaces=2)) as service:
+        for name in ("a", "b"):
+            await service.provision(replace(SPEC, name=WorkspaceName(name)))
+        with pytest.raises(LimitError, match=r"as many as it may \(2\)"):
+            await service.provision(replace(SPEC, name=WorkspaceName("c")))
+        assert (await service.provision(replace(SPEC, name=WorkspaceName("a")))).change == "none"
+        assert (await service.provision(scope=OTHER)).change == "created"
+
+
+@pytest.mark.parametrize("tier", [3, 4])
+async def test_a_tier_that_is_not_granted_is_refused_also_for_a_workspace_that_is_there(
+    tmp_path: Path, tier: int
+) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        with pytest.raises(ForbiddenError, match=rf"--max-tier {tier}, which is root on the host"):
+            await service.provision(replace(SPEC, tier=tier))
+        assert fake.calls.count("create") == 0
+        await service.provision(replace(SPEC, tier=1))
+        with pytest.raises(ForbiddenError):
+            await service.provision(replace(SPEC, tier=tier))
+
+
+@pytest.mark.parametrize("tier", [-1, 5, 7, 99])
+async def test_a_tier_that_does_not_exist_is_refused(tmp_path: Path, tier: int) -> None:
+    async with open_service(an_engine(), tmp_path, WorkspaceRules(max_tier=4)) as service:
+        with pytest.raises(InvalidArgumentError, match=f"tier {tier} does not exist"):
+            await service.provision(replace(SPEC, tier=tier))
 
 
 async def test_an_engine_that_is_down_is_not_an_empty_list(tmp_path: Path) -> None:
-    fake = engine()
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        await service.provision(SCOPE, SPEC, quiet)
+        await service.provision()
         await fake.go_down()
         with pytest.raises(EngineUnavailableError):
-            await service.list(SCOPE)
+            await service.workspaces.list(SCOPE)
+        with pytest.raises(EngineUnavailableError):
+            await service.workspaces.find(SCOPE, MAIN)
+        with pytest.raises(EngineUnavailableError):
+            await service.provision()
         fake.come_back()
-        assert len(await service.list(SCOPE)) == 1
+        assert len(await service.workspaces.list(SCOPE)) == 1
 
 
 async def test_another_instance_is_blind_to_ours(tmp_path: Path) -> None:
-    fake = engine()
+    fake = an_engine()
     async with open_service(fake, tmp_path / "a") as a, open_service(fake, tmp_path / "b") as b:
-        mine, _ = await a.provision(SCOPE, SPEC, quiet)
-        theirs, _ = await b.provision(SCOPE, SPEC, quiet)
+        mine, theirs = await a.made(), await b.made()
         assert mine.place != theirs.place
-        assert [w.place for w in await b.list(SCOPE)] == [theirs.place]
+        assert [w.place for w in await b.workspaces.list(SCOPE)] == [theirs.place]
 
 
 async def test_execd_is_brought_to_the_engine_once(tmp_path: Path) -> None:
-    fake = engine()
+    fake = an_engine()
     async with open_service(fake, tmp_path) as service:
-        await service.provision(SCOPE, SPEC, quiet)
-        await service.provision(OTHER, SPEC, quiet)
+        await service.provision()
+        await service.provision(scope=OTHER)
     volumes = [v.name for v in await fake.list_volumes({}) if v.name.startswith("wsmcp-execd-")]
     assert len(volumes) == 1
-    assert fake.calls.count("put_archive") == 1

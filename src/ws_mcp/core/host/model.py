@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT_FLAG = "--folder-root"
+ROOT_FLAG = "--root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

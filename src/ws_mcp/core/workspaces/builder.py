@@ -83,12 +83,9 @@ class Builder:
             await self._engine.start(found.id)
             return await self._prepared(await self._engine.inspect(found.id), is_fresh=True)
         image = await self._usable_image(rules, report)
-        await report("bringing execd to the engine", 0.3)
-        volume = await delivery.ensure_volume(self._engine, self._state, binary("linux", image.architecture))
-        self._look = replace(self._look, execd_volume=volume, keep_ended=rules.keep_ended)
         await self._objects.begin()
         try:
-            workspace = await self._make(image, report)
+            workspace = await self._make(image, rules, report)
         except BaseException:
             # Also when the caller stopped waiting: what is half-made would belong to nobody.
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
@@ -132,8 +129,10 @@ class Builder:
         await self._engine.pull(self._look.recipe.image, self._look.recipe.platform, told)
         return await self._engine.image(self._look.recipe.image)
 
-    async def _make(self, image: Image, report: Report) -> Workspace:
-        look = self._look
+    async def _make(self, image: Image, rules: WorkspaceRules, report: Report) -> Workspace:
+        await report("bringing execd to the engine", 0.3)
+        volume = await delivery.ensure_volume(self._engine, self._state, binary("linux", image.architecture))
+        look = self._look = replace(self._look, execd_volume=volume, keep_ended=rules.keep_ended)
         await report("making its network and volumes", 0.4)
         if look.recipe.network not in (NONE, HOST):
             await self._objects.ensure_network(look.network)
@@ -179,12 +178,20 @@ class Builder:
         await self._engine.start(container)
         await report("waiting for execd", 0.9)
         workspace = await self._prepared(await self._engine.inspect(container), is_fresh=True)
+        self._made = None  # from here on it is the workspace: nothing takes it back
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+            await self._forget(old)
+        return workspace
+
+    async def _forget(self, old: Container | None) -> None:
+        """What the container before it leaves; what cannot be removed now is removed when its intent is repaired."""
+        try:
             if old is not None:
                 await self._engine.remove(old.id)
                 await self._forget_old_configs()
-            await self._ledger.end(look.place)
-        return workspace
+            await self._ledger.end(self._look.place)
+        except WsError as error:
+            log.warning("what %s had before stays until the engine answers: %s", self._look.place, error)
 
     async def _set_aside(self, old: Container, container: ContainerId) -> None:
         if old.state is not ContainerState.CREATED:

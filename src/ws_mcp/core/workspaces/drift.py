@@ -75,11 +75,12 @@ def _mounts(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[
 
 
 def _ports(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
-    want = {(port.container_port, port.protocol, port.host_ip) for port in wanted.published}
-    have = {(port.container_port, port.protocol, port.host_ip) for port in found.published}
+    want, have = (
+        sorted(f"{port.host_ip}:{port.container_port}" for port in ports)
+        for ports in (wanted.published, found.published)
+    )
     if want != have:
-        shown = [", ".join(str(port) for port, *_ in sorted(ports)) or "none" for ports in (have, want)]
-        yield f"published ports are {shown[0]}, not {shown[1]}"
+        yield f"published ports are {', '.join(have) or 'none'}, not {', '.join(want) or 'none'}"
 
 
 def _limits(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ws_mcp.core.errors import ForbiddenError, NotFoundError, WsError
-from ws_mcp.core.execd import delivery, files
+from ws_mcp.core.execd import delivery, files, ready
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.host.model import HostFolder
@@ -43,7 +43,7 @@ class ExecdInside:
         if is_fresh or _state_of_main(client) == WAITING:
             for name, value in (await self._ledger.secrets(workspace.place)).items():
                 await files.write_file(client, SECRETS, name, value, mode=SECRET_MODE)
-            await files.release(client)
+            await ready.release(client)
 
     async def _check_folder(self, client: ExecdClient, workspace: Workspace, folder: HostFolder) -> None:
         """That what the engine mounted is what was checked: it resolves the path again, and later than we did."""

@@ -11,9 +11,9 @@ import anyio
 
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import ConflictError, EngineError, WsError, one_line
-from ws_mcp.core.execd import files
+from ws_mcp.core.execd import ready
 from ws_mcp.core.execd.client import ExecdClient
-from ws_mcp.core.execd.files import HttpProbe, TcpProbe
+from ws_mcp.core.execd.ready import HttpProbe, TcpProbe
 from ws_mcp.core.workspaces.model import Probe, Workspace
 
 LOG_LINES = 20
@@ -38,9 +38,9 @@ async def readiness_of(engine: Engine, client: ExecdClient, workspace: Workspace
         if probe.command:
             await _command_succeeds(client, probe)
         elif probe.http:
-            await files.probe(client, HttpProbe(port=probe.http, path=probe.path), probe.wait_s)
+            await ready.probe(client, HttpProbe(port=probe.http, path=probe.path), probe.wait_s)
         else:
-            await files.probe(client, TcpProbe(port=probe.tcp), probe.wait_s)
+            await ready.probe(client, TcpProbe(port=probe.tcp), probe.wait_s)
     except WsError as error:
         said = await _last_words(engine, workspace)
         return Readiness(

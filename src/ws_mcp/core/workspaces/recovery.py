@@ -33,6 +33,8 @@ def plan_repair(current: Container | None, incoming: Container | None, outgoing:
     acts = [(Act.REMOVE, incoming)] if incoming is not None else []
     if current is not None and _ran(current):
         acts += [(Act.REMOVE, outgoing)] if outgoing is not None else []
+        # Somebody wanted it to run; it may have been stopped for the one that was to take its place.
+        acts += [(Act.START, current)] if current.state is ContainerState.EXITED else []
         return Repair(acts=tuple(acts), is_whole=True)
     acts += [(Act.REMOVE, current)] if current is not None else []
     if outgoing is not None:

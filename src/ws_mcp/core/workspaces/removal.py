@@ -6,9 +6,11 @@ import logging
 
 import anyio
 
-from ws_mcp.core.engine.model import Container
+from ws_mcp.core.engine.fill import filler_of
+from ws_mcp.core.engine.model import Container, VolumeMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineNotFoundError, WsError
+from ws_mcp.core.execd import delivery
 from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
@@ -102,8 +104,25 @@ class Removal:
                 await self._engine.rename(container.id, place)
             else:
                 await self._engine.start(container.id)
-        if not plan.is_whole:
-            await remove_unused(self._engine, self._key, made)
+        used = await self._used(place) if plan.is_whole else set[str]()
+        configs = [each for each in await self._configs(place) if each not in made]
+        left = [each for each in (*configs, *made) if each.name not in used]
+        await remove_unused(self._engine, self._key, tuple(left))
+        await self._forget_execd_filler()
+
+    async def _used(self, place: PlaceId) -> set[str]:
+        """The names of the volumes and the network that the workspace's container has."""
+        found = await self._engine.inspect(place)
+        return {found.network, *(mount.volume for mount in found.mounts if isinstance(mount, VolumeMount))}
+
+    async def _forget_execd_filler(self) -> None:
+        """The container through which the dead server brought execd to the engine, unless another is at it."""
+        instance = self._state.instance.id
+        for volume in await self._engine.list_volumes({delivery.LABEL: instance}):
+            if volume.name.startswith(delivery.volume_prefix(instance)):
+                with self._state.lock_if_free(volume.name) as is_held:
+                    if is_held:
+                        await remove_unstarted(self._engine, filler_of(volume.name))
 
     async def _remove_container(self, place: PlaceId, found: Container | None) -> None:
         if found is None:
@@ -123,15 +142,18 @@ class Removal:
 
     async def _belongings(self, place: PlaceId, found: Container | None) -> tuple[EngineObject, ...]:
         """Its networks and configuration: all that has no worth without it."""
-        volumes = await self._engine.list_volumes({naming.INSTANCE: self._state.instance.id, naming.KIND: "configs"})
-        configs = (volume.name for volume in volumes if volume.name.startswith(naming.configs_name(place, "")))
         networks = [name for name in (found.networks if found else ()) if name.startswith("wsmcp-")]
         own = found.network if found is not None and found.network.startswith("wsmcp-") else ""
         names = dict.fromkeys((*networks, own, naming.own_network_name(place)))
         return (
             *(EngineObject(kind=ObjectKind.NETWORK, name=name) for name in names if name),
-            *(EngineObject(kind=ObjectKind.VOLUME, name=name) for name in configs),
+            *await self._configs(place),
         )
+
+    async def _configs(self, place: PlaceId) -> tuple[EngineObject, ...]:
+        volumes = await self._engine.list_volumes({naming.INSTANCE: self._state.instance.id, naming.KIND: "configs"})
+        names = (volume.name for volume in volumes if volume.name.startswith(naming.configs_name(place, "")))
+        return tuple(EngineObject(kind=ObjectKind.VOLUME, name=name) for name in names)
 
     async def _found(self, name: str, place: PlaceId | None = None) -> Container | None:
         try:
