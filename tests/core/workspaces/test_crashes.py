@@ -22,7 +22,7 @@ from ws_mcp.core.workspaces.model import Ask, Content, Replace
 
 pytestmark = pytest.mark.usefixtures("real_io")
 
-WISH = replace(SPEC, content=Content(files={"a.txt": "1"}, secrets={"T": "s"}), ports=(80,))
+WISH = replace(SPEC, tier=2, content=Content(files={"a.txt": "1"}, secrets={"T": "s"}), ports=(80,))
 OTHER_WISH = replace(WISH, tier=1, ports=(), content=Content(files={"a.txt": "2"}))
 ALWAYS = Ask(replace=Replace.ALWAYS)
 MOST_CALLS = 200
