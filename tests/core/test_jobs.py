@@ -370,7 +370,7 @@ async def test_work_that_does_not_end_is_given_up_and_undone(virtual_time: None)
     async with open_calls() as (jobs, _):
         for _ in range(int(BOUNDS.deadline_s // WAIT_S)):
             assert isinstance(await jobs.run(REQUEST, work, quiet), StillRunning)
-        with pytest.raises(JobOverdueError, match="did not end within 1200 s and was given up .pulling the image"):
+        with pytest.raises(JobOverdueError, match=r"did not end within 1200 s and was given up .pulling the image"):
             await jobs.run(REQUEST, work, quiet)
         assert (work.begun, work.undone) == (1, 1)
 
