@@ -34,10 +34,10 @@ def shown(swept: Swept, *, is_dry_run: bool) -> list[str]:
 
 def test_a_dry_run_is_a_table_of_what_would_go_and_says_how_to_do_it() -> None:
     assert shown(Swept(due=(CONTAINER, DATA, NETWORK)), is_dry_run=True) == [
-        "KIND       WORKSPACE  AGE  WHY                                    NAME",
-        "container  main       7 d  it was created and never started       wsmcp-x",
-        "volume     main       7 d  it was kept when its workspace went    wsmcp-x-data",
-        "network    main       ?    its workspace has no container         wsmcp-x-net",
+        "KIND       WORKSPACE  AGE  WHY                                  NAME",
+        "container  main       7 d  it was created and never started     wsmcp-x",
+        "volume     main       7 d  it was kept when its workspace went  wsmcp-x-data",
+        "network    main       ?    its workspace has no container       wsmcp-x-net",
         "3 would be removed; nothing was: ws-mcp sweep --apply removes them.",
     ]
 
