@@ -40,7 +40,29 @@ def test_http_refuses_an_address_that_others_can_reach(tmp_path: Path) -> None:
     assert done.stderr.startswith("ws-mcp: ws-mcp does not listen on '0.0.0.0'")
 
 
-@pytest.mark.parametrize("command", ["stdio", "http", "demo", "doctor", "ps"])
+@pytest.mark.parametrize("age", ["", "7", "d", "7w", "-1d", "1.5h", "7 d", "9999999999d"])
+def test_an_age_that_is_none_is_refused_with_how_to_write_one(age: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(["sweep", f"--older-than={age}"])
+    assert "is no age; write 90s, 10m, 12h or 7d" in capsys.readouterr().err
+
+
+def test_a_sweep_of_a_directory_that_does_not_exist_makes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sweep", "--apply", "--older-than", "7d", "--state", str(tmp_path / "s")]) == 0
+    assert "Nothing was ever made from this state directory" in capsys.readouterr().out
+    assert not (tmp_path / "s").exists()
+
+
+def test_without_an_engine_there_is_nothing_to_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "state.db").touch()
+    assert run(["sweep", "--engine", "none", "--state", str(tmp_path / "s")]) == 0
+    assert "nothing to sweep" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["stdio", "http", "demo", "doctor", "ps", "sweep"])
 def test_every_setting_is_a_flag_of_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         run([command, "--help"])

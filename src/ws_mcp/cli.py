@@ -6,6 +6,7 @@ import argparse
 import gc
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ examples:
   ws-mcp doctor                        what was found on this machine, and what to do about it
   claude mcp add ws -- ws-mcp stdio    use it in Claude Code; other hosts: examples/
   ws-mcp ps                            what runs, in which chat
+  ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
 
 Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true.
 """
@@ -87,7 +89,25 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "doctor", _doctor, "say what was found (engine, storage, execd, sandbox) and what to do about it")
     ps = _add(commands, "ps", _ps, "show workspaces and processes, chat by chat")
     ps.add_argument("--all", action="store_true", help="ended processes, too")
+    _add_sweep(commands)
     return parser
+
+
+def _add_sweep(commands: Commands) -> None:
+    sweep = _add(commands, "sweep", _sweep, "show what of this instance belongs to nobody on the engine, or remove it")
+    sweep.add_argument("--apply", action="store_true", help="remove it; without this nothing is changed")
+    sweep.add_argument("--prefix", default="", metavar="NAME", help="only of workspaces whose names begin so")
+    sweep.add_argument("--data", action="store_true", help="data that was kept when its workspace was removed, too")
+    sweep.add_argument(
+        "--older-than", type=_seconds, default=600, metavar="AGE", help="90s, 10m, 12h or 7d (default: 10m)"
+    )
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age; write 90s, 10m, 12h or 7d")
+    return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
 
 
 def _add(
@@ -161,3 +181,16 @@ def _ps(settings: Settings, options: dict[str, object]) -> int:
     from ws_mcp.ps import ps  # noqa: PLC0415 - as above
 
     return anyio.run(ps, settings, bool(options["all"]))
+
+
+def _sweep(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.core.workspaces.sweeper import SweepWish  # noqa: PLC0415 - as above
+    from ws_mcp.sweep import sweep  # noqa: PLC0415 - as above
+
+    wish = SweepWish(
+        is_dry_run=not options["apply"],
+        prefix=str(options["prefix"]),
+        has_data=bool(options["data"]),
+        older_than_s=int(str(options["older_than"])),
+    )
+    return anyio.run(sweep, settings, wish)

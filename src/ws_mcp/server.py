@@ -110,8 +110,10 @@ async def run_http(settings: Settings, host: str, port: int) -> None:
 
 
 def _tell(notifier: Notifier, change: Change) -> None:
-    if change.subject is Subject.OUTPUT:
+    if change.subject is Subject.OUTPUT and change.process is not None:
         notifier.output_changed(change.chat, change.process)
+    elif change.subject is Subject.CONTAINERS:
+        notifier.containers_changed(change.chat)
     else:
         notifier.processes_changed(change.chat)
 

@@ -14,15 +14,16 @@ class Subject(StrEnum):
 
     PROCESSES = "processes"
     OUTPUT = "output"
+    CONTAINERS = "containers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something of a chat changed."""
+    """Something of a chat changed; `process`: which one, where the subject is one of them."""
 
     subject: Subject
     chat: ChatId
-    process: ProcessId
+    process: ProcessId | None = None
 
 
 class Changes:

@@ -101,6 +101,10 @@ class State:
         )
         return tuple(ChatRecord(chat=r[0], principal=r[1], label=r[2], created_at=r[3]) for r in rows)
 
+    async def known_chats(self) -> frozenset[tuple[str, str]]:
+        """Every chat of this instance with its principal."""
+        return frozenset(await self.run(lambda db: db.execute("SELECT chat, principal FROM chats").fetchall()))
+
     async def claim_start(self, chat: str, key: str, record: StartRecord, now: datetime) -> StartRecord:
         """Remember a keyed start unless one is known; returns what is remembered now. Atomic over all servers."""
         at = int(now.timestamp())

@@ -67,6 +67,11 @@ class ExecdClient:
         return bool(self._why_closed)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a request is not answered yet."""
+        return bool(self._waiting)
+
+    @property
     def boot(self) -> str:
         """Which start of execd this is."""
         return self.hello.boot

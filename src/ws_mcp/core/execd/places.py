@@ -107,6 +107,11 @@ class Places:
         kept = self._connections.get(place)
         return kept is not None and kept.client is not None and kept.is_of_use
 
+    def is_busy(self, place: PlaceId) -> bool:
+        """Whether a request to the place is not answered yet."""
+        kept = self._connections.get(place)
+        return kept is not None and kept.client is not None and kept.client.is_busy
+
     def has(self, address: PlaceAddress) -> bool:
         """Whether a living connection to this very address is kept."""
         kept = self._connections.get(address.place)

@@ -30,6 +30,7 @@ class WorkspaceRules:
     container_runtime: str = ""  # "" = the engine's default; runsc, kata
     workspaces: int = 16  # of one chat
     keep_ended: int = 100
+    idle_stop_s: int = 0  # of a workspace that does not say itself after how long; 0: never
 
     def image_of(self, runtime: str) -> str:
         """The image that a runtime name stands for.

@@ -1,0 +1,87 @@
+"""What is known of an instance's containers, from listings and inspections (pure but for being kept).
+
+A listing says which there are; only those that it shows otherwise than before have to be inspected again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from ws_mcp.core.engine.model import Container
+from ws_mcp.core.ids import ChatId, ContainerId, Scope
+from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.found import workspace_of
+from ws_mcp.core.workspaces.model import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """One container: as it was listed and inspected, when that was, and the workspace that it is."""
+
+    listed: Container
+    inspected_at: float
+    scope: Scope
+    workspace: Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """One container that was inspected just now; None: it is gone."""
+
+    listed: Container
+    found: Container | None
+
+
+def due(
+    known: Mapping[ContainerId, Known], listed: Iterable[Container], marked: Collection[str], inspected_before: float
+) -> tuple[Container, ...]:
+    """Which of the listed have to be inspected: new ones, changed ones, those that an event was about, and old news."""
+    return tuple(
+        container
+        for container in listed
+        if (before := known.get(container.id)) is None
+        or before.listed != container
+        or container.id in marked
+        or before.inspected_at < inspected_before
+    )
+
+
+def merged(
+    key: bytes,
+    known: Mapping[ContainerId, Known],
+    listed: Iterable[Container],
+    looked: Mapping[ContainerId, Looked],
+    at: float,
+) -> dict[ContainerId, Known]:
+    """What is known now: what is listed, verified, as it was inspected now or before."""
+    now: dict[ContainerId, Known] = {}
+    for container in listed:
+        look = looked.get(container.id)
+        if look is None:
+            if container.id in known:
+                now[container.id] = known[container.id]
+        elif look.found is not None and naming.is_ours(key, look.found.name, look.found.labels):
+            now[container.id] = Known(
+                listed=container,
+                inspected_at=at,
+                scope=naming.scope_of(look.found.labels),
+                workspace=workspace_of(look.found),
+            )
+    return now
+
+
+def by_scope(known: Iterable[Known]) -> dict[Scope, tuple[Workspace, ...]]:
+    """The workspaces of each scope, oldest first."""
+    found: dict[Scope, list[Workspace]] = {}
+    for each in sorted(known, key=lambda each: (each.workspace.created_at, each.workspace.place)):
+        found.setdefault(each.scope, []).append(each.workspace)
+    return {scope: tuple(workspaces) for scope, workspaces in found.items()}
+
+
+def changed_chats(
+    before: Mapping[Scope, tuple[Workspace, ...]], after: Mapping[Scope, tuple[Workspace, ...]]
+) -> tuple[ChatId, ...]:
+    """The chats whose workspaces are not what they were."""
+    differ = {scope.chat for scope in {**before, **after} if before.get(scope, ()) != after.get(scope, ())}
+    return tuple(sorted(differ))

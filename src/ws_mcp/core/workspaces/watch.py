@@ -1,0 +1,212 @@
+"""The containers of this instance as the engine last showed them, kept true by looking.
+
+An event only says "look now"; events may be lost, doubled or late. While none can be heard every question looks. What
+could not be looked at is as it was seen last, and its age is said: an engine that does not answer has removed nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ws_mcp.core.changes import Change, Changes, Subject
+from ws_mcp.core.database import Instance
+from ws_mcp.core.engine.model import Container, EngineEvent
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import EngineError, EngineNotFoundError
+from ws_mcp.core.ids import ContainerId, Scope
+from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.known import Known, Looked, by_scope, changed_chats, due, merged
+from ws_mcp.core.workspaces.model import Workspace
+
+log = logging.getLogger(__name__)
+
+INSPECTS = 8  # at once; more only make each slower
+SAFETY_S = 30.0  # between looks that nothing asked for
+REFRESH_S = 300.0  # until what no listing shows (limits that were changed by hand) is looked at again
+SETTLE_S = 0.1  # events come in bursts; who waits for an answer does not wait for this
+REOPEN_S = (0.1, 30.0)  # first and longest pause before events are listened to again
+STEADY_S = 30.0  # a stream that lived for so long was in order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """Workspaces as last seen. `unknown`: why that is not how they are now; then `age_s` says how long ago it was."""
+
+    workspaces: Mapping[Scope, tuple[Workspace, ...]]
+    age_s: float | None = 0.0  # None: they were never seen
+    unknown: str = ""
+
+    def of(self, scope: Scope) -> tuple[Workspace, ...]:
+        """The chat's workspaces, oldest first."""
+        return self.workspaces.get(scope, ())
+
+
+class Watch:
+    """The kept list; made by `open_watch`. Nothing asks the engine before somebody asks this."""
+
+    def __init__(self, engine: Engine, instance: Instance, changes: Changes, tasks: TaskGroup) -> None:
+        self._engine = engine
+        self._instance = instance
+        self._changes = changes
+        self._tasks = tasks
+        self._known: dict[ContainerId, Known] = {}
+        self._workspaces: Mapping[Scope, tuple[Workspace, ...]] | None = None
+        self._seen_at: float | None = None  # when the last look that showed all began
+        self._unknown = "containers were not looked at yet"
+        self._marked: set[str] = set()  # containers that events were about
+        self._wished = self._looked = 0  # wishes to look, and how many of them the last look came after
+        self._wish, self._hurry, self._done = anyio.Event(), anyio.Event(), anyio.Event()
+        self._waiting = 0
+        self._is_listening = False
+        self.is_begun = False
+
+    def begin(self) -> None:
+        """Look, and watch from now on; for who wants to hear of changes without asking first."""
+        if not self.is_begun:
+            self.is_begun = True
+            self._want()
+            self._tasks.start_soon(self._listen_on, name="engine events")
+            self._tasks.start_soon(self._look_on, name="looks at containers")
+
+    async def list(self) -> Sight:
+        """The workspaces of all chats: at once, if nothing has happened since they were looked at."""
+        self.begin()
+        if self._looked == self._wished and (self._unknown or not self._is_listening):
+            self._want()
+        if self._looked < self._wished:
+            await self._until_looked(self._wished)
+        return self._sight()
+
+    async def look_now(self) -> Sight:
+        """As they are after this call began: for reading what was just written."""
+        self.begin()
+        await self._until_looked(self._want())
+        return self._sight()
+
+    def _sight(self) -> Sight:
+        age_s = anyio.current_time() - self._seen_at if self._seen_at is not None else None
+        return Sight(workspaces=self._workspaces or {}, age_s=age_s if self._unknown else 0.0, unknown=self._unknown)
+
+    def _want(self) -> int:
+        self._wished += 1
+        self._wish.set()
+        return self._wished
+
+    async def _until_looked(self, wish: int) -> None:
+        self._waiting += 1
+        self._hurry.set()
+        try:
+            while self._looked < wish:
+                await self._done.wait()
+        finally:
+            self._waiting -= 1
+
+    async def _look_on(self) -> None:
+        while True:
+            if self._looked == self._wished:
+                self._wish = anyio.Event()
+                with anyio.move_on_after(SAFETY_S):
+                    await self._wish.wait()
+            if not self._waiting:
+                self._hurry = anyio.Event()
+                with anyio.move_on_after(SETTLE_S):
+                    await self._hurry.wait()
+            wish, marked = self._wished, frozenset(self._marked)
+            self._marked.clear()
+            await self._look(marked)
+            self._looked = wish
+            self._done.set()
+            self._done = anyio.Event()
+
+    async def _look(self, marked: frozenset[str]) -> None:
+        began = anyio.current_time()
+        labels = {naming.INSTANCE: self._instance.id, naming.KIND: "container"}
+        try:
+            listed = [container for container in await self._engine.list_containers(labels) if self._is_ours(container)]
+        except EngineError as error:
+            self._marked |= marked & self._known.keys()  # the others are new, and looked at in any case
+            self._unknown = str(error)
+            return
+        looked, failure = await self._inspected(due(self._known, listed, marked, began - REFRESH_S))
+        self._marked |= {each.id for each in listed if each.id in marked and each.id not in looked}
+        self._known = merged(self._instance.key, self._known, listed, looked, began)
+        self._unknown = failure
+        if not failure:
+            self._seen_at = began
+        self._show(by_scope(self._known.values()))
+
+    def _is_ours(self, listed: Container) -> bool:
+        known = self._known.get(listed.id)
+        # One that is listed as it was need not be verified again: that would be most of the work.
+        is_same = known is not None and known.listed == listed
+        return is_same or naming.is_ours(self._instance.key, listed.name, listed.labels)
+
+    async def _inspected(self, containers: tuple[Container, ...]) -> tuple[dict[ContainerId, Looked], str]:
+        """Those that could be looked at, and why one could not."""
+        looked: dict[ContainerId, Looked] = {}
+        failures: list[str] = []
+        limit = anyio.Semaphore(INSPECTS)
+
+        async def inspect(container: Container) -> None:
+            async with limit:
+                try:
+                    looked[container.id] = Looked(listed=container, found=await self._engine.inspect(container.id))
+                except EngineNotFoundError:
+                    looked[container.id] = Looked(listed=container, found=None)
+                except EngineError as error:
+                    failures.append(str(error))
+
+        async with anyio.create_task_group() as tasks:
+            for container in containers:
+                tasks.start_soon(inspect, container)
+        return looked, next(iter(failures), "")
+
+    def _show(self, workspaces: Mapping[Scope, tuple[Workspace, ...]]) -> None:
+        before, self._workspaces = self._workspaces, workspaces
+        for chat in changed_chats(before, workspaces) if before is not None else ():
+            self._changes.emit(Change(subject=Subject.CONTAINERS, chat=chat))
+
+    async def _listen_on(self) -> None:
+        pause_s, longest_s = REOPEN_S
+        while True:
+            began = anyio.current_time()
+            try:
+                await self._listen()
+                log.info("the engine ended its stream of events")
+            except EngineError as error:
+                log.info("events of the engine cannot be heard now: %s", error)
+            finally:
+                self._is_listening = False
+            if anyio.current_time() - began >= STEADY_S:
+                pause_s = REOPEN_S[0]
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+
+    async def _listen(self) -> None:
+        async with self._engine.open_events() as events:
+            # What happened until now was not heard, so nothing that is known counts.
+            self._is_listening = True
+            self._marked |= self._known.keys()
+            self._want()
+            async for event in events:
+                if self._concerns_us(event):
+                    self._marked.add(event.id)
+                    self._want()
+
+    def _concerns_us(self, event: EngineEvent) -> bool:
+        is_ours = event.labels.get(naming.INSTANCE) == self._instance.id or event.id in self._known
+        return event.kind == "container" and is_ours
+
+
+@asynccontextmanager
+async def open_watch(engine: Engine, instance: Instance, changes: Changes) -> AsyncGenerator[Watch]:
+    """Own the tasks that look and listen, once something asks."""
+    async with anyio.create_task_group() as tasks:
+        yield Watch(engine, instance, changes, tasks)
+        tasks.cancel_scope.cancel()

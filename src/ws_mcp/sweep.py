@@ -1,0 +1,88 @@
+"""`ws-mcp sweep`: shows what of this instance belongs to nobody on the engine, and removes it when asked to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ws_mcp.console import Cell, Console, Style, age_text, console, home_path
+from ws_mcp.core.clock import utc_now
+from ws_mcp.core.errors import one_line
+from ws_mcp.core.state import State, open_state
+from ws_mcp.core.workspaces.ledger import Ledger
+from ws_mcp.core.workspaces.removal import Removal
+from ws_mcp.core.workspaces.sweep_plan import Leftover
+from ws_mcp.core.workspaces.sweeper import Sweeper, SweepWish, Swept
+from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.settings import Settings
+
+HEADERS = ("KIND", "WORKSPACE", "AGE", "WHY", "NAME")
+_NO_ENGINE = "Without a container engine (--engine none) there is nothing to sweep."
+_NO_STATE = "Nothing was ever made from this state directory ({state}); another one: ws-mcp sweep --state DIR."
+
+
+async def sweep(settings: Settings, wish: SweepWish) -> int:
+    """Print what belongs to nobody, or remove it; the exit code is 1 if part of it could not be removed.
+
+    Raises:
+        EngineError: not everything could be looked at, so nothing was removed.
+    """
+    shown = console()
+    state_directory = choices_of(settings).state
+    if not (state_directory / "state.db").exists():
+        shown.line(_NO_STATE.format(state=home_path(str(state_directory))))
+        return 0
+    async with open_engine(settings) as engine, open_state(state_directory) as state:
+        if engine is None:
+            shown.line(_NO_ENGINE)
+            return 0
+        ledger = Ledger(state, utc_now)
+        async with shown.progress("looking at the engine" if wish.is_dry_run else "sweeping"):
+            swept = await Sweeper(engine, state, ledger, utc_now).sweep(wish)
+            if wish.is_dry_run:
+                begun = await _abandoned(state, ledger)
+            else:
+                begun = await Removal(engine, state, ledger).repair_all()
+    show_swept(shown, swept, utc_now(), is_dry_run=wish.is_dry_run)
+    if begun:
+        verb = "would be put right" if wish.is_dry_run else "were put right"
+        shown.line(f"{begun} workspaces that servers left half-made when they died {verb}.")
+    return 1 if swept.failure or swept.kept else 0
+
+
+def show_swept(shown: Console, swept: Swept, now: datetime, *, is_dry_run: bool) -> None:
+    """The outcome, as a table and a line that says what it is."""
+    if not swept.due:
+        shown.line("Nothing belongs to nobody: there is nothing to sweep.")
+        return
+    listed = swept.due if is_dry_run else swept.removed
+    if listed:
+        shown.table(HEADERS, [_row(each, now) for each in listed], shrink=3)
+    for leftover, reason in swept.kept:
+        what = f"{leftover.kind.value} {leftover.name} of {leftover.workspace}"
+        shown.line(one_line(f"{what} was kept: {reason}"), Style.YELLOW)
+    if swept.failure:
+        shown.line(f"The engine stopped answering, so the rest was kept: {one_line(swept.failure)}", Style.YELLOW)
+    if is_dry_run:
+        shown.line(f"{len(listed)} would be removed; nothing was: ws-mcp sweep --apply removes them.", Style.BOLD)
+    else:
+        shown.line(f"{len(listed)} removed.", Style.BOLD)
+
+
+def _row(leftover: Leftover, now: datetime) -> tuple[Cell, ...]:
+    created_at = leftover.created_at
+    return (
+        Cell(text=leftover.kind.value),
+        Cell(text=leftover.workspace, style=Style.YELLOW if leftover.is_data else Style.PLAIN),
+        Cell(text=age_text((now - created_at).total_seconds()) if created_at is not None else "?"),
+        Cell(text=leftover.why),
+        Cell(text=leftover.name, style=Style.DIM),
+    )
+
+
+async def _abandoned(state: State, ledger: Ledger) -> int:
+    """How many workspaces a server was at that is no more."""
+    abandoned = 0
+    for intent in await ledger.intents():
+        with state.lock_if_free(intent.place) as is_held:
+            abandoned += is_held
+    return abandoned
