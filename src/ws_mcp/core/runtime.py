@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -24,6 +24,7 @@ from ws_mcp.core.execd.dial import dial_through
 from ws_mcp.core.execd.places import PlaceAddress, Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.ids import ChatId, NewProcessId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
+from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef, PlacesUnknownError
@@ -32,13 +33,13 @@ from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.exchange import Exchange
-from ws_mcp.core.workspaces.execd_inside import ExecdInside
-from ws_mcp.core.workspaces.ledger import Ledger
+from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
     Ask,
     DirectoryListing,
     FileSlice,
+    Pending,
     Provisioned,
     Removed,
     Stopped,
@@ -47,9 +48,9 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceSpec,
     WorkspaceState,
 )
+from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.rules import WorkspaceRules
-from ws_mcp.core.workspaces.service import ContainerWorkspaces
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,16 @@ class Core:
     """Everything that a transport needs; made by `open_core`."""
 
     def __init__(
-        self, choices: Choices, state: State, engine: Engine | None, places: Places, *, now: Now, changes: Changes
+        self,
+        choices: Choices,
+        state: State,
+        engine: Engine | None,
+        places: Places,
+        jobs: Jobs,
+        *,
+        keeping: Keeping | None,
+        now: Now,
+        changes: Changes,
     ) -> None:
         self.local = LocalWorkspaces(state, choices.local, now)
         self.places = places
@@ -80,7 +90,8 @@ class Core:
         self.changes = changes
         self._engine = engine
         self._choices = choices
-        self._workspaces = Workspaces(_containers(engine, state, places, choices, now), self.local, places)
+        self._workspaces = Workspaces(keeping, self.local, places)
+        self._provisions = Provisions(self._workspaces, jobs, state.instance.key)
         self._exchange = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager)
@@ -116,13 +127,13 @@ class Core:
         """The principal's chats, newest first."""
         return await self._chats.list(principal)
 
-    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned:
-        """See `Workspaces.provision`."""
-        return await self._workspaces.provision(scope, spec, ask, report)
+    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned | Pending:
+        """See `Provisions.provision`."""
+        return await self._provisions.provision(scope, spec, ask, report)
 
     async def stop(self, scope: Scope, name: WorkspaceName, *, restarts: bool) -> Stopped:
-        """See `Workspaces.stop`."""
-        return await self._workspaces.stop(scope, name, restarts=restarts)
+        """See `Provisions.stop`."""
+        return await self._provisions.stop(scope, name, restarts=restarts)
 
     async def read_file(
         self, scope: Scope, name: WorkspaceName | None, path: str, offset: int, limit: int
@@ -141,8 +152,8 @@ class Core:
         return await self._exchange.list(scope, name, path, limit)
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
-        """See `Workspaces.remove`."""
-        return await self._workspaces.remove(scope, name, keep_volume=keep_volume)
+        """See `Provisions.remove`."""
+        return await self._provisions.remove(scope, name, keep_volume=keep_volume)
 
     async def workspaces(self, scope: Scope) -> WorkspaceListing:
         """The chat's workspaces."""
@@ -236,17 +247,14 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
             if change is not None:
                 changes.emit(change)
 
-        async with open_places(dial_through(engine), secret_of, "ws-mcp", listen) as places:
-            yield Core(choices, state, engine, places, now=now, changes=changes)
-
-
-def _containers(
-    engine: Engine | None, state: State, places: Places, choices: Choices, now: Now
-) -> ContainerWorkspaces | None:
-    if engine is None:
-        return None
-    inside = ExecdInside(places, Ledger(state, now))
-    return ContainerWorkspaces(engine, state, choices.workspaces, inside, now)
+        async with AsyncExitStack() as stack:
+            places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
+            keeping = None
+            if engine is not None:
+                opened = open_keeping(engine, state, places, choices.workspaces, changes=changes, now=now)
+                keeping = await stack.enter_async_context(opened)
+            jobs = await stack.enter_async_context(open_jobs())
+            yield Core(choices, state, engine, places, jobs, keeping=keeping, now=now, changes=changes)
 
 
 def change_of(event: Event) -> Change | None:

@@ -27,6 +27,7 @@ from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.execd_inside import address_of
 from ws_mcp.core.workspaces.file_access import StoppedFiles
+from ws_mcp.core.workspaces.keeping import Keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
     Ask,
@@ -52,8 +53,9 @@ HINT = "Call provision_workspace to make one."
 class Workspaces:
     """What a chat has to work in. Every lookup takes the scope."""
 
-    def __init__(self, containers: ContainerWorkspaces | None, local: LocalWorkspaces, places: Places) -> None:
-        self._containers = containers
+    def __init__(self, keeping: Keeping | None, local: LocalWorkspaces, places: Places) -> None:
+        self._containers = keeping.workspaces if keeping is not None else None
+        self._watch = keeping.watch if keeping is not None else None
         self._local = local
         self._places = places
         self._resolved: dict[tuple[Scope, WorkspaceName], PlaceAddress] = {}
@@ -134,12 +136,15 @@ class Workspaces:
     async def list(self, scope: Scope) -> WorkspaceListing:
         """The chat's workspaces; containers are unknown, not absent, while the engine does not answer."""
         local = await self._local.list(scope)
-        if self._containers is None:
+        if self._watch is None:
             return WorkspaceListing(workspaces=local)
-        try:
-            return WorkspaceListing(workspaces=(*await self._containers.list(scope), *local))
-        except EngineError as error:
-            return WorkspaceListing(workspaces=local, unknown=str(error))
+        sight = await self._watch.list()
+        return WorkspaceListing(workspaces=(*sight.of(scope), *local), unknown=sight.unknown)
+
+    async def looked_again(self) -> None:
+        """See what was just done to a container, before anybody asks for the list."""
+        if self._watch is not None and self._watch.is_begun:
+            await self._watch.look_now()
 
     async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
         """Every workspace of this instance, for the operator.
