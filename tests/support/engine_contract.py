@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import anyio
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from support.fake_engine import FakeEngine
 from support.images import BUSYBOX, SCRATCH, Tree
 from support.real_engine import EngineGround, LabelledEngine
+from support.registry import Registry, open_registry
 from ws_mcp.core.engine.model import Container, ContainerSpec, ContainerState, Image
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.ids import ContainerId
@@ -28,6 +29,10 @@ class Ground:
     makes_mount_points_on_create = True  # Podman: on the first start, so that nothing can be put one level above
     honours_no_copy = True  # Podman fills an empty volume from the image in any case
     tells_networks = True  # Podman has no events of networks before 5
+    tells_log_bounds = True  # Podman's compatible answer leaves them out
+    has_runtimes = True  # Podman has one, from its own configuration
+    tells_want_of_memory = True  # Podman does with cgroups of version 2 only
+    frees_networks_of_stopped = True  # Podman keeps a network while any container names it, running or not
 
 
 class OnFake(Ground):
@@ -46,6 +51,10 @@ class OnFake(Ground):
         return engine
 
     @pytest.fixture
+    def registry(self, engine: FakeEngine) -> Registry:
+        return engine.registry
+
+    @pytest.fixture
     def new_name(self) -> NewName:
         numbers = itertools.count()
         return lambda: f"wsmcp-test-{next(numbers)}"
@@ -62,6 +71,11 @@ class OnDocker(Ground):
     def new_name(self, engine_ground: EngineGround) -> NewName:
         return engine_ground.name
 
+    @pytest.fixture
+    def registry(self) -> Generator[Registry]:
+        with open_registry() as registry:
+            yield registry
+
 
 class OnPodman(Ground):
     """Runs a contract on the Podman whose socket WS_MCP_PODMAN_SOCKET names."""
@@ -72,6 +86,10 @@ class OnPodman(Ground):
     makes_mount_points_on_create = False
     honours_no_copy = False
     tells_networks = False
+    tells_log_bounds = False
+    has_runtimes = False
+    tells_want_of_memory = False
+    frees_networks_of_stopped = False
 
     @pytest.fixture
     def engine(self, podman_engine: LabelledEngine) -> Engine:
@@ -80,6 +98,11 @@ class OnPodman(Ground):
     @pytest.fixture
     def new_name(self, podman_ground: EngineGround) -> NewName:
         return podman_ground.name
+
+    @pytest.fixture
+    def registry(self) -> Generator[Registry]:
+        with open_registry() as registry:
+            yield registry
 
 
 async def sleeper(engine: Engine, name: str) -> ContainerId:

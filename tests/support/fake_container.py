@@ -124,7 +124,7 @@ class FakeContainer:
             is_read_only=spec.is_read_only,
             cap_add=tuple(sorted(spec.cap_add)),
             cap_drop=tuple(sorted(spec.cap_drop)),
-            security_options=tuple(sorted(spec.security_options)),
+            security_options=tuple(sorted(option.removesuffix(":true") for option in spec.security_options)),
             log_max_bytes=spec.log_max_bytes,
             pid=self.pid,
             pid_mode=spec.pid_mode,

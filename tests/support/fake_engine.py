@@ -29,7 +29,7 @@ from ws_mcp.core.engine.model import (
     ExecSpec,
     VolumeMount,
 )
-from ws_mcp.core.engine.names import checked_archive, checked_id, checked_name, checked_path
+from ws_mcp.core.engine.names import checked_archive, checked_id, checked_name, checked_path, checked_platform
 from ws_mcp.core.engine.sdk import carries
 from ws_mcp.core.errors import EngineConflictError, EngineError, EngineNotFoundError
 from ws_mcp.core.ids import ContainerId
@@ -58,8 +58,11 @@ class FakeEngine(FakeObjects):
 
     async def create(self, spec: ContainerSpec) -> ContainerId:
         checked_name("container", spec.name)
+        checked_platform(spec.platform)
         container_body(spec, is_podman=False)
         async with self._called("create"):
+            if spec.runtime not in ("", "runc"):
+                raise EngineError(f"could not create container {spec.name!r}: unknown runtime {spec.runtime}")
             image = self._image(spec.image)
             check_platform(spec.image, image.image, spec.platform)
             self._check_free(spec.name)

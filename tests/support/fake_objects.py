@@ -12,7 +12,7 @@ from ws_mcp.core.engine.model import Image, Network, Volume
 from ws_mcp.core.engine.names import checked_image, checked_name, checked_platform, checked_subnet
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.engine.sdk import carries
-from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, ImageNotFoundError, SubnetTakenError
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, SubnetTakenError
 
 
 class FakeObjects(FakeWorld):
@@ -41,14 +41,13 @@ class FakeObjects(FakeWorld):
         checked_platform(platform)
         async with self._called("pull"):
             await report("asking the registry", 0.0)
-            remote = self.registry.find(image, platform or "linux/amd64")
-            if remote is None:
-                raise ImageNotFoundError(f"could not pull image {image!r}: the registry has none")
+            is_digest = "@" in image
+            name = image if is_digest or ":" in image.rpartition("/")[2] else f"{image}:latest"
+            remote = self.registry.find(name, platform or "linux/amd64")
             await report("downloading", 0.5)
             await self.registry.deliver()
-            self._take_tag(image)
-            tags = () if "@" in image else (image,)
-            self.add_image(replace(remote.image, tags=tags), remote.tar)
+            self._take_tag(name)
+            self.add_image(replace(remote.image, tags=() if is_digest else (name,)), remote.tar)
             await report("pulled", 1.0)
 
     async def remove_image(self, name: str) -> None:

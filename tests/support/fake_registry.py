@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import anyio
+import anyio.lowlevel
 
 from ws_mcp.core.engine.model import Image
+from ws_mcp.core.errors import ImageNotFoundError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,20 @@ class Remote:
     platforms: tuple[str, ...]
 
 
+class FakeHeld:
+    """See `support.registry.Held`."""
+
+    def __init__(self) -> None:
+        self.waiting = anyio.Event()
+        self.gone = anyio.Event()
+
+    async def asked(self) -> None:
+        await self.waiting.wait()
+
+    async def left(self) -> None:
+        await self.gone.wait()
+
+
 class FakeRegistry:
     """See `support.registry.Registry`."""
 
@@ -28,7 +44,7 @@ class FakeRegistry:
 
     def __init__(self) -> None:
         self._images: dict[str, Remote] = {}
-        self._asked: anyio.Event | None = None  # while it holds what it has: somebody waits for it
+        self._held: FakeHeld | None = None
 
     def publish(self, name: str, tar: bytes, platforms: tuple[str, ...] = ("linux/amd64",)) -> str:
         """Put an image under a name, whatever had it before; returns its digest."""
@@ -46,22 +62,33 @@ class FakeRegistry:
         return digest
 
     @contextmanager
-    def hold(self) -> Generator[Callable[[], Awaitable[None]]]:
-        """Deliver nothing inside the block; yields what waits until somebody asks for something."""
-        asked = self._asked = anyio.Event()
-        yield asked.wait
-        self._asked = None
+    def hold(self) -> Generator[FakeHeld]:
+        """Deliver nothing inside the block."""
+        self._held = FakeHeld()
+        yield self._held
+        self._held = None
 
-    def find(self, image: str, platform: str) -> Remote | None:
-        """What it has under a name, for a platform."""
+    def find(self, image: str, platform: str) -> Remote:
+        """What it has under a name, for a platform.
+
+        Raises:
+            ImageNotFoundError
+        """
         remote = self._images.get(image)
-        if remote is None or platform not in remote.platforms:
-            return None
+        if remote is None:
+            raise ImageNotFoundError(f"could not pull image {image!r}: the registry has none")
+        if platform not in remote.platforms:
+            raise ImageNotFoundError(f"could not pull image {image!r}: the registry has it, but not for {platform}")
         return replace(remote, image=replace(remote.image, architecture=platform.partition("/")[2]))
 
     async def deliver(self) -> None:
         """Wait for what was asked for; a registry that holds it never delivers."""
-        if self._asked is not None:
-            self._asked.set()
+        held = self._held
+        if held is None:
+            await anyio.lowlevel.checkpoint()
+            return
+        held.waiting.set()
+        try:
             await anyio.sleep_forever()
-        await anyio.lowlevel.checkpoint()
+        finally:
+            held.gone.set()

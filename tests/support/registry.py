@@ -9,8 +9,10 @@ import base64
 import gzip
 import hashlib
 import json
+import select
+import socket
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +27,19 @@ LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 USER, PASSWORD = "reader", "of-tests"
-PRIVATE = "private/"  # repositories whose reader has to say who he is
+POLL_S = 0.05
+
+
+class Held(Protocol):
+    """What a test may wait for while a registry holds what it has."""
+
+    async def asked(self) -> None:
+        """An engine asks for a layer."""
+        ...
+
+    async def left(self) -> None:
+        """The engine that asked has gone away."""
+        ...
 
 
 class Registry(Protocol):
@@ -40,8 +54,8 @@ class Registry(Protocol):
         """Put an image under a name (repository:tag), whatever had it before; returns its digest."""
         ...
 
-    def hold(self) -> AbstractContextManager[Callable[[], Awaitable[None]]]:
-        """Deliver no layer inside the block; yields what waits until one is asked for."""
+    def hold(self) -> AbstractContextManager[Held]:
+        """Deliver no layer inside the block."""
         ...
 
 
@@ -63,9 +77,11 @@ class RealRegistry:
     def __init__(self) -> None:
         self.manifests: dict[tuple[str, str], Blob] = {}  # by repository, and tag or digest
         self.blobs: dict[str, Blob] = {}
+        self.wants_login = False
         self.open = threading.Event()
         self.open.set()
-        self.asked = threading.Event()
+        self.waiting = threading.Event()
+        self.gone = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.server.daemon_threads = True
 
@@ -84,16 +100,12 @@ class RealRegistry:
         return top.digest
 
     @contextmanager
-    def hold(self) -> Generator[Callable[[], Awaitable[None]]]:
-        self.asked.clear()
+    def hold(self) -> Generator[Held]:
+        self.waiting.clear()
+        self.gone.clear()
         self.open.clear()
-
-        async def wait() -> None:
-            while not self.asked.is_set():
-                await anyio.to_thread.run_sync(self.asked.wait, 0.2)
-
         try:
-            yield wait
+            yield _Held(self)
         finally:
             self.open.set()
 
@@ -121,6 +133,22 @@ class RealRegistry:
         return blob
 
 
+class _Held:
+    def __init__(self, registry: RealRegistry) -> None:
+        self._registry = registry
+
+    async def asked(self) -> None:
+        await _set(self._registry.waiting)
+
+    async def left(self) -> None:
+        await _set(self._registry.gone)
+
+
+async def _set(event: threading.Event) -> None:
+    while not event.is_set():
+        await anyio.to_thread.run_sync(event.wait, POLL_S)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -145,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
     def _is_refused(self) -> bool:
-        if not self.path.startswith(f"/v2/{PRIVATE}"):
+        if not self._registry.wants_login:
             return False
         secret = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         return self.headers.get("Authorization") != f"Basic {secret}"
@@ -157,11 +185,20 @@ class _Handler(BaseHTTPRequestHandler):
         repository, kind, name = words
         if kind == "manifests":
             return self._registry.manifests.get((repository, name))
-        blob = self._registry.blobs.get(name)
-        if blob is not None and blob.kind == LAYER:
-            self._registry.asked.set()
-            self._registry.open.wait(60)
-        return blob
+        return self._registry.blobs.get(name)
+
+    def _drip(self, content: bytes) -> int:
+        """Deliver a byte now and then, until the registry is open; returns how many."""
+        sent = 0
+        self._registry.waiting.set()
+        while not self._registry.open.wait(POLL_S):
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                self._registry.gone.set()
+                raise BrokenPipeError
+            # Docker sees that it is to stop when something comes, and not before.
+            sent += self.wfile.write(content[sent : sent + 1])
+        return sent
 
     def _answer(self, status: int, kind: str, content: bytes, digest: str = "") -> None:
         try:
@@ -175,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("WWW-Authenticate", 'Basic realm="tests"')
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(content)
+                self.wfile.write(content[self._drip(content) if kind == LAYER else 0 :])
         except OSError:
             # The engine went away, as it does when its own client does.
             self.close_connection = True

@@ -14,12 +14,13 @@ from ws_mcp.core.errors import InvalidArgumentError
 
 Json = dict[str, object]
 
+NPROC = 32768  # processes of one user: as many as a kernel has ids unless it is told otherwise
 LOG_FILES = 3  # of `log_max_bytes` each: the one that is written, and two before it
 RESTARTS = ("no", "on-failure", "unless-stopped")
 PID_MODES = ("", "host")
 
 
-def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
+def container_body(spec: ContainerSpec, *, is_podman: bool, is_rootless: bool = False) -> Json:
     """The body of "create a container".
 
     Raises:
@@ -34,7 +35,7 @@ def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
         "Labels": dict(spec.labels),
         "ExposedPorts": {port: {} for port in ports},
-        "HostConfig": _host_config(spec, is_podman=is_podman),
+        "HostConfig": _host_config(spec, is_podman=is_podman, is_rootless=is_rootless),
     }
     if spec.network_aliases:
         network = checked_name("network", spec.network)
@@ -48,7 +49,7 @@ def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
     return body
 
 
-def _host_config(spec: ContainerSpec, *, is_podman: bool) -> Json:
+def _host_config(spec: ContainerSpec, *, is_podman: bool, is_rootless: bool) -> Json:
     config: Json = {
         "Mounts": [_mount(mount) for mount in spec.mounts if not isinstance(mount, TmpfsMount)],
         "Tmpfs": {checked_path(m.target): _tmpfs(m) for m in spec.mounts if isinstance(m, TmpfsMount)},
@@ -62,6 +63,7 @@ def _host_config(spec: ContainerSpec, *, is_podman: bool) -> Json:
         "RestartPolicy": {"Name": _one_of("restart", spec.restart, RESTARTS)},
         "PidMode": _one_of("pid_mode", spec.pid_mode, PID_MODES),
         **_limits(spec.limits),
+        **_ulimits(spec.limits.nofile, is_podman_of_root=is_podman and not is_rootless),
     }
     if spec.network:
         config["NetworkMode"] = checked_name("network", spec.network)
@@ -86,9 +88,18 @@ def _limits(limits: Limits) -> Json:
         config["PidsLimit"] = limits.pids
     if limits.shm_bytes:
         config["ShmSize"] = limits.shm_bytes
-    if limits.nofile:
-        config["Ulimits"] = [{"Name": "nofile", "Soft": limits.nofile, "Hard": limits.nofile}]
     return config
+
+
+def _ulimits(nofile: int, *, is_podman_of_root: bool) -> Json:
+    if not nofile:
+        return {}
+    limits = {"nofile": nofile}
+    if is_podman_of_root:
+        # Beside a limit that is asked for, it sets this one as high as the kernel can, which fails where limits may
+        # not be raised (in a container, for example).
+        limits["nproc"] = NPROC
+    return {"Ulimits": [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in limits.items()]}
 
 
 def _mount(mount: VolumeMount | BindMount) -> Mapping[str, object]:

@@ -31,6 +31,7 @@ class Target:
     api_version: str
     is_podman: bool
     handshake_s: float
+    is_rootless: bool = False  # asked of Podman only
 
 
 class HttpConnection:

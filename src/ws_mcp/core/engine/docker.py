@@ -26,14 +26,13 @@ from ws_mcp.core.engine.containers import container_of, listed_container_of
 from ws_mcp.core.engine.context import Endpoint, docker_config, resolve_endpoint
 from ws_mcp.core.engine.deadlines import Deadlines, deadline
 from ws_mcp.core.engine.faults import Call, error_of, unreachable
+from ws_mcp.core.engine.files import EngineFiles
 from ws_mcp.core.engine.images import EngineImages, is_for
 from ws_mcp.core.engine.model import Container, ContainerSpec, ContainerState, EngineEvent, EngineInfo, ExecSpec
 from ws_mcp.core.engine.names import (
-    checked_archive,
     checked_id,
     checked_image,
     checked_name,
-    checked_path,
     checked_platform,
     is_id,
 )
@@ -44,8 +43,6 @@ from ws_mcp.core.engine.sdk import (
     Logins,
     Sdk,
     agreed_api,
-    archive,
-    archive_url,
     can_choose_platform,
     carries,
     container_log,
@@ -87,7 +84,7 @@ class _Link:
         self.acts.close()
 
 
-class DockerEngine(EngineImages, EngineVolumes, EngineNetworks):
+class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
     """See `port.Engine`. Give `aclose` a chance; the object may be used again after it.
 
     A look that is cancelled is left alone. An act is not: whoever is cancelled gets its result first (at most `act_s`
@@ -134,7 +131,7 @@ class DockerEngine(EngineImages, EngineVolumes, EngineNetworks):
         checked_image(spec.image)
         checked_platform(spec.platform)
         target = await self._target()
-        body = container_body(spec, is_podman=target.is_podman)
+        body = container_body(spec, is_podman=target.is_podman, is_rootless=target.is_rootless)
         platform = spec.platform if can_choose_platform(target) else ""
         if spec.platform and not platform and not is_for(await self.image(spec.image), spec.platform):
             raise await self._image_missing(spec.image, spec.platform)
@@ -216,34 +213,6 @@ class DockerEngine(EngineImages, EngineVolumes, EngineNetworks):
         async with stream.open_exec(await self._target(), container, spec) as opened:
             yield opened
 
-    async def put_archive(self, container: ContainerId, path: str, tar: bytes) -> None:
-        checked_id(container)
-        checked_path(path)
-        checked_archive(tar)
-        is_podman = (await self._target()).is_podman
-
-        def put(sdk: Sdk) -> None:
-            if is_podman:
-                # Podman makes a directory that is missing.
-                url = archive_url(sdk, container)
-                sdk.head(url, params={"path": path}, timeout=sdk.timeout).raise_for_status()
-            sdk.put_archive(container, path, tar)
-
-        await self._act(Call.PUT, f"{container[:12]}:{path}", put)
-
-    async def get_archive(self, container: ContainerId, path: str, limit_bytes: int) -> bytes:
-        checked_id(container)
-        checked_path(path)
-        found = await self._look(
-            Call.GET,
-            f"{container[:12]}:{path}",
-            lambda sdk: archive(sdk, container, path, limit_bytes),
-            self._deadlines.act_s,
-        )
-        if found is None:
-            raise EngineError(f"{path!r} in container {container[:12]} is larger than {limit_bytes} bytes")
-        return found
-
     @asynccontextmanager
     async def open_events(self) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
         async with stream.open_events(await self._target()) as events:
@@ -314,13 +283,16 @@ def _connect(endpoint: Endpoint, deadlines: Deadlines) -> _Link:
         first = _open_sdk(endpoint, OLDEST_API, deadlines.look_s)
         try:
             version = Record(first.version(api_version=False))
+            is_podman = answers.says_podman(version)
+            is_rootless = is_podman and answers.info_of(Record(first.info()), version, "").is_rootless
         finally:
             first.close()
         api = agreed_api(version.text("ApiVersion"), version.text("MinAPIVersion"))
         target = Target(
             endpoint=endpoint,
             api_version=api,
-            is_podman=answers.says_podman(version),
+            is_podman=is_podman,
+            is_rootless=is_rootless,
             handshake_s=deadlines.look_s,
         )
         return _Link(
@@ -357,10 +329,13 @@ def _login_of(environment: Mapping[str, str], image: str) -> str:
     from docker import auth as module  # noqa: PLC0415 - see the top
     from docker.errors import DockerException  # noqa: PLC0415 - see the top
 
-    auth = cast("Logins", module)
+    auth, said = cast("Logins", module), docker_config(environment).members()
+    if not said:
+        # The SDK would look for a file of its own.
+        return ""
     try:
         registry, _ = auth.resolve_repository_name(image)
-        config = auth.load_config(config_dict=docker_config(environment).members())
+        config = auth.load_config(config_dict=said)
         login = auth.resolve_authconfig(config, registry)
     except DockerException as error:
         raise EngineError(f"the login for the registry of {image!r} cannot be read: {one_line(str(error))}") from error

@@ -90,7 +90,7 @@ TABLE = (
     Row(
         error=ImageNotFoundError,
         calls=(Call.PULL,),
-        text=r"manifest unknown|name unknown|no matching manifest|no image found|does not exist|unauthorized|denied",
+        text=r"(manifest|name) unknown|no matching manifest|no image found|not exist|unauthorized|denied|basic auth",
         hint=_NO_IMAGE,
     ),
     Row(
@@ -104,7 +104,7 @@ TABLE = (
     Row(error=EngineConflictError, calls=(Call.REMOVE_NETWORK,), statuses=(403,), hint="containers still use it"),
     Row(error=EngineConflictError, statuses=(409,)),
     Row(error=EngineConflictError, statuses=(500,), text=r"already (in use|exists)|is being used|is in use"),
-    Row(error=EngineConflictError, statuses=(500,), text=r"container state improper|is not running"),
+    Row(error=EngineConflictError, statuses=(500,), text=r"container state improper|is not (running|paused)"),
     Row(
         error=EngineNotFoundError,
         statuses=(500,),
