@@ -72,7 +72,7 @@ def start_fields(
         "key": request.request_key,
         "cwd": request.cwd,
         "user": request.user,
-        "tty": _tty_fields(request.tty),
+        "tty": size_fields(request.tty) if request.tty is not None else None,
         "stdin": request.keeps_stdin,
         "streams": request.streams.value if request.streams is not Streams.MERGED else "",
         "time_limit_ms": _ms(request.time_limit_s),
@@ -142,8 +142,8 @@ def infos_of(header: Header, place: PlaceRef, chat: ChatId) -> tuple[ProcessInfo
     return tuple(info_of(process, place, chat) for process in children(header, "processes"))
 
 
-def window_of(reply: Reply, place: PlaceRef, chat: ChatId, process: ProcessId) -> OutputWindow:
-    """A window of output.
+def window_of(reply: Reply, place: PlaceRef, chat: ChatId, process: ProcessId | None = None) -> OutputWindow:
+    """A window of output; of `process`, if that is given.
 
     Raises:
         ExecdProtocolError
@@ -185,10 +185,6 @@ def signalled_of(header: Header, place: PlaceRef, chat: ChatId, process: Process
 def size_fields(size: TtySize) -> dict[str, object]:
     """The size of a terminal."""
     return {"cols": size.cols, "rows": size.rows}
-
-
-def _tty_fields(size: TtySize | None) -> dict[str, object] | None:
-    return size_fields(size) if size is not None else None
 
 
 def _wait_fields(wait: Wait, wait_s: float) -> dict[str, object]:
