@@ -37,6 +37,9 @@ from ws_mcp.core.processes.port import PlaceRef
 SHOWN_LINGERING = 100
 SHOWN_LAST = 4096
 
+_NOTHING = {is_final: OutputRange(is_final=is_final) for is_final in (False, True)}
+_STATES = {state.value: state for state in (ProcessState.RUNNING, ProcessState.ENDED)}
+
 
 def digest_of(request: StartRequest) -> str:
     """What makes two requests the same: all that was asked for but the key, as it was asked (no default filled in)."""
@@ -127,7 +130,7 @@ def info_of(header: Header | None, place: PlaceRef, chat: ChatId, process: Proce
         err=_range(err) if err is not None else None,
         has_tty=flag(header, "has_tty"),
         has_stdin=flag(header, "has_stdin"),
-        lingering=_numbers(header.get("lingering", [])),
+        lingering=_numbers(header["lingering"]) if "lingering" in header else (),
         is_receipt=flag(header, "is_receipt"),
         last=text(header, "last")[-SHOWN_LAST:],
     )
@@ -201,9 +204,9 @@ def _ms(seconds: float) -> int:
 
 
 def _state(name: str) -> ProcessState:
-    if name not in (ProcessState.RUNNING, ProcessState.ENDED):
+    if name not in _STATES:
         raise ExecdProtocolError("bad_message", "an unknown state")
-    return ProcessState(name)
+    return _STATES[name]
 
 
 def _command(header: Header) -> str:
@@ -227,7 +230,10 @@ def _range(header: Header) -> OutputRange:
     end, head_end, tail_start = integer(header, "end"), integer(header, "head_end"), integer(header, "tail_start")
     if not 0 <= head_end <= tail_start <= end:
         raise ExecdProtocolError("bad_message", "an output with impossible offsets")
-    return OutputRange(end=end, head_end=head_end, tail_start=tail_start, is_final=flag(header, "is_final"))
+    is_final = flag(header, "is_final")
+    if not end:
+        return _NOTHING[is_final]
+    return OutputRange(end=end, head_end=head_end, tail_start=tail_start, is_final=is_final)
 
 
 def _moment(at_ms: int) -> datetime:
