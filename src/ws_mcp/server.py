@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from mcp.server import MCPServer
+from mcp.server._otel import OpenTelemetryMiddleware  # mcp>=2.3,<2.4
 from mcp.server.caching import CacheHint
 
 from ws_mcp import __version__
@@ -82,8 +83,15 @@ def build_server(
         cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="public")},
         log_level="WARNING",
     )
+    _drop_idle_tracing(server)
     add_resources(server, core, identity)
     return server
+
+
+def _drop_idle_tracing(server: MCPServer) -> None:
+    """The SDK makes a span of each request, also when nothing takes spans: whoever does has loaded OpenTelemetry's."""
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        server.middleware[:] = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]
 
 
 async def run_stdio(settings: Settings, hint: Hint) -> None:

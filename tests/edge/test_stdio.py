@@ -147,6 +147,21 @@ async def test_messages_and_answers_go_through_pipes(real_io_both: None) -> None
                 assert (await answer(ends.back))["result"] == big
 
 
+async def test_answers_of_one_moment_arrive_whole_and_once(real_io_both: None) -> None:
+    results = [{"number": number, "text": "x" * 500} for number in range(20)]
+    with pipes() as ends, anyio.fail_after(10):
+        async with open_stdio(ends.reading, ends.writing) as (_, answers):
+            async with anyio.create_task_group() as tasks:
+                for result in results:
+                    one = JSONRPCResponse(jsonrpc="2.0", id=result["number"], result=result)
+                    tasks.start_soon(answers.send, SessionMessage(one))
+            found = b""
+            while found.count(b"\n") < len(results):
+                found += await anyio.to_thread.run_sync(os.read, ends.back, 1 << 20)
+    assert sorted(json.loads(line)["id"] for line in found.splitlines()) == list(range(20))
+    assert all(json.loads(line)["result"] in results for line in found.splitlines())
+
+
 async def test_the_end_of_stdin_ends_the_messages(real_io_both: None) -> None:
     with pipes() as ends, anyio.fail_after(10):
         async with open_stdio(ends.reading, ends.writing) as (messages, _):

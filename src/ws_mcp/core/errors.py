@@ -83,5 +83,6 @@ class StateError(WsError):
 
 def one_line(text: str, limit: int = 300) -> str:
     """Foreign text (of an engine, of execd) as one printable line of at most `limit` characters."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    printable = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    flat = " ".join(printable.split())
     return flat if len(flat) <= limit else flat[: limit - 4] + " ..."

@@ -35,4 +35,9 @@ class Scope:
 
 def new_process_id() -> ProcessId:
     """A fresh process id; 31**8 values, so that two servers of one chat do not meet."""
-    return ProcessId("p_" + "".join(secrets.choice(_ALPHABET) for _ in range(8)))
+    name = "p_"
+    left = secrets.randbelow(len(_ALPHABET) ** 8)  # the system is asked once, not for each character
+    for _ in range(8):
+        left, place = divmod(left, len(_ALPHABET))
+        name += _ALPHABET[place]
+    return ProcessId(name)

@@ -30,6 +30,7 @@ from pydantic_core import from_json
 
 MAX_LINE_BYTES = 4 * 1024 * 1024  # as much as the SDK takes over HTTP
 READ_BYTES = 64 * 1024
+WRITE_BYTES = 64 * 1024  # of answers that are put together for one write
 EDGE_BYTES = 512  # of a line that is too long: enough to find the id at either end
 
 _ID = rb'"id"\s*:\s*(?:(?P<number>-?\d{1,18})(?=\s*[,}])|"(?P<text>[\w.:-]{1,128})")'
@@ -145,11 +146,19 @@ async def _write_messages(
     try:
         async with leaving:
             async for message in leaving:
-                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                await _write(fd, text.encode() + b"\n")
+                lines = _line(message)
+                # What waits to be sent at the same moment goes in one write: each one wakes the client.
+                with suppress(anyio.WouldBlock, anyio.EndOfStream):
+                    while len(lines) < WRITE_BYTES:
+                        lines += _line(leaving.receive_nowait())
+                await _write(fd, lines)
     except (BrokenPipeError, ConnectionResetError):
         log.info("the client closed its end of stdout")
         scope.cancel()
+
+
+def _line(message: SessionMessage) -> bytes:
+    return message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
 
 
 async def _read(fd: int) -> bytes:

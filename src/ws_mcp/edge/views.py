@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,10 @@ from ws_mcp.core.processes.render import Shown, state_text
 from ws_mcp.core.workspaces.model import Removed, Workspace, WorkspaceKind, WorkspaceListing
 
 COMMAND_CHARACTERS = 200  # of a command in lists; the start answered with all of it
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class View(BaseModel):
@@ -56,7 +61,7 @@ class WorkspaceView(View):
             kind=workspace.kind.value,
             state=workspace.state.value,
             tier=workspace.tier,
-            created_at=f"{workspace.created_at:%Y-%m-%dT%H:%M:%SZ}",
+            created_at=_moment(workspace.created_at),
             image=workspace.image,
             path="" if is_open else workspace.path,  # without a sandbox it is a directory of the host
             has_data=bool(workspace.volume),
@@ -126,22 +131,23 @@ class ProcessView(View):
     takes_input: Annotated[bool, Field(description="Its stdin is open for write_input")] = False
     is_receipt: Annotated[bool, Field(description="Its output is no longer kept, only its last bytes")] = False
 
-    @classmethod
-    def of(cls, info: ProcessInfo) -> Self:
-        return cls(
-            process_id=info.process,
-            workspace=info.workspace,
-            command=one_line(info.command, COMMAND_CHARACTERS),
-            state=info.state.value,
-            status=state_text(info),
-            started_at=f"{info.started_at:%Y-%m-%dT%H:%M:%SZ}",
-            exit_code=info.exit.code if info.exit else None,
-            signal=info.exit.signal if info.exit else None,
-            output_bytes=info.out.end,
-            stderr_bytes=info.err.end if info.err else 0,
-            takes_input=info.has_stdin,
-            is_receipt=info.is_receipt,
-        )
+    @staticmethod
+    def fields(info: ProcessInfo) -> dict[str, object]:
+        """What a view is made of; views of a list are made in one pass, which takes half the time."""
+        return {
+            "process_id": info.process,
+            "workspace": info.workspace,
+            "command": one_line(info.command, COMMAND_CHARACTERS),
+            "state": info.state.value,
+            "status": state_text(info),
+            "started_at": _moment(info.started_at),
+            "exit_code": info.exit.code if info.exit else None,
+            "signal": info.exit.signal if info.exit else None,
+            "output_bytes": info.out.end,
+            "stderr_bytes": info.err.end if info.err else 0,
+            "takes_input": info.has_stdin,
+            "is_receipt": info.is_receipt,
+        }
 
 
 class ProcessesView(View):
@@ -155,13 +161,9 @@ class ProcessesView(View):
 
     @classmethod
     def of(cls, chat: str, listing: Listing) -> Self:
-        return cls(
-            chat=chat,
-            running=listing.running,
-            total=listing.total,
-            processes=[ProcessView.of(info) for info in listing.processes],
-            unavailable=list(listing.unavailable),
-        )
+        rows = [ProcessView.fields(info) for info in listing.processes]
+        counts = {"running": listing.running, "total": listing.total}
+        return cls.model_validate({"chat": chat, "processes": rows, "unavailable": list(listing.unavailable)} | counts)
 
 
 class StartView(View):

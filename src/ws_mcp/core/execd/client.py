@@ -182,19 +182,18 @@ class ExecdClient:
                 self._is_sending = False
 
     async def _send_outbox(self) -> None:
-        # Shielded, since half a frame would spoil the stream for everyone, and others' frames are among these.
-        with anyio.CancelScope(shield=True):
-            # Others that run now get their frames into the same write: each one wakes the engine behind a bridge.
-            await anyio.lowlevel.checkpoint()
-            while self._outbox and not self._why_closed:
+        while self._outbox and not self._why_closed:
+            # Shielded, since half a frame would spoil the stream for everyone, and others' frames are among these.
+            with anyio.move_on_after(SEND_S, shield=True) as scope:
+                # Others that run now get their frames into the same write: each one wakes the engine behind a bridge.
+                await anyio.lowlevel.checkpoint()
                 frames, self._outbox = self._outbox, []
-                with anyio.move_on_after(SEND_S) as scope:
-                    try:
-                        await self._stream.send(b"".join(frames))
-                    except STREAM_ERRORS as error:
-                        self.fail(f"its connection broke ({type(error).__name__})")
-                if scope.cancelled_caught:
-                    self.fail(f"it took nothing for {SEND_S:g} s")
+                try:
+                    await self._stream.send(b"".join(frames))
+                except STREAM_ERRORS as error:
+                    self.fail(f"its connection broke ({type(error).__name__})")
+            if scope.cancelled_caught:
+                self.fail(f"it took nothing for {SEND_S:g} s")
 
     async def _cancel(self, target: int) -> None:
         self._last_id = number = self._last_id + 1

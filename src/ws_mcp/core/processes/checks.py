@@ -45,7 +45,8 @@ def check_start(request: StartRequest, limits: ProcessLimits) -> StartRequest:
             )
     if request.first is not None:
         check_read(request.first, limits)
-    return replace(request, cwd=_normal_cwd(request.cwd, limits))
+    cwd = _normal_cwd(request.cwd, limits)
+    return request if cwd == request.cwd else replace(request, cwd=cwd)
 
 
 def check_read(request: ReadRequest, limits: ProcessLimits) -> None:

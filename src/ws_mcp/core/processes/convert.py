@@ -37,6 +37,9 @@ from ws_mcp.core.processes.port import PlaceRef
 SHOWN_LINGERING = 100
 SHOWN_LAST = 4096
 
+_NOTHING = {is_final: OutputRange(is_final=is_final) for is_final in (False, True)}
+_STATES = {state.value: state for state in (ProcessState.RUNNING, ProcessState.ENDED)}
+
 
 def digest_of(request: StartRequest) -> str:
     """What makes two requests the same: all that was asked for but the key, as it was asked (no default filled in)."""
@@ -72,7 +75,7 @@ def start_fields(
         "key": request.request_key,
         "cwd": request.cwd,
         "user": request.user,
-        "tty": _tty_fields(request.tty),
+        "tty": size_fields(request.tty) if request.tty is not None else None,
         "stdin": request.keeps_stdin,
         "streams": request.streams.value if request.streams is not Streams.MERGED else "",
         "time_limit_ms": _ms(request.time_limit_s),
@@ -127,7 +130,7 @@ def info_of(header: Header | None, place: PlaceRef, chat: ChatId, process: Proce
         err=_range(err) if err is not None else None,
         has_tty=flag(header, "has_tty"),
         has_stdin=flag(header, "has_stdin"),
-        lingering=_numbers(header.get("lingering", [])),
+        lingering=_numbers(header["lingering"]) if "lingering" in header else (),
         is_receipt=flag(header, "is_receipt"),
         last=text(header, "last")[-SHOWN_LAST:],
     )
@@ -142,8 +145,8 @@ def infos_of(header: Header, place: PlaceRef, chat: ChatId) -> tuple[ProcessInfo
     return tuple(info_of(process, place, chat) for process in children(header, "processes"))
 
 
-def window_of(reply: Reply, place: PlaceRef, chat: ChatId, process: ProcessId) -> OutputWindow:
-    """A window of output.
+def window_of(reply: Reply, place: PlaceRef, chat: ChatId, process: ProcessId | None = None) -> OutputWindow:
+    """A window of output; of `process`, if that is given.
 
     Raises:
         ExecdProtocolError
@@ -187,10 +190,6 @@ def size_fields(size: TtySize) -> dict[str, object]:
     return {"cols": size.cols, "rows": size.rows}
 
 
-def _tty_fields(size: TtySize | None) -> dict[str, object] | None:
-    return size_fields(size) if size is not None else None
-
-
 def _wait_fields(wait: Wait, wait_s: float) -> dict[str, object]:
     fields: dict[str, object] = {"until": wait.until.value, "timeout_ms": _ms(wait_s)}
     if wait.until is Until.PATTERN:
@@ -205,9 +204,9 @@ def _ms(seconds: float) -> int:
 
 
 def _state(name: str) -> ProcessState:
-    if name not in (ProcessState.RUNNING, ProcessState.ENDED):
+    if name not in _STATES:
         raise ExecdProtocolError("bad_message", "an unknown state")
-    return ProcessState(name)
+    return _STATES[name]
 
 
 def _command(header: Header) -> str:
@@ -231,7 +230,10 @@ def _range(header: Header) -> OutputRange:
     end, head_end, tail_start = integer(header, "end"), integer(header, "head_end"), integer(header, "tail_start")
     if not 0 <= head_end <= tail_start <= end:
         raise ExecdProtocolError("bad_message", "an output with impossible offsets")
-    return OutputRange(end=end, head_end=head_end, tail_start=tail_start, is_final=flag(header, "is_final"))
+    is_final = flag(header, "is_final")
+    if not end:
+        return _NOTHING[is_final]
+    return OutputRange(end=end, head_end=head_end, tail_start=tail_start, is_final=is_final)
 
 
 def _moment(at_ms: int) -> datetime:

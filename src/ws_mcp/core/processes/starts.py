@@ -52,10 +52,10 @@ class Starts:
             ConflictError: the key was used for another request, or for a process that is lost.
             LimitError, StartError, PlaceUnavailableError: nothing was started.
         """
-        digest = convert.digest_of(request)
         key = request.request_key
         if not key:
             return await self._launch(await self._atlas.of(workspace), self._new_id(), request, "", is_ours=True)
+        digest = convert.digest_of(request)
         known = await self._receipts.find(self._chat, key)
         if known is not None:
             return await self._again(workspace, request, digest, known)
@@ -145,6 +145,8 @@ class Starts:
             raise self._too_many() from error
         # A second attempt of ours finds what the first one started.
         is_from_before = started.was_repeated and not (is_ours and started.info.process == process)
+        if started.was_repeated == is_from_before:
+            return started
         return replace(started, was_repeated=is_from_before)
 
     async def _running_elsewhere(self, place: PlaceRef) -> int:
@@ -156,9 +158,12 @@ class Starts:
         return sum(answer.running for _, answer in answers if isinstance(answer, Page))
 
     def _started_of(self, reply: Reply, place: PlaceRef) -> Started:
+        was_repeated = flag(reply.header, "repeated")
+        if "end" in reply.header:
+            window = convert.window_of(reply, place, self._chat)
+            return Started(info=window.info, was_repeated=was_repeated, window=window)
         info = convert.info_of(child(reply.header, "process"), place, self._chat)
-        window = convert.window_of(reply, place, self._chat, info.process) if "end" in reply.header else None
-        return Started(info=info, was_repeated=flag(reply.header, "repeated"), window=window)
+        return Started(info=info, was_repeated=was_repeated)
 
     def _too_many(self) -> LimitError:
         return LimitError(
