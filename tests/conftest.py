@@ -15,7 +15,12 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 import trio.testing
+from hypothesis import HealthCheck, settings
 from support.real_engine import EngineGround, LabelledEngine, open_ground
+
+# How long an example takes says something about the machine and what else it does, nothing about the code.
+settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ws-mcp")
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"
 REAL = ("real_io", "engine_ground", "podman_ground")
