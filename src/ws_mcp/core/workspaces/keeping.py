@@ -72,7 +72,7 @@ class EngineIdleWorld:
         return Activity(boot=client.boot, running=running, last_at=last_at)
 
     def is_busy(self, place: PlaceId) -> bool:
-        return self._places.is_asked(place)
+        return self._places.is_busy(place)
 
     def lock_if_free(self, place: PlaceId) -> AbstractContextManager[bool]:
         return self._state.lock_if_free(place)
