@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -16,8 +16,9 @@ from anyio.abc import ByteStream
 
 from ws_mcp.core.errors import WsError, one_line
 from ws_mcp.core.execd import protocol
-from ws_mcp.core.execd.failures import ExecdUnavailableError, failure_of
-from ws_mcp.core.execd.protocol import Event, ExecdProtocolError, FrameDecoder, Header, Hello, Reply
+from ws_mcp.core.execd.about import Hello, Stats, hello_of, stats_of
+from ws_mcp.core.execd.failures import ExecdUnavailableError, OlderExecdError, failure_of
+from ws_mcp.core.execd.protocol import Event, ExecdProtocolError, FrameDecoder, Header, Reply
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +31,8 @@ RECEIVE_BYTES = 256 << 10
 
 STREAM_ERRORS = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
+T = TypeVar("T")
 OnEvent = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
-    """How full a place is."""
-
-    running: int
-    ended: int
-    receipts: int
-    held_bytes: int
-    connections: int
-    rss_bytes: int
 
 
 class _Waiter:
@@ -87,7 +77,7 @@ class ExecdClient:
         Raises:
             ExecdUnavailableError: closed, broken or late; its `was_sent` tells whether the request had left.
             InvalidArgumentError: it cannot be sent, or execd says that it is wrong.
-            UnknownProcessError, ConflictError, LimitError, StartError: execd refused.
+            WsError: execd refused, as `failures` has it.
         """
         self._last_id = number = self._last_id + 1
         frame = protocol.encode({"id": number, "op": op, **fields}, body)
@@ -98,7 +88,7 @@ class ExecdClient:
                 await waiter.done.wait()
         finally:
             self._waiting.pop(number, None)
-            if not waiter.done.is_set() and ("wait" in fields or "first" in fields):
+            if not waiter.done.is_set() and (op == "probe" or "wait" in fields or "first" in fields):
                 await self._cancel(number)
         if waiter.reply is not None:
             return waiter.reply
@@ -106,14 +96,26 @@ class ExecdClient:
             raise waiter.failure
         raise ExecdUnavailableError(f"no answer within {timeout_s:g} s", was_sent=True)
 
+    async def ask(
+        self, op: str, fields: Header, take: Callable[[Reply], T], body: bytes = b"", *, timeout_s: float
+    ) -> T:
+        """Call, and make a value of the reply.
+
+        Raises:
+            OlderExecdError: it does not know this request; nothing was sent.
+            WsError: as `call`.
+        """
+        if op not in self.hello.requests:
+            raise OlderExecdError(op)
+        reply = await self.call(op, fields, body, timeout_s=timeout_s)
+        try:
+            return take(reply)
+        except ExecdProtocolError as error:
+            raise _broken(error) from error
+
     async def stats(self) -> Stats:
         """How full the place is now."""
-        header = (await self.call("stats", {}, timeout_s=PONG_S)).header
-        names = ("running", "ended", "receipts", "held_bytes", "connections", "rss_bytes")
-        try:
-            return Stats(**{name: protocol.integer(header, name) for name in names})
-        except ExecdProtocolError as error:
-            raise self._broken(error) from error
+        return await self.ask("stats", {}, lambda reply: stats_of(reply.header), timeout_s=PONG_S)
 
     async def stop(self, grace_s: float) -> None:
         """End every process of the place (TERM, `grace_s`, KILL), then execd itself."""
@@ -124,9 +126,9 @@ class ExecdClient:
         fields = {"protocol": protocol.VERSION, "secret": secret, "client": name, "events": self._on_event is not None}
         reply = await self.call("hello", fields, timeout_s=HELLO_S)
         try:
-            self.hello = protocol.hello_of(reply.header)
+            self.hello = hello_of(reply.header)
         except ExecdProtocolError as error:
-            raise self._broken(error) from error
+            raise _broken(error) from error
 
     async def read_all(self) -> None:
         """Hand out what arrives until the connection ends; the reading task of `open_execd`."""
@@ -214,9 +216,6 @@ class ExecdClient:
         waiter.reply = Reply(header=header, body=body) if failure is None else None
         waiter.done.set()
 
-    def _broken(self, error: ExecdProtocolError) -> ExecdUnavailableError:
-        return ExecdUnavailableError(f"it answered what the protocol forbids ({one_line(str(error))})", was_sent=True)
-
 
 @asynccontextmanager
 async def open_execd(
@@ -244,3 +243,7 @@ async def open_execd(
         tasks.cancel_scope.cancel()
     if refused is not None:
         raise refused
+
+
+def _broken(error: ExecdProtocolError) -> ExecdUnavailableError:
+    return ExecdUnavailableError(f"it answered what the protocol forbids ({one_line(str(error))})", was_sent=True)

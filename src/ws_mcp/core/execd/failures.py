@@ -39,6 +39,28 @@ class UnknownProcessError(WsError):
     """This execd has no such process of this chat; whoever knows the chat's processes says it better."""
 
 
+class FileRefusedError(WsError):
+    """A file of a place cannot be read, written or listed; nothing was changed."""
+
+
+class NoFileError(FileRefusedError):
+    """There is no such file or directory."""
+
+
+class NotReadyError(WsError):
+    """A probe got no good answer in its time; the message has the last reason."""
+
+
+class OlderExecdError(ConflictError):
+    """The execd of a place was made by an older ws-mcp and does not know the request; it was not sent."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__(
+            f"this workspace's execd is older and cannot do {op!r}: make the workspace again "
+            "(remove it without its volume, then provision it; what is in the volume stays)"
+        )
+
+
 class OutputExpiredError(ConflictError):
     """The process is remembered, its output is not."""
 
@@ -65,6 +87,15 @@ _TABLE: dict[str, Callable[[str], WsError]] = {
     "no_tty": lambda text: ConflictError(f"{text}; only a process that was started with a terminal has a size"),
     "ended": lambda text: ConflictError(f"{text}; its output can still be read"),
     "expired": _expired,
+    "no_file": lambda text: NoFileError(f"{text}; check the spelling, or list the directory to see what is there"),
+    "bad_path": lambda text: FileRefusedError(f"{text}; give a relative path that stays below the root"),
+    "not_a_file": lambda text: FileRefusedError(f"{text}; name a file, or list the directory"),
+    "too_large": lambda text: FileRefusedError(f"{text}; write a file of this size with a process"),
+    "no_permission": lambda text: FileRefusedError(
+        f"{text}; choose a place that the workspace's user may use, or change its permissions with a process"
+    ),
+    "no_space": lambda text: FileRefusedError(f"{text}; nothing was changed. Remove what is no longer needed first"),
+    "not_ready": lambda text: NotReadyError(f"{text}; the server's own output may say why"),
     "unauthorized": lambda _: ExecdUnavailableError("it belongs to another instance of ws-mcp and refuses this one"),
     "bad_version": lambda text: ExecdUnavailableError(f"it is of another version ({text}); make the workspace again"),
 }

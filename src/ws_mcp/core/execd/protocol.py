@@ -3,7 +3,7 @@
 It knows nothing of what an operation means. What a peer sent is JSON of unknown shape until one of the readers below
 looked at it, since whoever rules a container rules the execd in it.
 
-Source: execd/PROTOCOL.md, sections "Frames" and "hello".
+Source: execd/PROTOCOL.md, section "Frames".
 """
 
 from __future__ import annotations
@@ -59,19 +59,6 @@ class Event:
 
     kind: str
     header: Header
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hello:
-    """What an execd says of itself. `boot` changes with each start of it: the processes of another boot are gone."""
-
-    version: str
-    place: str
-    boot: str
-    pid: int
-    uid: int
-    platform: str
-    main: Header | None
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -219,23 +206,6 @@ def children(header: Header, name: str) -> list[Header]:
     if not all(isinstance(value, dict) for value in found):
         raise _bad(name)
     return cast("list[Header]", found)
-
-
-def hello_of(header: Header) -> Hello:
-    """The reply to a hello.
-
-    Raises:
-        ExecdProtocolError
-    """
-    return Hello(
-        version=text(header, "version"),
-        place=text(header, "place"),
-        boot=text(header, "boot"),
-        pid=integer(header, "pid"),
-        uid=integer(header, "uid"),
-        platform=text(header, "platform"),
-        main=child(header, "main"),
-    )
 
 
 def _bad(name: str) -> ExecdProtocolError:
