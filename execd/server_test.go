@@ -385,10 +385,10 @@ func TestAGatedCommandWaitsForItsRelease(t *testing.T) {
 	view, _ := c.ended(c.start("true", nil))
 	expect(t, "processes run", numberOf(view, "code"), 0)
 	expect(t, "main", fmt.Sprint(main()), "map[argv:[sh -c echo run; exit 5] state:waiting]")
-	first, second := c.send("release", nil), p.client().send("release", nil)
-	c.wait(first)
-	_ = second // another client's, at the same time
-	c.call("release", nil)
+	other := p.client()
+	id := other.send("release", nil)
+	c.call("release", nil) // at the same time
+	expect(t, "the other's", outcome(other.wait(id)), "ok")
 	eventually(t, "main has ended", func() bool { return main()["state"] == "ended" })
 	expect(t, "code", numberOf(main(), "code"), 5)
 	c.call("release", nil)

@@ -11,9 +11,13 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
+from support.fake_disk import FakeDisk
 from support.fake_execd import open_fake_execd
 from support.fake_place import FakeLimits
+from support.fake_ports import FakePorts
+from support.real_disk import RealDisk
 from support.real_execd import connect, open_real_execd
+from support.real_ports import RealPorts
 from ws_mcp.core.execd.client import ExecdClient, open_execd
 from ws_mcp.core.execd.protocol import Event, FrameDecoder, encode
 
@@ -46,9 +50,11 @@ class Watch:
 
 @dataclass
 class Place:
-    """An execd that runs, and ways to it."""
+    """An execd that runs, ways to it, and the files and ports that it can reach."""
 
     dial: Callable[[], Awaitable[ByteStream]]
+    disk: FakeDisk | RealDisk
+    ports: FakePorts | RealPorts
 
     @asynccontextmanager
     async def client(self, watch: Watch | None = None, secret: str = SECRET) -> AsyncGenerator[ExecdClient]:
@@ -106,7 +112,7 @@ class OnFakeExecd:
             async def dial() -> ByteStream:
                 return fake.connect()
 
-            yield Place(dial)
+            yield Place(dial, fake.disk, fake.ports)
 
 
 @pytest.mark.usefixtures("real_io")
@@ -114,7 +120,7 @@ class OnRealExecd:
     @asynccontextmanager
     async def open_place(self, **limits: Any) -> AsyncGenerator[Place]:
         async with open_real_execd(PLACE, SECRET, FakeLimits(**limits)) as directory:
-            yield Place(lambda: connect(directory))
+            yield Place(lambda: connect(directory), RealDisk(directory.parent), RealPorts())
 
 
 class Link:

@@ -1,6 +1,7 @@
 """An execd in memory that speaks the real wire protocol, on the event loop's clock.
 
-Its processes run the little shell of `fake_shell`. Faults: `restart`, `cut`, `lose`, `hang`, `is_down`.
+Its processes run the little shell of `fake_shell`; its files and ports are `disk` and `ports`. Faults: `restart`,
+`cut`, `lose`, `hang`, `is_down`, `is_older` (before it knew of files, probes and releases).
 
 Source: execd/PROTOCOL.md, sections "Frames", "hello", "Events".
 """
@@ -8,22 +9,20 @@ Source: execd/PROTOCOL.md, sections "Frames", "hello", "Events".
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup
 
+from support.fake_connection import Connection
+from support.fake_disk import FakeDisk
 from support.fake_place import FIELDS, FakeLimits, FakePlace, RefusalError, Request, Said
+from support.fake_ports import FakePorts
 from support.fake_process import now_ms
 from support.memory_stream import MemoryStream, memory_streams
 from ws_mcp.core.errors import PlaceUnavailableError
-from ws_mcp.core.execd.protocol import ExecdProtocolError, FrameDecoder, encode
-
-HELLO_S = 5.0
-IDLE_S = 60.0
-ENDS = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+from ws_mcp.core.execd.about import FIRST_REQUESTS
 
 
 class FakeExecd:
@@ -33,18 +32,26 @@ class FakeExecd:
         self.place = place
         self.secret = secret
         self.is_down = False
+        self.is_older = False
+        self.disk = FakeDisk()
+        self.ports = FakePorts()
         self.boots = 1
         self.starts = 0  # processes that really began, over all boots
         self.asked: list[str] = []
         self._limits = limits
         self._tasks = tasks
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
         self._faults: dict[str, str] = {}
         self.now = FakePlace(place, limits, tasks, self.emit)
+        self.main_state = "waiting" if limits.is_gated else "running"
 
     @property
     def boot(self) -> str:
         return f"{self.boots:016x}"
+
+    @property
+    def requests(self) -> Collection[str]:
+        return FIRST_REQUESTS if self.is_older else FIELDS.keys()
 
     @property
     def connections(self) -> int:
@@ -61,7 +68,7 @@ class FakeExecd:
         if self.is_down:
             raise PlaceUnavailableError("its container is stopped; call provision_workspace to start it")
         ours, theirs = memory_streams()
-        connection = _Connection(self, theirs)
+        connection = Connection(self, theirs, self._connections.discard)
         self._connections.add(connection)
         self._tasks.start_soon(connection.run)
         return ours
@@ -81,6 +88,7 @@ class FakeExecd:
         self.cut()
         self.now.kill_all()
         self.boots += 1
+        self.main_state = "waiting" if self._limits.is_gated else "running"
         self.now = FakePlace(self.place, self._limits, self._tasks, self.emit)
 
     def stop(self) -> Said:
@@ -119,126 +127,55 @@ class FakeExecd:
         if request.get("protocol") != 1:
             raise RefusalError("bad_version", "this execd speaks 1")
         own: Said = {"protocol": 1, "version": "fake", "place": self.place, "boot": self.boot, "pid": 1, "uid": 0}
-        return own | {"platform": "linux/amd64", "started_at_ms": now_ms(), "now_ms": now_ms()}
+        own |= {"platform": "linux/amd64", "started_at_ms": now_ms(), "now_ms": now_ms()}
+        if not self.is_older:
+            own["requests"] = sorted(self.requests)
+        if self._limits.main:
+            own["main"] = {"argv": list(self._limits.main), "state": self.main_state}
+        return own
 
-    def left(self, connection: _Connection) -> None:
-        self._connections.discard(connection)
+    def release(self) -> Said:
+        """Start the main command, if it waits."""
+        self.main_state = "running"
+        return {}
 
-
-class _Connection:
-    """One client: a task that reads, a task for each open request."""
-
-    def __init__(self, execd: FakeExecd, stream: MemoryStream) -> None:
-        self.scope = anyio.CancelScope()
-        self._execd = execd
-        self._stream = stream
-        self._has_events = False
-        self._is_known = False
-        self._waits: dict[int, anyio.CancelScope] = {}
-        self._outbox, self._to_send = anyio.create_memory_object_stream[bytes](math.inf)
-
-    def push(self, event: Said) -> None:
-        if self._has_events:
-            self._outbox.send_nowait(encode(event))
-
-    def close(self) -> None:
-        """End it when everything was sent."""
-        self._has_events = False
-        self._outbox.close()
-
-    async def run(self) -> None:
-        with self.scope:
-            async with self._stream, self._outbox, self._to_send, anyio.create_task_group() as tasks:
-                tasks.start_soon(self._send_on)
-                try:
-                    await self._receive_on(tasks)
-                except (*ENDS, ExecdProtocolError, TimeoutError):
-                    tasks.cancel_scope.cancel()
-        self._execd.left(self)
-
-    async def _send_on(self) -> None:
-        async for frame in self._to_send:
-            try:
-                await self._stream.send(frame)
-            except ENDS:
-                return
-        await self._stream.aclose()
-
-    async def _receive_on(self, tasks: TaskGroup) -> None:
-        decoder = FrameDecoder()
-        while True:
-            with anyio.fail_after(IDLE_S if self._is_known else HELLO_S):
-                chunk = await self._stream.receive()
-            for frame in decoder.feed(chunk):
-                await self._take(dict(frame.header), frame.body, tasks)
-
-    async def _take(self, request: Request, body: bytes, tasks: TaskGroup) -> None:
-        op = request["op"]
-        self._execd.asked.append(op)
-        fault = self._execd.fault(op)
-        if fault == "before":
-            self._execd.cut()
-        elif fault != "hang":
-            # Requests that do not wait are carried out in the order in which they came.
-            scope = self._waits[request["id"]] = anyio.CancelScope()
-            if op in ("read", "signal"):
-                tasks.start_soon(self._answer, request, body, scope, fault)
-            else:
-                await self._answer(request, body, scope, fault)
-
-    async def _answer(self, request: Request, body: bytes, scope: anyio.CancelScope, fault: str) -> None:
-        data = b""
-        try:
-            self._check(request)
-            said, data = await self._do(request, body, scope)
-        except RefusalError as refusal:
-            said = {"error": {"code": refusal.code, "text": str(refusal)}}
-        self._waits.pop(request["id"], None)
-        if fault == "after":
-            self._execd.cut()
-        self._outbox.send_nowait(encode({"id": request["id"]} | said, data))
-        if not self._is_known:
-            self.close()
-        if request["op"] == "stop":
-            self._execd.close()
-
-    def _check(self, request: Request) -> None:
-        fields = FIELDS.get(request["op"])
-        if fields is None:
-            raise RefusalError("bad_request", f"no operation {request['op']!r}")
-        unknown = set(request) - fields - {"id", "op"}
-        if unknown:
-            raise RefusalError("bad_request", f"unknown fields: {', '.join(sorted(unknown))}")
-
-    async def _do(self, request: Request, body: bytes, scope: anyio.CancelScope) -> tuple[Said, bytes]:
-        op, now = request["op"], self._execd.now
-        if not self._is_known:
-            said = self._execd.greet(request)
-            self._is_known, self._has_events = True, bool(request.get("events"))
-        elif op == "read":
-            return await now.read(request, scope)
-        elif op == "start":
-            return await now.start(request, scope)
-        elif op == "signal":
-            said = await now.signal(request)
-        elif op == "write":
-            said = now.write(request, body)
-        else:
-            said = self._plain(op, request, now)
+    async def answer(self, request: Request, body: bytes, scope: anyio.CancelScope) -> tuple[Said, bytes]:
+        """What is said to a request, and the bytes with it."""
+        match request["op"]:
+            case "read":
+                return await self.now.read(request, scope)
+            case "start":
+                return await self.now.start(request, scope)
+            case "read_file":
+                return self.disk.read_file(request)
+            case "signal":
+                said = await self.now.signal(request)
+            case "probe":
+                said = await self.ports.probe(request, scope)
+            case "write":
+                said = self.now.write(request, body)
+            case "write_file":
+                said = self.disk.write_file(request, body)
+            case _:
+                said = self._plain(request)
         return said, b""
 
-    def _plain(self, op: str, request: Request, now: FakePlace) -> Said:
-        if op == "cancel" and request["target"] in self._waits:
-            self._waits[request["target"]].cancel()
-        if op == "stop":
-            return self._execd.stop()
-        if op in ("cancel", "ping"):
-            return {}
-        if op == "get":
-            return {"process": now.find(request).describe()}
-        if op == "stats":
-            return now.stats() | {"held_bytes": 0, "connections": self._execd.connections, "rss_bytes": 1}
-        return {"list": now.list, "resize": now.resize}[op](request)
+    def _plain(self, request: Request) -> Said:
+        match request["op"]:
+            case "stop":
+                return self.stop()
+            case "release":
+                return self.release()
+            case "get":
+                return {"process": self.now.find(request).describe()}
+            case "stats":
+                return self.now.stats() | {"held_bytes": 0, "connections": self.connections, "rss_bytes": 1}
+            case "ping":
+                return {}
+            case op:
+                now, disk = self.now, self.disk
+                does = {"list": now.list, "resize": now.resize}
+                return (does | {"stat": disk.stat, "list_directory": disk.list_directory})[op](request)
 
 
 @asynccontextmanager

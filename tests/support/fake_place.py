@@ -36,6 +36,12 @@ FIELDS = {
     "stats": set[str](),
     "ping": set[str](),
     "stop": {"grace_ms"},
+    "stat": {"root", "path"},
+    "read_file": {"root", "path", "offset", "limit"},
+    "write_file": {"root", "path", "mode", "makes_directories"},
+    "list_directory": {"root", "path", "limit"},
+    "probe": {"tcp", "http", "timeout_ms"},
+    "release": set[str](),
 }
 
 Request = Mapping[str, Any]
@@ -58,6 +64,8 @@ class FakeLimits:
     keep_ended_s: float = 900.0
     keep_receipts_s: float = 86_400.0
     linger_grace_s: float = 0.5
+    main: tuple[str, ...] = ()
+    is_gated: bool = False
 
 
 class FakePlace:

@@ -64,4 +64,5 @@ def _flags(limits: FakeLimits) -> list[str]:
         "--keep-ended-ms", str(int(limits.keep_ended_s * 1000)),
         "--keep-receipts-ms", str(int(limits.keep_receipts_s * 1000)),
         "--linger-grace-ms", str(int(limits.linger_grace_s * 1000)),
+        *(["--gated"] if limits.is_gated else []), *(["--", *limits.main] if limits.main else []),
     ]  # fmt: skip

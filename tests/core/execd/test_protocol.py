@@ -125,9 +125,3 @@ def test_a_field_of_another_kind_is_a_bad_message(read: Any, good: Any, bad: lis
 def test_half_a_character_that_arrives_is_replaced() -> None:
     (frame,) = decode(framed(b'{"last":"a\\ud800b\xc3\xbc"}'))
     assert protocol.text(frame.header, "last") == "a?bü"
-
-
-@given(header=dictionaries(texts, values))
-def test_any_hello_is_a_hello_or_a_bad_message(header: dict[str, Any]) -> None:
-    with suppress(ExecdProtocolError):
-        protocol.hello_of(header)
