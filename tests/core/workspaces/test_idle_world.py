@@ -225,6 +225,14 @@ async def test_two_servers_stop_it_once(tmp_path: Path) -> None:
         assert ground.fake.calls.count("stop") == 1
 
 
+async def test_a_moment_that_cannot_be_keeps_it(tmp_path: Path) -> None:
+    async with open_ground(tmp_path) as ground:
+        await run(await ground.client(), "true")
+        described = next(iter(ground.execd.now.processes.values()))
+        described.describe = lambda: {"started_at_ms": 1, "ended_at_ms": 10**18}  # type: ignore[method-assign]
+        assert not await ground.stopped_after(10 * STOP_S)
+
+
 async def test_a_long_list_is_read_to_its_end(tmp_path: Path) -> None:
     async with open_ground(tmp_path) as ground:
         client = await ground.client()
