@@ -69,7 +69,7 @@ def shown(spec: ContainerSpec, state: ContainerState = ContainerState.RUNNING, i
         environment={**image.environment, **spec.environment, "HOSTNAME": "f" * 12},
         limits=spec.limits,
         network=spec.network,
-        networks=(spec.network,) if spec.network not in ("", "none", "host") else (),
+        networks=() if spec.network == "none" else (spec.network,),
         is_privileged=spec.is_privileged,
         is_read_only=spec.is_read_only,
         pid_mode=spec.pid_mode,

@@ -1,177 +1,132 @@
-"""How a container differs from what it should be, part by part, from a full look at it (pure)."""
+"""How a container differs from what it should be, in words, from a full look at it (pure)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 
-from ws_mcp.core.engine.model import (
-    BindMount,
-    Container,
-    ContainerSpec,
-    ContainerState,
-    Image,
-    Limits,
-    Mount,
-    TmpfsMount,
-    VolumeMount,
-)
-from ws_mcp.core.workspaces import naming
+from ws_mcp.core.engine.asked import unmet
+from ws_mcp.core.engine.model import ENGINE_VARIABLES, Container, ContainerSpec, Image, Limits
+from ws_mcp.core.engine.names import is_id
 
-# What engines put into the environment of a container on their own.
-_OF_THE_ENGINE = frozenset({"PATH", "HOME", "HOSTNAME", "TERM", "container"})
-_NO_RESTART = ("", "no")
 LABELS_DIFFER = "its labels are other ones"
 
 
 def drift(wanted: ContainerSpec, found: Container, image: Image) -> tuple[str, ...]:
-    """Every reason why `found` is not what `wanted` says, in words; empty: it is.
+    """Every reason why `found` is not what `wanted` says; empty: it is.
 
     `image` is what the wanted image's name means now. Values of variables are never repeated.
     """
-    return tuple(reason for part in _PARTS for reason in part(wanted, found, image))
+    reasons = [reason for field in unmet(wanted, found) for reason in _WORDS[field](wanted, found)]
+    return tuple(dict.fromkeys((*reasons, *_moved(wanted, found, image), *_added(wanted, found, image))))
 
 
-def _image(wanted: ContainerSpec, found: Container, image: Image) -> Iterable[str]:
-    if _short(found.image) != _short(wanted.image):
-        yield f"image is {found.image}, not {wanted.image}"
-    elif found.image_id != image.id:
+def _moved(wanted: ContainerSpec, found: Container, image: Image) -> Iterable[str]:
+    """What was left to the image, which is another one now."""
+    if found.image_id != image.id and "image" not in unmet(wanted, found):
         yield f"image {wanted.image} means another image now ({_digest(image.id)}, it was {_digest(found.image_id)})"
+    if not wanted.user and found.user != image.user:
+        yield f"user is {found.user or 'root'!r}, not {image.user or 'root'!r}"
 
 
-def _command(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
-    if wanted.entrypoint is not None and found.entrypoint != wanted.entrypoint:
-        yield "its entry command is another one"
-    if wanted.command is not None and found.command != wanted.command:
-        yield "its command is another one"
+def _added(wanted: ContainerSpec, found: Container, image: Image) -> Iterable[str]:
+    """What somebody put in beside what was asked for."""
+    known = {*image.environment, *wanted.environment, *ENGINE_VARIABLES}
+    added = sorted(found.environment.keys() - known)
+    if added:
+        yield f"environment has {', '.join(added)} besides"
 
 
-def _user(wanted: ContainerSpec, found: Container, image: Image) -> Iterable[str]:
-    if found.user != (wanted.user or image.user):
-        yield f"user is {found.user or 'root'!r}, not {wanted.user or image.user or 'root'!r}"
-    if wanted.working_dir and found.working_dir != wanted.working_dir:
-        yield f"working directory is {found.working_dir!r}, not {wanted.working_dir!r}"
+def _environment(wanted: ContainerSpec, found: Container) -> Iterable[str]:
+    differing = sorted(name for name, value in wanted.environment.items() if found.environment.get(name) != value)
+    yield f"environment differs in {', '.join(differing)}"
 
 
-def _environment(wanted: ContainerSpec, found: Container, image: Image) -> Iterable[str]:
-    known = {**image.environment, **wanted.environment}
-    differing = [name for name, value in wanted.environment.items() if found.environment.get(name) != value]
-    added = [name for name in found.environment if name not in known and name not in _OF_THE_ENGINE]
-    if differing or added:
-        yield f"environment differs in {', '.join(sorted({*differing, *added}))}"
-
-
-def _mounts(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
+def _mounts(wanted: ContainerSpec, found: Container) -> Iterable[str]:
     want, have = ({mount.target: mount for mount in mounts} for mounts in (wanted.mounts, found.mounts))
     for target in sorted(want.keys() - have.keys()):
         yield f"nothing is mounted at {target}"
     for target in sorted(have.keys() - want.keys()):
-        # An image may declare volumes: the engine makes one without a name for each.
-        if not _is_anonymous(have[target]):
+        # An image may want volumes: the engine makes one without a name for each.
+        if not is_id(getattr(have[target], "volume", "")):
             yield f"something is mounted at {target} that should not be"
     for target in sorted(want.keys() & have.keys()):
-        if not _is_same_mount(want[target], have[target]):
+        if want[target] != have[target]:
             yield f"what is mounted at {target} is not what should be"
 
 
-def _ports(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
+def _ports(wanted: ContainerSpec, found: Container) -> Iterable[str]:
     want, have = (
-        sorted(f"{port.host_ip}:{port.container_port}" for port in ports)
+        ", ".join(sorted(f"{port.host_ip}:{port.container_port}" for port in ports)) or "none"
         for ports in (wanted.published, found.published)
     )
-    if want != have:
-        yield f"published ports are {', '.join(have) or 'none'}, not {', '.join(want) or 'none'}"
+    yield f"published ports are {have}, not {want}"
 
 
-def _limits(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
+def _limits(wanted: ContainerSpec, found: Container) -> Iterable[str]:
     for each in fields(Limits):
         have, want = getattr(found.limits, each.name), getattr(wanted.limits, each.name)
         if want and have != want:
             yield f"{each.name} is {have}, not {want}"
-    if wanted.log_max_bytes and found.log_max_bytes != wanted.log_max_bytes:
-        yield f"log size is {found.log_max_bytes}, not {wanted.log_max_bytes}"
 
 
-def _powers(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
-    pairs = (
-        ("privileged", found.is_privileged, wanted.is_privileged),
-        ("read-only root", found.is_read_only, wanted.is_read_only),
-        ("process namespace", found.pid_mode or "own", wanted.pid_mode or "own"),
-        ("added capabilities", sorted(found.cap_add), sorted(wanted.cap_add)),
-        ("dropped capabilities", sorted(found.cap_drop), sorted(wanted.cap_drop)),
-        ("runtime", found.runtime if wanted.runtime else "", wanted.runtime),
-    )
-    for name, have, want in pairs:
-        if have != want:
-            yield f"{name} is {have}, not {want}"
-    missing = set(wanted.security_options) - set(found.security_options)
-    if missing:
-        yield f"security options lack {', '.join(sorted(missing))}"
+def _capabilities(wanted: ContainerSpec, found: Container) -> Iterable[str]:
+    more = sorted(found.capabilities - wanted.capabilities)
+    less = sorted(wanted.capabilities - found.capabilities)
+    yield f"capabilities: {', '.join(more) or 'none'} too many, {', '.join(less) or 'none'} too few"
 
 
-def _network(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
-    if wanted.network and found.network != wanted.network:
+def _security(wanted: ContainerSpec, found: Container) -> Iterable[str]:
+    have, want = (", ".join(sorted(options)) or "none" for options in (found.security_options, wanted.security_options))
+    yield f"security options are {have}, not {want}"
+
+
+def _networks(wanted: ContainerSpec, found: Container) -> Iterable[str]:
+    if found.network != wanted.network:
         yield "its network is another one"
-    # A container that does not run has left its networks.
+        return
     more = set(found.networks) - {wanted.network}
-    if found.state is ContainerState.RUNNING and wanted.network not in ("", "none", "host") and more:
-        yield f"it joined {len(more)} more network{'s' if len(more) > 1 else ''}"
-
-
-def _restart(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
-    if (found.restart in _NO_RESTART) != (wanted.restart in _NO_RESTART) or (
-        wanted.restart not in _NO_RESTART and found.restart != wanted.restart
-    ):
-        yield f"restart is {found.restart or 'no'}, not {wanted.restart}"
-
-
-def _labels(wanted: ContainerSpec, found: Container, _image: Image) -> Iterable[str]:
-    names = (naming.TIER, naming.BINARY, naming.SPEC)
-    if any(found.labels.get(name) != wanted.labels.get(name) for name in names):
-        yield LABELS_DIFFER
-
-
-_Part = Callable[[ContainerSpec, Container, Image], Iterable[str]]
-_PARTS: tuple[_Part, ...] = (
-    _image,
-    _command,
-    _user,
-    _environment,
-    _mounts,
-    _ports,
-    _limits,
-    _powers,
-    _network,
-    _restart,
-    _labels,
-)
-
-
-def _is_same_mount(want: Mount, have: Mount) -> bool:
-    if isinstance(want, VolumeMount) and isinstance(have, VolumeMount):
-        return (want.volume, want.is_read_only) == (have.volume, have.is_read_only)
-    if isinstance(want, BindMount) and isinstance(have, BindMount):
-        return (want.source, want.is_read_only) == (have.source, have.is_read_only)
-    # Engines add options of their own to those of a file system in memory.
-    return isinstance(want, TmpfsMount) and isinstance(have, TmpfsMount) and _size(want) == _size(have)
-
-
-def _size(mount: TmpfsMount) -> str:
-    return next((option for option in mount.options.split(",") if option.startswith("size=")), "")
-
-
-def _is_anonymous(mount: Mount) -> bool:
-    return (
-        isinstance(mount, VolumeMount) and len(mount.volume) == 64 and not set(mount.volume) - set("0123456789abcdef")
-    )
-
-
-def _short(image: str) -> str:
-    """An image's name as people write it: Podman says `localhost/` or `docker.io/library/` before it."""
-    for prefix in ("localhost/", "docker.io/library/", "docker.io/"):
-        image = image.removeprefix(prefix)
-    return image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
+    yield f"it joined {len(more)} more network{'s' if len(more) > 1 else ''}" if more else "it has left its network"
 
 
 def _digest(image_id: str) -> str:
     return image_id.removeprefix("sha256:")[:12]
+
+
+def _value(word: str, field: str, nothing: str = "none") -> Words:
+    def told(wanted: ContainerSpec, found: Container) -> Iterable[str]:
+        yield f"{word} is {getattr(found, field) or nothing}, not {getattr(wanted, field) or nothing}"
+
+    return told
+
+
+def _other(text: str) -> Words:
+    return lambda _wanted, _found: (text,)
+
+
+Words = Callable[[ContainerSpec, Container], Iterable[str]]
+_WORDS: Mapping[str, Words] = {
+    "name": _value("name", "name"),
+    "image": _value("image", "image"),
+    "entrypoint": _other("its entry command is another one"),
+    "command": _other("its command is another one"),
+    "user": _value("user", "user", "root"),
+    "working_dir": _value("working directory", "working_dir"),
+    "environment": _environment,
+    "labels": _other(LABELS_DIFFER),
+    "mounts": _mounts,
+    "published": _ports,
+    "limits": _limits,
+    "network": _networks,
+    "network_aliases": _other("its names in the network are other ones"),
+    "is_read_only": _value("read-only root", "is_read_only", "False"),
+    "is_privileged": _value("privileged", "is_privileged", "False"),
+    "cap_drop": _capabilities,
+    "cap_add": _capabilities,
+    "security_options": _security,
+    "log_max_bytes": _value("log size", "log_max_bytes"),
+    "pid_mode": _value("process namespace", "pid_mode", "own"),
+    "restart": _value("restart", "restart", "no"),
+    "platform": _value("platform", "platform"),
+    "runtime": _value("runtime", "runtime", "the engine's own"),
+}
