@@ -42,6 +42,13 @@ def _environment(wanted: ContainerSpec, found: Container) -> Iterable[str]:
     yield f"environment differs in {', '.join(differing)}"
 
 
+def _labels(wanted: ContainerSpec, found: Container) -> Iterable[str]:
+    # The image that it was made from is compared as such.
+    names = wanted.labels.keys() - {naming.IMAGE, naming.SIGNATURE}
+    if any(wanted.labels[name] != found.labels.get(name) for name in names):
+        yield LABELS_DIFFER
+
+
 def _mounts(wanted: ContainerSpec, found: Container) -> Iterable[str]:
     want, have = ({mount.target: mount for mount in mounts} for mounts in (wanted.mounts, found.mounts))
     for target in sorted(want.keys() - have.keys()):
@@ -113,7 +120,7 @@ _WORDS: Mapping[str, Words] = {
     "user": _value("user", "user", "root"),
     "working_dir": _value("working directory", "working_dir"),
     "environment": _environment,
-    "labels": _other(LABELS_DIFFER),
+    "labels": _labels,
     "mounts": _mounts,
     "published": _ports,
     "limits": _limits,

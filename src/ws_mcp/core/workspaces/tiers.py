@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ws_mcp.core.engine.capabilities import capabilities_of
 from ws_mcp.core.engine.model import BindMount, Container
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 from ws_mcp.core.workspaces.model import Sizes
@@ -113,18 +114,14 @@ def effective_tier(found: Container) -> int:
         return 4
     if found.is_privileged or found.pid_mode == "host" or found.cap_add:
         return 3
-    is_plain = NO_NEW_PRIVILEGES in found.security_options and set(TIERS[2].cap_drop) <= _dropped(found)
-    if not is_plain:
+    usual = capabilities_of((), TIERS[2].cap_drop)
+    if NO_NEW_PRIVILEGES not in found.security_options or not found.capabilities <= usual:
         return 3
     is_locked = (
-        "ALL" in found.cap_drop
+        not found.capabilities
         and found.is_read_only
         and found.network == "none"
         and found.user.partition(":")[0] not in ("", "0", "root")
         and not any(isinstance(mount, BindMount) for mount in found.mounts)
     )
     return 1 if is_locked else 2
-
-
-def _dropped(found: Container) -> set[str]:
-    return set(TIERS[2].cap_drop) if "ALL" in found.cap_drop else set(found.cap_drop)
