@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_origin
 
 import anyio
 from pydantic import ValidationError
@@ -126,6 +126,9 @@ def _add(
         text = field.description or ""
         if field.annotation is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif get_origin(field.annotation) in (tuple, dict):
+            word = "DIRECTORY" if get_origin(field.annotation) is tuple else "NAME=VALUE"
+            parser.add_argument(flag, action="append", default=None, metavar=word, help=f"{text} (repeatable)")
         else:
             kind = int if field.annotation is int else Path if field.annotation is Path else str
             parser.add_argument(flag, type=kind, default=None, metavar=kind.__name__.upper(), help=text)

@@ -143,6 +143,7 @@ class Play:
             asked = {"ports": [self.stage.port]}
         made = await self._show.view(client, ProvisionView, "provision_workspace", **asked)
         found = made.workspace
+        assert found is not None, "an answer without a workspace"
         more = [f"sandbox {found.sandbox}"] if found.sandbox else []
         more += [f"port {port.port} at {port.url}" for port in found.ports]
         self._show.answer(f"{made.change}: {', '.join((found.name, found.kind, f'tier {found.tier}', *more))}")

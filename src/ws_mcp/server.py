@@ -33,7 +33,8 @@ Durable workspaces (Docker containers, or sandboxed directories) and background 
 builds, tests, dev servers, REPLs. They belong to this chat and outlive calls, disconnects and restarts of this \
 server: same ids, same offsets, same exit codes.
 
-1. provision_workspace once (repeating is safe). Files live in /workspace.
+1. provision_workspace once (repeating is safe). Files live in /workspace; workspace_files reads and writes them, \
+start_process does the rest.
 2. start_process runs a command and returns its first output. What still runs after wait_s goes on in the background: \
 no error, do not start it again.
 3. read_output reads on from `offset`, or the `tail`; instead of polling let it wait_for exit, output, idle, or a \

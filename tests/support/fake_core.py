@@ -36,15 +36,22 @@ from ws_mcp.core.processes.model import (
     Written,
 )
 from ws_mcp.core.workspaces.model import (
+    Ask,
+    DirectoryListing,
+    FileEntryInfo,
+    FileSlice,
+    Pending,
     PortUrl,
     Provisioned,
     Removed,
+    Stopped,
     Workspace,
     WorkspaceKind,
     WorkspaceListing,
     WorkspaceSpec,
     WorkspaceState,
 )
+from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.core_port import Report
 
 BEGAN = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -215,7 +222,10 @@ class FakeCore:
     """See `edge.core_port.Core`."""
 
     def __init__(self, *, has_engine: bool = True, script: Script = lambda _: None) -> None:
-        self.default_image = "debian:13"
+        self.rules = WorkspaceRules(default_image="debian:13", runtimes={"py": "python:3.14"})
+        self.asks: list[Ask] = []
+        self.pending: Pending | None = None  # what a provision answers instead
+        self.files: dict[str, bytes] = {"/workspace/hello.txt": b"hello\n"}
         self.has_engine = has_engine
         self.script = script
         self.fault: Exception | None = None
@@ -249,8 +259,9 @@ class FakeCore:
             raise NotFoundError("chat", "given as `chat`", (), "Leave it out, or call provision_workspace.")
         return self.chats_by[principal, handle]
 
-    async def provision(self, scope: Scope, spec: WorkspaceSpec, report: Report) -> Provisioned:
+    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned | Pending:
         self.specs.append(spec)
+        self.asks.append(ask)
         if self.provision_fault:
             raise self.provision_fault
         if spec.kind is WorkspaceKind.CONTAINER and not self.has_engine:
@@ -258,10 +269,42 @@ class FakeCore:
         await report("creating the container", 0.4)
         await report("still creating it", 0.4)
         await report("waiting for execd", 0.9)
+        if self.pending is not None:
+            return self.pending
         chat = self.made.setdefault(scope, {})
         change = "none" if spec.name in chat else "created"
-        chat.setdefault(spec.name, _workspace(spec))
+        if ask.is_dry_run:
+            return Provisioned(workspace=None, change=change, duration_s=0.1, request={"Image": spec.image})
+        chat.setdefault(spec.name, _workspace(spec, self.rules.default_image))
         return Provisioned(workspace=chat[spec.name], change=change, duration_s=0.1)
+
+    async def stop(self, scope: Scope, name: WorkspaceName, *, restarts: bool) -> Stopped:
+        if name not in self.made.get(scope, {}):
+            raise NotFoundError("workspace", name, self.made.get(scope, {}), "Call provision_workspace to make one.")
+        state = WorkspaceState.RUNNING if restarts else WorkspaceState.STOPPED
+        self.made[scope][name] = replace(self.made[scope][name], state=state)
+        return Stopped(workspace=self.made[scope][name], ended_processes=1)
+
+    async def read_file(
+        self, scope: Scope, name: WorkspaceName | None, path: str, offset: int, limit: int
+    ) -> FileSlice:
+        whole = path if path.startswith("/") else f"/workspace/{path}"
+        if whole not in self.files:
+            raise InvalidArgumentError(f"there is no {whole!r} in the workspace; list its directory")
+        content = self.files[whole]
+        return FileSlice(path=whole, content=content[offset : offset + limit], offset=offset, size=len(content))
+
+    async def write_file(
+        self, scope: Scope, name: WorkspaceName | None, path: str, content: bytes, *, is_executable: bool
+    ) -> FileSlice:
+        whole = path if path.startswith("/") else f"/workspace/{path}"
+        self.files[whole] = content
+        return FileSlice(path=whole, content=b"", offset=0, size=len(content))
+
+    async def list_directory(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing:
+        names = sorted(each.removeprefix("/workspace/") for each in self.files)
+        entries = [FileEntryInfo(name=n, kind="file", size=len(self.files[f"/workspace/{n}"])) for n in names]
+        return DirectoryListing(path="/workspace", entries=tuple(entries[:limit]), total=len(names))
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         if self.made.get(scope, {}).pop(name, None) is None:
@@ -285,14 +328,14 @@ class FakeCore:
         return chat
 
 
-def _workspace(spec: WorkspaceSpec) -> Workspace:
+def _workspace(spec: WorkspaceSpec, default_image: str) -> Workspace:
     is_container = spec.kind is WorkspaceKind.CONTAINER
     return Workspace(
         name=spec.name,
         kind=spec.kind,
         place=PlaceId("place"),
         state=WorkspaceState.RUNNING,
-        image=spec.image,
+        image=spec.image or (default_image if is_container else ""),
         tier=spec.tier or 2,
         created_at=BEGAN,
         ports=tuple(PortUrl(container_port=p, host="127.0.0.1", host_port=40000 + p) for p in spec.ports or ()),

@@ -28,6 +28,7 @@ TOOLS = [
     "write_input",
     "signal_process",
     "list_containers",
+    "workspace_files",
     "remove_workspace",
 ]
 HINTS = {
@@ -39,6 +40,7 @@ HINTS = {
     "write_input": (False, True, False, False),
     "signal_process": (False, True, False, False),
     "list_containers": (True, False, True, False),
+    "workspace_files": (False, True, False, False),
     "remove_workspace": (False, True, True, False),
 }
 

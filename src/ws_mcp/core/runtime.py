@@ -85,6 +85,7 @@ class Core:
         changes: Changes,
     ) -> None:
         self.local = LocalWorkspaces(state, choices.local, now)
+        self.rules = choices.workspaces
         self.places = places
         self.state = state
         self.changes = changes

@@ -85,6 +85,7 @@ def _at_most(limit: float) -> AfterValidator:
 
 _Plain = Annotated[str, AfterValidator(_without_nul)]
 _Unpacked = BeforeValidator(_unpacked)
+JSON_OBJECT = _Unpacked
 
 Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES)]
 Input = Annotated[str, _bounded(MAX_INPUT_BYTES)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-_KEPT = ("type", "description", "enum", "properties", "required", "items", "anyOf", "additionalProperties")
+_KEPT = ("type", "description", "enum", "properties", "required", "items", "anyOf")
 _NAMED = ("properties", "$defs")  # their keys are names, not keywords
 
 
@@ -14,6 +14,9 @@ def slim(schema: dict[str, object]) -> dict[str, object]:
     Bounds and defaults stand in the descriptions, since half of the hosts strip them; null is taken for "left out".
     """
     kept = {key: _part(key, schema[key]) for key in _KEPT if key in schema}
+    if "$ref" in schema:
+        # What is in it stands in the description: a schema of it would cost every request more than it helps.
+        kept = {"type": "object"} | kept
     choices = [c for c in cast("list[dict[str, object]]", kept.pop("anyOf", [])) if c.get("type") != "null"]
     if len(choices) == 1:
         kept = choices[0] | kept
@@ -49,6 +52,6 @@ def _part(key: str, value: object) -> object:
         return {name: slim(part) for name, part in cast("dict[str, dict[str, object]]", value).items()}
     if key == "anyOf":
         return [slim(part) for part in cast("list[dict[str, object]]", value)]
-    if key in ("items", "additionalProperties") and isinstance(value, dict):
+    if key == "items" and isinstance(value, dict):
         return slim(cast("dict[str, object]", value))
     return value

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ws_mcp.core.engine.model import Limits
 from ws_mcp.core.errors import one_line
 from ws_mcp.core.processes.model import (
     Listing,
@@ -15,7 +16,8 @@ from ws_mcp.core.processes.model import (
     Written,
 )
 from ws_mcp.core.processes.render import Shown, state_text
-from ws_mcp.core.workspaces.model import Removed, Workspace, WorkspaceKind, WorkspaceListing
+from ws_mcp.core.workspaces.model import Pending, Provisioned, Removed, Workspace, WorkspaceKind, WorkspaceListing
+from ws_mcp.core.workspaces.mounts import Access
 
 COMMAND_CHARACTERS = 200  # of a command in lists; the start answered with all of it
 
@@ -43,13 +45,19 @@ class WorkspaceView(View):
     name: Annotated[str, Field(description="What this chat calls it")]
     kind: Annotated[Literal["container", "local"], Field(description="On the container engine, or on this machine")]
     state: Annotated[Literal["running", "stopped", "unknown"], Field(description="unknown: nobody answered now")]
-    tier: Annotated[int, Field(description="How much it may do: 1 is locked down, 2 is for development")]
+    tier: Annotated[
+        int,
+        Field(description="How much it may do: 1 is locked down, 2 is for development, 3 and 4 are root on the host"),
+    ]
     created_at: Annotated[str, Field(description="When it was made, UTC")]
     image: Annotated[str, Field(description="Image of the container")] = ""
     path: Annotated[str, Field(description="Its data directory, where processes begin")] = ""
     has_data: Annotated[bool, Field(description="Its data outlives it unless removed on purpose")] = False
     ports: Annotated[list[PortView], Field(description="Published ports")] = []
     sandbox: Annotated[str, Field(description="Local only: what encloses its processes; none: nothing does")] = ""
+    network: Annotated[str, Field(description="own, none, host, or the name of a shared one")] = ""
+    access: Annotated[str, Field(description="What it may do with the folder of the host at /workspace")] = ""
+    limits: Annotated[str, Field(description="Memory, CPUs and processes that it may have")] = ""
     exit_code: Annotated[int | None, Field(description="Exit code of a stopped container")] = None
     notes: Annotated[list[str], Field(description="What else is worth knowing")] = []
 
@@ -67,18 +75,57 @@ class WorkspaceView(View):
             has_data=bool(workspace.volume),
             ports=[PortView(port=port.container_port, url=port.url) for port in workspace.ports],
             sandbox=workspace.sandbox,
+            network=workspace.network,
+            access="" if workspace.access is Access.NONE else workspace.access.value,
+            limits=_limits_text(workspace.limits),
             exit_code=workspace.exit_code,
             notes=list(workspace.notes),
         )
 
 
+def _limits_text(limits: Limits) -> str:
+    parts = (
+        f"{limits.memory_bytes >> 20} MiB" if limits.memory_bytes else "",
+        f"{limits.cpus:g} CPU" if limits.cpus else "",
+        f"{limits.pids} processes" if limits.pids else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
 class ProvisionView(View):
-    """A workspace that is there now."""
+    """What became of a wish for a workspace."""
 
     chat: Annotated[str, Field(description="Handle of the chat; other tools take it as `chat`")]
-    change: Annotated[str, Field(description="created, started, replaced, or none: it was there")]
-    workspace: Annotated[WorkspaceView, Field(description="The workspace")]
+    change: Annotated[
+        str, Field(description="created, started, recreated, stopped, ...; none: it was there; working: call again")
+    ]
+    workspace: Annotated[WorkspaceView | None, Field(description="The workspace")] = None
+    reasons: Annotated[list[str], Field(description="Why it was made anew; with none: what is out of date")] = []
+    is_ready: Annotated[bool | None, Field(description="What the probe found, if one was asked for")] = None
+    readiness: Annotated[str, Field(description="Where it is ready, or why not and what it logged last")] = ""
+    request: Annotated[dict[str, object] | None, Field(description="Dry run: what the engine would be told")] = None
     note: Annotated[str, Field(description="What else to know")] = ""
+
+    @classmethod
+    def of(cls, chat: str, made: Provisioned, note: str) -> Self:
+        is_kept = made.change == "none" and made.reasons and made.request is None
+        kept = 'it is out of date and was kept, since processes run in it: replace="always" makes it anew'
+        return cls(
+            chat=chat,
+            change=made.change,
+            workspace=WorkspaceView.of(made.workspace) if made.workspace else None,
+            reasons=list(made.reasons),
+            is_ready=made.is_ready,
+            readiness=made.readiness,
+            request=dict(made.request) if made.request is not None else None,
+            note=". ".join(filter(None, (*made.notes, kept if is_kept else "", note))),
+        )
+
+    @classmethod
+    def pending(cls, chat: str, pending: Pending) -> Self:
+        told = f"still working after {pending.elapsed_s:.0f} s ({pending.phase})"
+        note = f"{told}: call provision_workspace again with the same arguments to wait on"
+        return cls(chat=chat, change="working", note=note)
 
 
 class RemoveView(View):

@@ -6,6 +6,7 @@ from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.tool import Effect, ToolSpec
+from ws_mcp.tools.files import FileTools
 from ws_mcp.tools.processes import ProcessTools
 from ws_mcp.tools.workspaces import WorkspaceTools
 
@@ -21,6 +22,7 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
     """Every tool, in the order in which a task needs them."""
     w = WorkspaceTools(core, identity, notifier)
     p = ProcessTools(core, identity, notifier)
+    f = FileTools(core, identity)
     return (
         ToolSpec(function=w.provision_workspace, title="Provision a workspace", effect=MAKES, meta=ALWAYS),
         ToolSpec(function=p.start_process, title="Start a process", effect=RUNS, meta=ALWAYS),
@@ -31,5 +33,6 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
         ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS),
         ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS),
         ToolSpec(function=w.list_containers, title="List workspaces", effect=LOOKS),
+        ToolSpec(function=f.workspace_files, title="Files of a workspace", effect=ACTS, is_structured=False),
         ToolSpec(function=w.remove_workspace, title="Remove a workspace", effect=REMOVES),
     )

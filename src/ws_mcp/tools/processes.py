@@ -56,7 +56,7 @@ class ProcessTools:
         self,
         *,
         command: Annotated[Command, Field(description="Shell line, or list of program and arguments")],
-        workspace: Annotated[Text, Field(description="Default main, or the only one")] = "",
+        workspace: Annotated[Text, Field(description="Default main")] = "",
         cwd: Annotated[Text, Field(description="Absolute; default /workspace")] = "",
         env: Annotated[Environment | None, Field(description="More variables")] = None,
         pty: Annotated[bool, Field(description="Run in a terminal")] = False,
@@ -70,7 +70,7 @@ class ProcessTools:
         """Run a command: short ones, builds, servers. It goes on in the background when the wait is over.
 
         Returns process_id, state and first output (up to 16,000 bytes). Still running is no error: go on with
-        read_output. A trailing & means wait_s=0.
+        read_output.
         """
         caller = await self._identity.caller(chat)
         advice = advise(command if isinstance(command, str) else tuple(command))

@@ -8,6 +8,7 @@ from dataclasses import fields
 from ws_mcp.core.engine.asked import unmet
 from ws_mcp.core.engine.model import ENGINE_VARIABLES, Container, ContainerSpec, Image, Limits
 from ws_mcp.core.engine.names import is_id
+from ws_mcp.core.workspaces import naming
 
 LABELS_DIFFER = "its labels are other ones"
 

@@ -64,7 +64,7 @@ def plan_workspace(
     """
     if found is None:
         return Plan(step=Step.CREATE)
-    if found.state is ContainerState.CREATED:
+    if found.state is ContainerState.CREATED and found.started_at is None:
         return Plan(step=Step.REPLACE)
     if found.state is ContainerState.PAUSED:
         raise ConflictError(f"workspace {workspace!r} is paused on the engine; unpause its container first")

@@ -8,6 +8,9 @@ from enum import StrEnum
 from ws_mcp.core.engine.model import Container, ContainerState
 
 
+_STOPPED = (ContainerState.EXITED, ContainerState.CREATED)
+
+
 class Act(StrEnum):
     """One thing to do to a container."""
 
@@ -34,7 +37,7 @@ def plan_repair(current: Container | None, incoming: Container | None, outgoing:
     if current is not None and _ran(current):
         acts += [(Act.REMOVE, outgoing)] if outgoing is not None else []
         # Somebody wanted it to run; it may have been stopped for the one that was to take its place.
-        acts += [(Act.START, current)] if current.state is ContainerState.EXITED else []
+        acts += [(Act.START, current)] if current.state in _STOPPED else []
         return Repair(acts=tuple(acts), is_whole=True)
     acts += [(Act.REMOVE, current)] if current is not None else []
     if outgoing is not None:
@@ -43,4 +46,5 @@ def plan_repair(current: Container | None, incoming: Container | None, outgoing:
 
 
 def _ran(container: Container) -> bool:
-    return container.state is not ContainerState.CREATED
+    # Some engines say "created" of one that ran before the machine went down.
+    return container.state is not ContainerState.CREATED or container.started_at is not None
