@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import anyio
@@ -35,15 +36,13 @@ T = TypeVar("T")
 OnEvent = Callable[[Event], None]
 
 
+@dataclass(slots=True)
 class _Waiter:
     """A request that was sent and its answer, once there is one."""
 
-    __slots__ = ("done", "failure", "reply")
-
-    def __init__(self) -> None:
-        self.done = anyio.Event()
-        self.reply: Reply | None = None
-        self.failure: WsError | None = None
+    done: anyio.Event = field(default_factory=anyio.Event)
+    reply: Reply | None = None
+    failure: WsError | None = None
 
 
 class ExecdClient:
@@ -97,9 +96,7 @@ class ExecdClient:
                 await self._cancel(number)
         if waiter.reply is not None:
             return waiter.reply
-        if waiter.failure is not None:
-            raise waiter.failure
-        raise ExecdUnavailableError(f"no answer within {timeout_s:g} s", was_sent=True)
+        raise waiter.failure or ExecdUnavailableError(f"no answer within {timeout_s:g} s", was_sent=True)
 
     async def ask(
         self, op: str, fields: Header, take: Callable[[Reply], T], body: bytes = b"", *, timeout_s: float
@@ -214,11 +211,10 @@ class ExecdClient:
         error = protocol.child(header, "error")
         failure = failure_of(protocol.text(error, "code"), protocol.text(error, "text")) if error is not None else None
         waiter = self._waiting.pop(number, None)
-        if waiter is None:  # its caller has gone, or it is the answer to a cancel
-            return
-        waiter.failure = failure
-        waiter.reply = Reply(header=header, body=body) if failure is None else None
-        waiter.done.set()
+        if waiter is not None:  # else its caller has gone, or it is the answer to a cancel
+            waiter.failure = failure
+            waiter.reply = Reply(header=header, body=body) if failure is None else None
+            waiter.done.set()
 
 
 @asynccontextmanager

@@ -23,10 +23,6 @@ from ws_mcp.core.workspaces.service import ContainerWorkspaces
 from ws_mcp.core.workspaces.sweeper import Sweeper, open_sweeping
 from ws_mcp.core.workspaces.watch import Watch, open_watch
 
-STOP_GRACE_S = 10.0
-LISTED = 1000
-LIST_S = 15.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:

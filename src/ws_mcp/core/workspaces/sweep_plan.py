@@ -98,7 +98,7 @@ def _why_not(seen: Seen, container: Container) -> str:
     # A directory that knows no chat at all has lost them: then nothing follows from one that it does not know.
     if seen.chats and naming.scope_of(container.labels) not in seen.chats:
         return UNKNOWN_CHAT
-    # Podman says "created" of those that ran when the machine went down; only a start that never was tells them apart.
+    # An older Podman says "created" of those that ran when the machine went down: only their start tells them apart.
     is_new = container.state is ContainerState.CREATED and container.started_at is None
     return NEVER_STARTED if is_new else ""
 
