@@ -9,7 +9,7 @@ import pytest
 from support.engine_contract import Ground, NewName, OnDocker, OnFake, OnPodman, sleeper
 from support.images import BUSYBOX, SCRATCH, Tree
 
-from ws_mcp.core.engine.fill import file_entry, fill_volume, root_entry, tar_of
+from ws_mcp.core.engine.fill import file_entry, fill_volume, own_volume, tar_of
 from ws_mcp.core.engine.model import ContainerSpec, VolumeMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import (
@@ -94,20 +94,27 @@ class FilesContract(Ground):
             await engine.put_archive(container, "/tmp", magic + b"\0" * 600)
 
     async def test_a_volume_is_filled_by_a_container_that_never_runs(self, engine: Engine, new_name: NewName) -> None:
-        if not self.makes_mount_points_on_create:
-            pytest.skip("this engine makes mount points with the first start only")
         volume = (await engine.create_volume(new_name(), {})).name
-        await fill_volume(engine, volume, tar_of(root_entry(1000, 1000), file_entry("execd", b"\x7fELF", mode=0o755)))
+        await fill_volume(engine, volume, tar_of(file_entry("execd", b"\x7fELF", mode=0o755)))
         await fill_volume(engine, volume, tar_of(file_entry("more", b"2", mode=0o600)))
-        mount = VolumeMount(volume=volume, target="/v", is_read_only=True)
-        reader = await engine.create(
-            ContainerSpec(name=new_name(), image=SCRATCH, command=("/busybox",), mounts=(mount,))
-        )
-        found = members_of(await engine.get_archive(reader, "/v", BIG), "v")
+        found = await self.volume_members(engine, new_name(), volume)
         assert set(found) == {"", "execd", "more"}
-        assert self.looks(found[""], tarfile.DIRTYPE, 0o755, 1000)
         assert self.looks(found["execd"], tarfile.REGTYPE, 0o755, 0)
         assert self.looks(found["more"], tarfile.REGTYPE, 0o600, 0)
+
+    async def test_a_volume_is_given_to_a_user_where_the_engine_can(self, engine: Engine, new_name: NewName) -> None:
+        volume = (await engine.create_volume(new_name(), {})).name
+        await fill_volume(engine, volume, tar_of(file_entry("more", b"2", mode=0o600)))
+        assert await own_volume(engine, volume, 1000, 1000) is self.makes_mount_points_on_create
+        found = await self.volume_members(engine, new_name(), volume)
+        assert self.looks(found["more"], tarfile.REGTYPE, 0o600, 0)
+        if self.makes_mount_points_on_create:
+            assert self.looks(found[""], tarfile.DIRTYPE, 0o755, 1000)
+
+    async def volume_members(self, engine: Engine, name: str, volume: str) -> dict[str, tarfile.TarInfo]:
+        mount = VolumeMount(volume=volume, target="/v", is_read_only=True)
+        reader = await engine.create(ContainerSpec(name=name, image=SCRATCH, command=("/busybox",), mounts=(mount,)))
+        return members_of(await engine.get_archive(reader, "/v", BIG), "v")
 
     async def test_an_empty_volume_takes_over_what_the_image_has_there(self, engine: Engine, new_name: NewName) -> None:
         kept, bare = new_name(), new_name()

@@ -218,6 +218,32 @@ def _is_idle(wait: Wait) -> bool:
     return wait.until is Until.IDLE
 
 
+class FakeFiles:
+    """The files of all workspaces: there is one of each path."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, bytes] = {"/workspace/hello.txt": b"hello\n"}
+
+    async def read(self, scope: Scope, name: WorkspaceName | None, path: str, offset: int, limit: int) -> FileSlice:
+        whole = path if path.startswith("/") else f"/workspace/{path}"
+        if whole not in self.there:
+            raise InvalidArgumentError(f"there is no {whole!r} in the workspace; list its directory")
+        content = self.there[whole]
+        return FileSlice(path=whole, content=content[offset : offset + limit], offset=offset, size=len(content))
+
+    async def write(
+        self, scope: Scope, name: WorkspaceName | None, path: str, content: bytes, *, is_executable: bool
+    ) -> FileSlice:
+        whole = path if path.startswith("/") else f"/workspace/{path}"
+        self.there[whole] = content
+        return FileSlice(path=whole, content=b"", offset=0, size=len(content))
+
+    async def list(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing:
+        names = sorted(each.removeprefix("/workspace/") for each in self.there)
+        entries = [FileEntryInfo(name=n, kind="file", size=len(self.there[f"/workspace/{n}"])) for n in names]
+        return DirectoryListing(path="/workspace", entries=tuple(entries[:limit]), total=len(names))
+
+
 class FakeCore:
     """See `edge.core_port.Core`."""
 
@@ -225,7 +251,7 @@ class FakeCore:
         self.rules = WorkspaceRules(default_image="debian:13", runtimes={"py": "python:3.14"})
         self.asks: list[Ask] = []
         self.pending: Pending | None = None  # what a provision answers instead
-        self.files: dict[str, bytes] = {"/workspace/hello.txt": b"hello\n"}
+        self.files = FakeFiles()
         self.has_engine = has_engine
         self.script = script
         self.fault: Exception | None = None
@@ -284,27 +310,6 @@ class FakeCore:
         state = WorkspaceState.RUNNING if restarts else WorkspaceState.STOPPED
         self.made[scope][name] = replace(self.made[scope][name], state=state)
         return Stopped(workspace=self.made[scope][name], ended_processes=1)
-
-    async def read_file(
-        self, scope: Scope, name: WorkspaceName | None, path: str, offset: int, limit: int
-    ) -> FileSlice:
-        whole = path if path.startswith("/") else f"/workspace/{path}"
-        if whole not in self.files:
-            raise InvalidArgumentError(f"there is no {whole!r} in the workspace; list its directory")
-        content = self.files[whole]
-        return FileSlice(path=whole, content=content[offset : offset + limit], offset=offset, size=len(content))
-
-    async def write_file(
-        self, scope: Scope, name: WorkspaceName | None, path: str, content: bytes, *, is_executable: bool
-    ) -> FileSlice:
-        whole = path if path.startswith("/") else f"/workspace/{path}"
-        self.files[whole] = content
-        return FileSlice(path=whole, content=b"", offset=0, size=len(content))
-
-    async def list_directory(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing:
-        names = sorted(each.removeprefix("/workspace/") for each in self.files)
-        entries = [FileEntryInfo(name=n, kind="file", size=len(self.files[f"/workspace/{n}"])) for n in names]
-        return DirectoryListing(path="/workspace", entries=tuple(entries[:limit]), total=len(names))
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         if self.made.get(scope, {}).pop(name, None) is None:

@@ -37,8 +37,6 @@ from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
     Ask,
-    DirectoryListing,
-    FileSlice,
     Pending,
     Provisioned,
     Removed,
@@ -92,21 +90,18 @@ class Core:
         self._engine = engine
         self._choices = choices
         self._workspaces = Workspaces(keeping, self.local, places)
-        self._provisions = Provisions(self._workspaces, jobs, state.instance.key)
-        self._exchange = Exchange(self._workspaces, places)
+        self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key)
+        self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager)
         self._started_local: dict[tuple[Scope, ProcessId], PlaceAddress] = {}
 
     async def engine_answers(self) -> bool:
         """Whether a container engine answers now."""
-        if self._engine is None:
-            return False
         try:
-            await self._engine.info()
+            return self._engine is not None and bool(await self._engine.info())
         except EngineError:
             return False
-        return True
 
     async def default_chat(self, principal: PrincipalId, hint: str) -> ChatRef:
         """The chat that a hint selects among the principal's own; the same one after a restart."""
@@ -136,22 +131,6 @@ class Core:
         """See `Provisions.stop`."""
         return await self._provisions.stop(scope, name, restarts=restarts)
 
-    async def read_file(
-        self, scope: Scope, name: WorkspaceName | None, path: str, offset: int, limit: int
-    ) -> FileSlice:
-        """See `Exchange.read`."""
-        return await self._exchange.read(scope, name, path, offset, limit)
-
-    async def write_file(
-        self, scope: Scope, name: WorkspaceName | None, path: str, content: bytes, *, is_executable: bool
-    ) -> FileSlice:
-        """See `Exchange.write`."""
-        return await self._exchange.write(scope, name, path, content, is_executable=is_executable)
-
-    async def list_directory(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing:
-        """See `Exchange.list`."""
-        return await self._exchange.list(scope, name, path, limit)
-
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         """See `Provisions.remove`."""
         return await self._provisions.remove(scope, name, keep_volume=keep_volume)
@@ -161,7 +140,7 @@ class Core:
         return await self._workspaces.list(scope)
 
     async def all_workspaces(self) -> tuple[tuple[Scope, Workspace], ...]:
-        """Every workspace of this instance, for the operator at this machine."""
+        """Every workspace of this instance, for the operator."""
         return await self._workspaces.list_all()
 
     def processes(self, scope: Scope) -> ProcessManager:

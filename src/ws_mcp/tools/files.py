@@ -47,9 +47,9 @@ class FileTools:
         caller = await self._identity.caller(chat)
         name = WorkspaceName(workspace) if workspace else None
         if action == "list":
-            text = _listed(await self._core.list_directory(caller.scope, name, path, MAX_NAMES))
+            text = _listed(await self._core.files.list(caller.scope, name, path, MAX_NAMES))
         elif action == "read":
-            read = await self._core.read_file(caller.scope, name, path, offset, min(limit, MAX_BYTES))
+            read = await self._core.files.read(caller.scope, name, path, offset, min(limit, MAX_BYTES))
             text = _read(read)
         else:
             whole = _content(content, is_base64=action == "write_base64")
@@ -59,7 +59,7 @@ class FileTools:
     async def _written(
         self, scope: Scope, name: WorkspaceName | None, path: str, content: bytes, *, is_executable: bool
     ) -> str:
-        done = await self._core.write_file(scope, name, path, content, is_executable=is_executable)
+        done = await self._core.files.write(scope, name, path, content, is_executable=is_executable)
         return f"[{done.path} written | {done.size} bytes]"
 
 

@@ -14,7 +14,7 @@ from ws_mcp.core.host import sandbox
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import ReadRequest, StartRequest, Until, Wait
 from ws_mcp.core.runtime import Choices, Core, open_core
-from ws_mcp.core.workspaces.model import Workspace, WorkspaceKind, WorkspaceSpec
+from ws_mcp.core.workspaces.model import Ask, Provisioned, Workspace, WorkspaceKind, WorkspaceSpec
 
 NAME = WorkspaceName("main")
 SCOPE = Scope(principal=PrincipalId("local:0"), chat=ChatId("c1"))
@@ -74,13 +74,20 @@ def home_of(path: Path, workspace: Workspace) -> Path:
     return path / "state" / "local" / workspace.place
 
 
+async def provisioned(core: Core, scope: Scope, spec: WorkspaceSpec) -> Workspace:
+    made = await core.provision(scope, spec, Ask(), quiet)
+    assert isinstance(made, Provisioned)
+    assert made.workspace is not None
+    return made.workspace
+
+
 async def test_the_callers_environment_reaches_what_runs_inside_and_nothing_of_the_host(tmp_path: Path) -> None:
     environment = {"LD_PRELOAD": "./evil.so", "GREETING": 'hello "there"\n$HOME'}
     spec = WorkspaceSpec(name=NAME, kind=WorkspaceKind.LOCAL, environment=environment)
     async with open_local(tmp_path) as core:
-        made = await core.provision(SCOPE, spec, quiet)
+        made = await provisioned(core, SCOPE, spec)
         assert 'hello "there"\n$HOME' in await said(core, 'echo "$GREETING"')
-        outside = shown(family(home_of(tmp_path, made.workspace))[0])
+        outside = shown(family(home_of(tmp_path, made))[0])
         assert b"LD_PRELOAD" not in outside
         assert b"GREETING" not in outside
 
@@ -89,18 +96,18 @@ async def test_a_link_planted_in_the_sandbox_is_not_followed_by_the_host(tmp_pat
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     async with open_local(tmp_path) as core:
-        await core.provision(SCOPE, SPEC, quiet)
+        await provisioned(core, SCOPE, SPEC)
         planted = f"rm -f /run/ws-mcp/sock; for n in log execd.log pid; do ln -sf {victim} /run/ws-mcp/$n; done"
         await said(core, planted)
         # Without its socket it counts as stopped, so this starts it anew.
-        await core.provision(SCOPE, SPEC, quiet)
+        await provisioned(core, SCOPE, SPEC)
         assert victim.read_text() == "untouched"
 
 
 async def test_a_workspace_that_no_longer_answers_is_removed_with_all_that_runs_in_it(tmp_path: Path) -> None:
     async with open_local(tmp_path) as core:
-        made = await core.provision(SCOPE, SPEC, quiet)
-        home = home_of(tmp_path, made.workspace)
+        made = await provisioned(core, SCOPE, SPEC)
+        home = home_of(tmp_path, made)
         alive = family(home)
         assert all(is_alive(pid) for pid in alive)
         await said(core, "rm -f /run/ws-mcp/sock")
@@ -114,19 +121,19 @@ async def test_a_workspace_that_no_longer_answers_is_removed_with_all_that_runs_
 
 async def test_files_are_kept_unless_it_is_told_otherwise(tmp_path: Path) -> None:
     async with open_local(tmp_path) as core:
-        made = await core.provision(SCOPE, SPEC, quiet)
+        made = await provisioned(core, SCOPE, SPEC)
         await said(core, "echo kept > /workspace/file")
         await core.remove(SCOPE, NAME, keep_volume=True)
-        assert sorted(p.name for p in home_of(tmp_path, made.workspace).iterdir()) == ["data"]
-        await core.provision(SCOPE, SPEC, quiet)
+        assert sorted(p.name for p in home_of(tmp_path, made).iterdir()) == ["data"]
+        await provisioned(core, SCOPE, SPEC)
         assert await said(core, "cat /workspace/file") == "kept\n"
 
 
 async def test_a_damaged_record_does_not_take_the_others_with_it(tmp_path: Path) -> None:
     async with open_local(tmp_path) as core:
-        damaged = await core.provision(OTHER, SPEC, quiet)
-        await core.provision(SCOPE, SPEC, quiet)
-        record = home_of(tmp_path, damaged.workspace) / "workspace.json"
+        damaged = await provisioned(core, OTHER, SPEC)
+        await provisioned(core, SCOPE, SPEC)
+        record = home_of(tmp_path, damaged) / "workspace.json"
         kept = record.read_text()
         record.write_text("{")
         assert len((await core.workspaces(SCOPE)).workspaces) == 1
@@ -136,7 +143,7 @@ async def test_a_damaged_record_does_not_take_the_others_with_it(tmp_path: Path)
 
 async def test_the_host_is_out_of_reach(tmp_path: Path) -> None:
     async with open_local(tmp_path) as core:
-        await core.provision(SCOPE, SPEC, quiet)
+        await provisioned(core, SCOPE, SPEC)
         assert "CapEff:\t0000000000000000" in await said(core, "cat /proc/self/status")
         assert (
             await said(core, f"cat {tmp_path}/state/state.db /etc/shadow 2>/dev/null; ls /home /root 2>/dev/null") == ""

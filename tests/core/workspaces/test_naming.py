@@ -9,7 +9,6 @@ from hypothesis.strategies import text
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.model import WorkspaceKind, WorkspaceSpec
 
 KEY = b"k" * 32
 SCOPE = Scope(principal=PrincipalId("local:0"), chat=ChatId("c1"))
@@ -85,20 +84,6 @@ def test_good_workspace_names_are_taken(name: str) -> None:
 def test_bad_workspace_names_are_refused_with_what_is_allowed(name: str) -> None:
     with pytest.raises(InvalidArgumentError, match="1 to 63 characters"):
         naming.workspace_name(name)
-
-
-def test_differences_of_specs_are_named_and_values_of_the_environment_are_not() -> None:
-    one = WorkspaceSpec(name=MAIN, kind=WorkspaceKind.CONTAINER, image="a", tier=2, environment={"TOKEN": "s3cret"})
-    two = WorkspaceSpec(name=MAIN, kind=WorkspaceKind.CONTAINER, image="b", tier=1, environment={})
-    found = naming.differences(naming.spec_label(one), naming.spec_label(two))
-    assert found == ("the environment differs", "image is 'b', not 'a'", "tier is 1, not 2")
-    assert "s3cret" not in naming.spec_label(one)
-
-
-def test_what_is_not_asked_for_does_not_differ() -> None:
-    one = WorkspaceSpec(name=MAIN, kind=WorkspaceKind.CONTAINER)
-    two = WorkspaceSpec(name=MAIN, kind=WorkspaceKind.CONTAINER, image="b", tier=1, ports=(80,), environment={"A": "1"})
-    assert naming.differences(naming.spec_label(one), naming.spec_label(two)) == ()
 
 
 def test_the_secret_of_a_place_is_its_own_and_the_verifier_does_not_show_it() -> None:

@@ -47,13 +47,13 @@ def test_what_is_as_asked_for_stays_or_is_started(found: Container | None, step:
     assert plan(found) == Plan(step=step)
 
 
-@pytest.mark.parametrize("reasons", [{"asked": ASKED}, {"outside": OUTSIDE}, {"asked": ASKED, "outside": OUTSIDE}])
+@pytest.mark.parametrize(("asked", "outside"), [(ASKED, ()), ((), OUTSIDE), (ASKED, OUTSIDE)])
 @pytest.mark.parametrize(("state", "running"), [(ContainerState.RUNNING, 0), (ContainerState.EXITED, None)])
 def test_what_differs_and_runs_nothing_is_made_anew(
-    reasons: dict[str, tuple[str, ...]], state: ContainerState, running: int | None
+    asked: tuple[str, ...], outside: tuple[str, ...], state: ContainerState, running: int | None
 ) -> None:
-    made = plan(in_state(state), running=running, **reasons)
-    assert made == Plan(step=Step.RECREATE, reasons=(*reasons.get("asked", ()), *reasons.get("outside", ())))
+    made = plan(in_state(state), running=running, asked=asked, outside=outside)
+    assert made == Plan(step=Step.RECREATE, reasons=(*asked, *outside))
 
 
 @pytest.mark.parametrize("running", [1, 5, None])
@@ -67,9 +67,9 @@ def test_processes_are_not_ended_by_a_wish_that_does_not_say_so(running: int | N
         plan(FOUND, asked=ASKED, running=running)
 
 
-@pytest.mark.parametrize("reasons", [{"asked": ASKED}, {"outside": OUTSIDE}])
-def test_who_says_so_gets_it_anew_whatever_runs(reasons: dict[str, tuple[str, ...]]) -> None:
-    assert plan(FOUND, running=7, replaces=Replace.ALWAYS, **reasons).step is Step.RECREATE
+@pytest.mark.parametrize(("asked", "outside"), [(ASKED, ()), ((), OUTSIDE)])
+def test_who_says_so_gets_it_anew_whatever_runs(asked: tuple[str, ...], outside: tuple[str, ...]) -> None:
+    assert plan(FOUND, running=7, replaces=Replace.ALWAYS, asked=asked, outside=outside).step is Step.RECREATE
 
 
 def test_a_paused_workspace_is_left_alone() -> None:

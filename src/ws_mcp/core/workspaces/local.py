@@ -14,7 +14,6 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from pydantic import ValidationError
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.errors import ConflictError, StateError, WsError
@@ -26,7 +25,7 @@ from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.checks import check_environment
-from ws_mcp.core.workspaces.local_record import Record
+from ws_mcp.core.workspaces.local_record import FILE, Record, read_record
 from ws_mcp.core.workspaces.local_spec import check_local, differences, spec_label, with_defaults
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceKind, WorkspaceSpec, WorkspaceState
 from ws_mcp.core.workspaces.plan import Step
@@ -86,7 +85,7 @@ class LocalWorkspaces:
         return await self._workspace(place, record), step
 
     async def list(self, scope: Scope) -> tuple[Workspace, ...]:
-        """The chat's local workspaces, oldest first."""
+        """The chat's, oldest first."""
         return tuple(workspace for owner, workspace in await self.list_all() if owner == scope)
 
     async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
@@ -112,23 +111,25 @@ class LocalWorkspaces:
     async def stop(self, place: PlaceId, stop: Stop) -> None:
         """End its execd and all that runs there; its files stay."""
         async with self._state.lock(place):
-            if await daemon.answers(self._where(place)):
-                await stop()
+            await self._end(place, stop)
             with anyio.CancelScope(shield=True):
                 await daemon.kill(self._where(place))
 
     async def remove(self, place: PlaceId, stop: Stop, *, keep_data: bool) -> str:
         """End the workspace, by `stop` if its execd answers; returns where kept data lies, relative to the state."""
         async with self._state.lock(place):
-            if await daemon.answers(self._where(place)):
-                try:
-                    await stop()
-                except WsError as error:
-                    log.info("the execd of %s is killed, since it does not stop: %s", place, error)
+            await self._end(place, stop)
             kept = ""
             with anyio.CancelScope(shield=True):
                 kept = await self._clear(place, keep_data=keep_data)
         return kept
+
+    async def _end(self, place: PlaceId, stop: Stop) -> None:
+        if await daemon.answers(self._where(place)):
+            try:
+                await stop()
+            except WsError as error:
+                log.info("the execd of %s is killed, since it does not stop: %s", place, error)
 
     async def _clear(self, place: PlaceId, *, keep_data: bool) -> str:
         await daemon.kill(self._where(place))
@@ -170,7 +171,7 @@ class LocalWorkspaces:
             environment=dict(spec.environment or {}),
             created_at=self._now(),
         )
-        path = self._root / place / "workspace.json"
+        path = self._root / place / FILE
         fresh = path.with_suffix(".new")
         try:
             self._where(place).data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,15 +183,10 @@ class LocalWorkspaces:
         return record
 
     def _read(self, place: PlaceId) -> Record | None:
-        try:
-            return Record.model_validate_json((self._root / place / "workspace.json").read_text())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, ValidationError) as error:
-            raise StateError(f"the record of local workspace {place!r} is damaged; remove it by hand") from error
+        return read_record(self._root / place / FILE)
 
     def _records(self) -> list[tuple[PlaceId, Record]]:
-        found = sorted(self._root.glob("wsmcp-*/workspace.json")) if self._root.is_dir() else []
+        found = sorted(self._root.glob(f"wsmcp-*/{FILE}")) if self._root.is_dir() else []
         return [(place, record) for path in found if (record := self._legible(place := PlaceId(path.parent.name)))]
 
     def _legible(self, place: PlaceId) -> Record | None:
@@ -203,11 +199,12 @@ class LocalWorkspaces:
 
     def _remove(self, place: PlaceId, keep_data: bool) -> str:
         shutil.rmtree(self._sockets(place), ignore_errors=True)
-        (self._root / place / "workspace.json").unlink(missing_ok=True)
+        (self._root / place / FILE).unlink(missing_ok=True)
         if not keep_data:
             shutil.rmtree(self._root / place, ignore_errors=True)
             return ""
-        for leftover in (self._where(place).log, self._where(place).arguments, self._where(place).pid):
+        where = self._where(place)
+        for leftover in (where.log, where.arguments, where.pid):
             leftover.unlink(missing_ok=True)
         return f"local/{place}/data"
 

@@ -1,10 +1,15 @@
-"""What is kept of a local workspace, in its directory (pure)."""
+"""What is kept of a local workspace, in its directory."""
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pathlib import Path
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope
+
+FILE = "workspace.json"
 
 
 class Record(BaseModel):
@@ -24,3 +29,18 @@ class Record(BaseModel):
     def scope(self) -> Scope:
         """Whose it is."""
         return Scope(principal=PrincipalId(self.principal), chat=ChatId(self.chat))
+
+
+def read_record(path: Path) -> Record | None:
+    """The record in a file; None when there is none.
+
+    Raises:
+        StateError: it is damaged.
+    """
+    try:
+        return Record.model_validate_json(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValidationError) as error:
+        place = path.parent.name
+        raise StateError(f"the record of local workspace {place!r} is damaged; remove it by hand") from error

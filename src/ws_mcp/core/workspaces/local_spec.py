@@ -22,6 +22,7 @@ def check_local(spec: WorkspaceSpec) -> None:
     if spec.ports:
         raise InvalidArgumentError("a local workspace cannot publish ports; leave `ports` out, or use a container")
     asked = [name for name in _MISSING if getattr(spec, name) is not None]
+    asked += ["image"] if spec.image else []
     asked += ["limits"] if spec.sizes != Sizes() else []
     asked += ["files, template, home or secrets"] if spec.content != Content() else []
     if asked:

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from ws_mcp.core.engine.model import Container, ContainerState
 
-
 _STOPPED = (ContainerState.EXITED, ContainerState.CREATED)
 
 
