@@ -37,6 +37,7 @@ def settings_table() -> Iterable[str]:
     for name, setting in Settings.model_fields.items():
         flag = f"--{name.replace('_', '-')}"
         bounds = " to ".join(f"{bound:,}" for bound in _bounds(setting))
+        bounds += " or more" if bounds and " to " not in bounds else ""
         default = "see below" if name == "state" else _shown(setting.default)
         text = f"{setting.description}{f' ({bounds})' if bounds else ''}"
         yield f"| `{flag}` | `WS_MCP_{name.upper()}` | {default} | {text} |"
@@ -49,7 +50,7 @@ def _bounds(setting: FieldInfo) -> Iterable[int]:
 
 
 def _shown(default: object) -> str:
-    return {"": "empty", "False": "no", "True": "yes"}.get(
+    return {"": "empty", "()": "empty", "{}": "empty", "False": "no", "True": "yes"}.get(
         str(default), f"{default:,}" if isinstance(default, int) else f"`{default}`"
     )
 
