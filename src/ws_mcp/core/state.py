@@ -19,7 +19,8 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from ws_mcp.core.database import instance_of, open_database, readable
+from ws_mcp.core.database import BUSY_S, LOCKS, OPENING, instance_of, make_directory, open_database, readable
+from ws_mcp.core.errors import StateError
 
 T = TypeVar("T")
 
@@ -149,14 +150,8 @@ class State:
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncGenerator[None]:
         """Hold `name` against every server of this instance; a server that dies lets go."""
-        path = self.directory / "locks" / name
-        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            while not _try_lock(handle):  # noqa: ASYNC110 - another process holds it: no event can tell
-                await anyio.sleep(LOCK_POLL_S)
+        async with _held(self.directory / LOCKS / name):
             yield
-        finally:
-            os.close(handle)
 
 
 @asynccontextmanager
@@ -166,12 +161,34 @@ async def open_state(directory: Path) -> AsyncGenerator[State]:
     Raises:
         StateError: it cannot be made, is not ours alone, is damaged, or was written by a newer version.
     """
-    state = State(directory, await anyio.to_thread.run_sync(open_database, directory))
+    await anyio.to_thread.run_sync(make_directory, directory)
+    # SQLite does not wait for a server that makes a database or switches it to WAL mode: it fails.
+    async with _held(directory / LOCKS / OPENING, BUSY_S):
+        state = State(directory, await anyio.to_thread.run_sync(open_database, directory))
     try:
         yield state
     finally:
         with anyio.CancelScope(shield=True):
             await state.aclose()
+
+
+@asynccontextmanager
+async def _held(path: Path, within_s: float = float("inf")) -> AsyncGenerator[None]:
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(
+            f"a lock of the state directory cannot be opened ({error.strerror}); see `ws-mcp doctor`"
+        ) from error
+    try:
+        with anyio.move_on_after(within_s) as patience:
+            while not _try_lock(handle):  # noqa: ASYNC110 - another process holds it: no event can tell
+                await anyio.sleep(LOCK_POLL_S)
+        if patience.cancelled_caught:
+            raise StateError(f"another ws-mcp has held the state directory for {within_s:g} s; end it, then try again")
+        yield
+    finally:
+        os.close(handle)
 
 
 def _starts(database: sqlite3.Connection, where: str, values: tuple[str, ...]) -> list[StartRecord]:
