@@ -14,11 +14,15 @@ from ws_mcp.core.ids import ChatId, PlaceId, ProcessId, WorkspaceName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceRef:
-    """A workspace of the chat and where its processes run; `is_running` as of when it was looked up."""
+    """A workspace of the chat and where its processes run; `is_running` as of when it was looked up.
+
+    `obstacle`: why it cannot answer now although its processes may live; without one what does not run has lost them.
+    """
 
     workspace: WorkspaceName
     address: PlaceAddress
     is_running: bool
+    obstacle: str = ""
 
     @property
     def place(self) -> PlaceId:

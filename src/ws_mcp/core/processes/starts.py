@@ -11,7 +11,7 @@ from ws_mcp.core.execd.protocol import Header, Reply, child, flag
 from ws_mcp.core.ids import NewProcessId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes import convert
 from ws_mcp.core.processes.atlas import Atlas
-from ws_mcp.core.processes.finder import Finder, Page
+from ws_mcp.core.processes.inquiry import Inquiry, Page
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.model import ReadRequest, Started, StartRequest
 from ws_mcp.core.processes.port import ClientOf, OnStarted, PlaceRef, StartClaim, StartReceipts
@@ -29,7 +29,7 @@ class Starts:
         scope: Scope,
         client_of: ClientOf,
         atlas: Atlas,
-        finder: Finder,
+        inquiry: Inquiry,
         new_id: NewProcessId,
         limits: ProcessLimits,
         receipts: StartReceipts,
@@ -38,7 +38,7 @@ class Starts:
         self._chat = scope.chat
         self._client_of = client_of
         self._atlas = atlas
-        self._finder = finder
+        self._inquiry = inquiry
         self._new_id = new_id
         self._limits = limits
         self._receipts = receipts
@@ -140,7 +140,7 @@ class Starts:
         fields = convert.start_fields(request, process, self._chat, self._limits, max(room, 1))
         question = _question(fields, request.first)
         try:
-            started = (await self._finder.ask(place, question, self._started_of, boot)).value
+            started = (await self._inquiry.ask(place, question, self._started_of, boot)).value
         except LimitError as error:
             raise self._too_many() from error
         # A second attempt of ours finds what the first one started.
@@ -152,7 +152,7 @@ class Starts:
         if not others:
             return 0
         question = Question(op="list", fields=lambda: {"chat": self._chat, "state": "running", "limit": 1})
-        answers = await self._finder.each(others, question, self._finder.page_of, COUNT_S)
+        answers = await self._inquiry.each(others, question, self._inquiry.page_of, COUNT_S)
         return sum(answer.running for _, answer in answers if isinstance(answer, Page))
 
     def _started_of(self, reply: Reply, place: PlaceRef) -> Started:
