@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -164,6 +165,19 @@ async def test_a_lock_is_held_against_another_server_until_it_is_left(tmp_path: 
                 tasks.start_soon(holder)
                 tasks.start_soon(waiter)
     assert order == ["holder leaves", "waiter enters"]
+
+
+async def test_a_directory_of_an_older_version_keeps_its_rows(tmp_path: Path) -> None:
+    async with open_state(tmp_path / "s") as state:
+        await state.claim_start("c", "k", FIRST, NOW)
+    database = sqlite3.connect(tmp_path / "s" / "state.db")
+    database.execute("ALTER TABLE starts DROP COLUMN is_confirmed")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    async with open_state(tmp_path / "s") as state:
+        assert await state.start_of_key("c", "k") == FIRST
+        await state.confirm_start("c", "k", FIRST.process)
+        assert await state.start_of_key("c", "k") == replace(FIRST, is_confirmed=True)
 
 
 async def test_a_newer_state_is_refused_and_left_untouched(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ws_mcp.core.errors import StateError, one_line
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 LOCKS = "locks"  # its files outlive a server that died before there was a database
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS fills (
     engine TEXT NOT NULL, volume TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (engine, volume)
 ) WITHOUT ROWID;
 """
+
+# Added to the tables of older directories, too; a row from before them has the default.
+_COLUMNS = (("starts", "is_confirmed", "INTEGER NOT NULL DEFAULT 0"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,9 @@ def _migrate(database: sqlite3.Connection) -> None:
         database.execute("BEGIN IMMEDIATE")
         for statement in filter(str.strip, _TABLES.split(";")):
             database.execute(statement)
+        for table, column, kind in _COLUMNS:
+            if column not in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
+                database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         for name, value in (("instance", secrets.token_hex(8).encode()), ("key", secrets.token_bytes(32))):
             database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
         database.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -40,12 +40,13 @@ class ChatRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRecord:
-    """A keyed start: which request it was and which process it became."""
+    """A keyed start: which request it was and which process it became; `is_confirmed`: execd said that it began."""
 
     digest: str
     process: str
     place: str
     boot: str
+    is_confirmed: bool = False
 
 
 class State:
@@ -103,7 +104,8 @@ class State:
         def work(db: sqlite3.Connection) -> StartRecord:
             db.execute("DELETE FROM starts WHERE at < ?", (at - KEEP_STARTS_S,))
             db.execute(
-                "INSERT OR IGNORE INTO starts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO starts (chat, request_key, digest, process, place, boot, at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (chat, key, record.digest, record.process, record.place, record.boot, at),
             )
             return _starts(db, "chat = ? AND request_key = ?", (chat, key))[0]
@@ -119,6 +121,15 @@ class State:
         """The keyed start that became this process."""
         found = await self._run(lambda db: _starts(db, "chat = ? AND process = ?", (chat, process)))
         return found[0] if found else None
+
+    async def confirm_start(self, chat: str, key: str, process: str) -> None:
+        """Remember that a keyed start became a process."""
+        await self._run(
+            lambda db: db.execute(
+                "UPDATE starts SET is_confirmed = 1 WHERE chat = ? AND request_key = ? AND process = ?",
+                (chat, key, process),
+            )
+        )
 
     async def release_start(self, chat: str, key: str, process: str) -> None:
         """Forget a keyed start that did not become a process."""
@@ -192,8 +203,9 @@ async def _held(path: Path, within_s: float = float("inf")) -> AsyncGenerator[No
 
 
 def _starts(database: sqlite3.Connection, where: str, values: tuple[str, ...]) -> list[StartRecord]:
-    rows = database.execute(f"SELECT digest, process, place, boot FROM starts WHERE {where}", values)  # noqa: S608
-    return [StartRecord(digest=r[0], process=r[1], place=r[2], boot=r[3]) for r in rows]
+    columns = "digest, process, place, boot, is_confirmed"
+    rows = database.execute(f"SELECT {columns} FROM starts WHERE {where}", values)  # noqa: S608
+    return [StartRecord(digest=r[0], process=r[1], place=r[2], boot=r[3], is_confirmed=bool(r[4])) for r in rows]
 
 
 def _try_lock(handle: int) -> bool:
