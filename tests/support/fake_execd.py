@@ -1,6 +1,6 @@
 """An execd in memory that speaks the real wire protocol, on the event loop's clock.
 
-Its processes run the little shell of `fake_shell`. Faults: `restart`, `cut`, `lose`, `hang`, `is_down`.
+Its processes run the little shell of `fake_shell`. Faults: `restart`, `cut`, `lose`, `hang`, `freeze`, `is_down`.
 
 Source: execd/PROTOCOL.md, sections "Frames", "hello", "Events".
 """
@@ -40,6 +40,8 @@ class FakeExecd:
         self._tasks = tasks
         self._connections: set[_Connection] = set()
         self._faults: dict[str, str] = {}
+        self.thawed = anyio.Event()
+        self.thawed.set()
         self.now = FakePlace(place, limits, tasks, self.emit)
 
     @property
@@ -97,6 +99,14 @@ class FakeExecd:
     def hang(self, op: str) -> None:
         """Never answer `op` again."""
         self._faults[op] = "hang"
+
+    def freeze(self) -> None:
+        """Take requests and do nothing, as in a paused container; `thaw` does them."""
+        self.thawed = anyio.Event()
+
+    def thaw(self) -> None:
+        """Go on with what came meanwhile."""
+        self.thawed.set()
 
     def heal(self) -> None:
         """No more faults."""
@@ -169,6 +179,8 @@ class _Connection:
         while True:
             with anyio.fail_after(IDLE_S if self._is_known else HELLO_S):
                 chunk = await self._stream.receive()
+            if not self._execd.thawed.is_set():
+                await self._execd.thawed.wait()
             for frame in decoder.feed(chunk):
                 await self._take(dict(frame.header), frame.body, tasks)
 

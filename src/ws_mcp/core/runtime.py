@@ -32,6 +32,7 @@ from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
+    OBSTACLES,
     Provisioned,
     Removed,
     Workspace,
@@ -149,6 +150,7 @@ class Core:
                     workspace=workspace.name,
                     address=self._workspaces.address(workspace),
                     is_running=workspace.state is WorkspaceState.RUNNING,
+                    obstacle=OBSTACLES.get(workspace.state, ""),
                 )
                 for workspace in found.workspaces
             )

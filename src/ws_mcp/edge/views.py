@@ -42,7 +42,9 @@ class WorkspaceView(View):
 
     name: Annotated[str, Field(description="What this chat calls it")]
     kind: Annotated[Literal["container", "local"], Field(description="On the container engine, or on this machine")]
-    state: Annotated[Literal["running", "stopped", "unknown"], Field(description="unknown: nobody answered now")]
+    state: Annotated[
+        Literal["running", "paused", "stopped", "unknown"], Field(description="unknown: nobody answered now")
+    ]
     tier: Annotated[int, Field(description="How much it may do: 1 is locked down, 2 is for development")]
     created_at: Annotated[str, Field(description="When it was made, UTC")]
     image: Annotated[str, Field(description="Image of the container")] = ""

@@ -8,10 +8,17 @@ from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import PortUrl, Workspace, WorkspaceKind, WorkspaceState
 from ws_mcp.core.workspaces.tiers import tier
 
+_STATES = {
+    ContainerState.RUNNING: WorkspaceState.RUNNING,
+    ContainerState.PAUSED: WorkspaceState.PAUSED,
+    ContainerState.RESTARTING: WorkspaceState.UNKNOWN,
+    ContainerState.UNKNOWN: WorkspaceState.UNKNOWN,
+}
+
 
 def workspace_of(container: Container) -> Workspace:
     """The workspace in a container whose labels were verified."""
-    is_running = container.state is ContainerState.RUNNING
+    state = _STATES.get(container.state, WorkspaceState.STOPPED)
     level = tier(int(container.labels.get(naming.TIER, "")))
     place = PlaceId(container.name)
     has_volume = naming.asked_of(container.labels.get(naming.SPEC, "")).has_volume
@@ -19,7 +26,7 @@ def workspace_of(container: Container) -> Workspace:
         name=WorkspaceName(container.labels[naming.WORKSPACE]),
         kind=WorkspaceKind.CONTAINER,
         place=place,
-        state=WorkspaceState.RUNNING if is_running else WorkspaceState.STOPPED,
+        state=state,
         image=container.image,
         tier=level.number,
         created_at=container.created_at,
@@ -32,5 +39,5 @@ def workspace_of(container: Container) -> Workspace:
         limits=level.limits,
         volume=naming.volume_name(place) if has_volume else "",
         network=level.network or "bridge",
-        exit_code=None if is_running else container.exit_code,
+        exit_code=container.exit_code if state is WorkspaceState.STOPPED else None,
     )

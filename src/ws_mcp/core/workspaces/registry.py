@@ -24,6 +24,7 @@ from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
+    OBSTACLES,
     Provisioned,
     Removed,
     Workspace,
@@ -100,9 +101,14 @@ class Workspaces:
         if self._containers is None:
             return WorkspaceListing(workspaces=local)
         try:
-            return WorkspaceListing(workspaces=(*await self._containers.list(scope), *local))
+            found = (*await self._containers.list(scope), *local)
         except EngineError as error:
             return WorkspaceListing(workspaces=local, unknown=str(error))
+        for workspace in found:
+            if workspace.state is not WorkspaceState.RUNNING:
+                # Its connection may not have noticed: a start would be sent into what cannot answer.
+                self._resolved.pop((scope, workspace.name), None)
+        return WorkspaceListing(workspaces=found)
 
     async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
         """Every workspace of this instance, for the operator.
@@ -119,7 +125,7 @@ class Workspaces:
         Raises:
             NotFoundError: the chat has no such workspace.
             InvalidArgumentError: no name was given and it is not clear which one is meant.
-            PlaceUnavailableError: it is stopped.
+            PlaceUnavailableError: it is stopped, or cannot answer now.
         """
         # "main" wins wherever it exists, so without a name it need not be looked for as long as it is connected.
         meant = MAIN if name is None else name
@@ -127,6 +133,8 @@ class Workspaces:
         if known is not None and self._places.has(known):
             return meant, known
         workspace = await self._found(scope, name) if name is not None else await self._only(scope)
+        if obstacle := OBSTACLES.get(workspace.state):
+            raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {obstacle}")
         if workspace.state is not WorkspaceState.RUNNING:
             raise PlaceUnavailableError(
                 f"workspace {workspace.name!r} is stopped; call provision_workspace to start it"
