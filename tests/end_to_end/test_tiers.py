@@ -68,6 +68,36 @@ async def test_a_published_port_answers_on_this_machine(instance: Instance) -> N
             assert await anyio.to_thread.run_sync(_fetched, f"{port['url']}/index.html") == b"hello\n"
 
 
+@pytest.mark.slow
+async def test_where_memory_runs_out_a_process_is_killed_and_the_workspace_lives(instance: Instance) -> None:
+    with anyio.fail_after(120):
+        async with instance.open_peer() as peer:
+            await peer.ok("provision_workspace", tier=1)  # 256 MiB
+            survivor = await peer.start("exec sleep 600", wait_s=0)
+            for _ in range(56):  # execd holds all the output that it may: no process is as large
+                await peer.start("yes 0123456789 | head -c 1200000", wait_s=10)
+            killed = await _killed_by_hunger(peer)
+            status = str((await peer.processes())[killed]["status"])
+            assert "killed by KILL" in status
+            assert (await peer.processes())[survivor]["state"] == "running"
+            assert await output_of(peer, "echo works") == "works"
+            assert docker("inspect", "--format", "{{.State.Status}}", instance.container).strip() == "running"
+
+
+async def _killed_by_hunger(peer: Peer) -> str:
+    """Start small processes that hold memory until there is none; returns the first that was killed."""
+    hold = (
+        """exec awk 'BEGIN { s = sprintf("%9000000s", ""); print "full"; fflush(); while (1) system("sleep 100") }'"""
+    )
+    for _ in range(30):
+        started = await peer.ok("start_process", command=hold, wait_s=0)
+        await peer.call("read_output", process_id=started["process_id"], wait_for="pattern", pattern="full", wait_s=10)
+        for name, process in (await peer.processes(state="ended")).items():
+            if process.get("signal") == "KILL":
+                return name
+    raise AssertionError("memory did not run out")
+
+
 @pytest.mark.parametrize(("tier", "user"), [(1, "65532"), (2, "1234")])
 async def test_an_image_with_a_named_user_can_write_its_workspace(
     instance: Instance, image_with_user: str, tier: int, user: str

@@ -44,11 +44,10 @@ class WorkspaceView(View):
 
     name: Annotated[str, Field(description="What this chat calls it")]
     kind: Annotated[Literal["container", "local"], Field(description="On the container engine, or on this machine")]
-    state: Annotated[Literal["running", "stopped", "unknown"], Field(description="unknown: nobody answered now")]
-    tier: Annotated[
-        int,
-        Field(description="How much it may do: 1 is locked down, 2 is for development, 3 and 4 are root on the host"),
+    state: Annotated[
+        Literal["running", "paused", "stopped", "unknown"], Field(description="unknown: nobody answered now")
     ]
+    tier: Annotated[int, Field(description="1 is locked down, 2 is for development, 3 and 4 are root on the host")]
     created_at: Annotated[str, Field(description="When it was made, UTC")]
     image: Annotated[str, Field(description="Image of the container")] = ""
     path: Annotated[str, Field(description="Its data directory, where processes begin")] = ""
