@@ -26,6 +26,7 @@ class Served(Protocol):
     """The execd behind a connection."""
 
     asked: list[str]
+    thawed: anyio.Event
 
     @property
     def requests(self) -> Collection[str]: ...

@@ -28,8 +28,8 @@ from ws_mcp.edge.arguments import Command, Environment, Input, LimitSeconds, Off
 from ws_mcp.edge.core_port import Core, Processes
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView, WriteView
 from ws_mcp.edge.tool import answered
-from ws_mcp.edge.views import ProcessesView, SignalView, StartView, WriteView
 
 FIRST_BYTES = 16_000
 MAX_BYTES = 39_000  # with its status line an answer stays below the 40,000 characters that hosts show

@@ -104,12 +104,7 @@ class ExecdClient:
     async def ask(
         self, op: str, fields: Header, take: Callable[[Reply], T], body: bytes = b"", *, timeout_s: float
     ) -> T:
-        """Call, and make a value of the reply.
-
-        Raises:
-            OlderExecdError: it does not know this request; nothing was sent.
-            WsError: as `call`.
-        """
+        """Call, and make a value of the reply; raises OlderExecdError, too: nothing was sent then."""
         if op not in self.hello.requests:
             raise OlderExecdError(op)
         reply = await self.call(op, fields, body, timeout_s=timeout_s)
