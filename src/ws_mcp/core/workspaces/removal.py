@@ -51,8 +51,8 @@ class Removal:
                 await self._finish(place, objects)
             if patience.cancelled_caught:
                 raise EngineTimeoutError(
-                    f"workspace {workspace.name!r} could not be removed within {self._clean_up_s:g} s; what is left of it is "
-                    "removed as soon as the engine answers: look with list_containers, or call again"
+                    f"workspace {workspace.name!r} could not be removed within {self._clean_up_s:g} s; what is left "
+                    "of it is removed as soon as the engine answers: look with list_containers, or call again"
                 )
         return workspace.volume if keep_volume else ""
 
