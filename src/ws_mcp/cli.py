@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_origin
+from typing import TYPE_CHECKING
 
 import anyio
 from pydantic import ValidationError
@@ -136,9 +136,6 @@ def _add(
         text = field.description or ""
         if field.annotation is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-        elif get_origin(field.annotation) in (tuple, dict):
-            word = "DIRECTORY" if get_origin(field.annotation) is tuple else "NAME=VALUE"
-            parser.add_argument(flag, action="append", default=None, metavar=word, help=f"{text} (repeatable)")
         else:
             # Texts, whatever it is: `Settings` says in one line what is wrong with one, from a variable, too.
             metavar = metavar_of(field)

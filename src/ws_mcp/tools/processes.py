@@ -40,7 +40,7 @@ GRACE_S = 5.0
 MAX_LISTED = 200
 
 Process = Annotated[Text, Field(description="p_...")]
-Chat = Annotated[Text, Field(description="Chat handle")]
+Chat = Annotated[Text, Field(description="Handle")]
 Output = Annotated[CallToolResult, StartView]
 
 
@@ -64,13 +64,12 @@ class ProcessTools:
         separate_stderr: Annotated[bool, Field(description="Default: in order with stdout")] = False,
         wait_s: Annotated[WaitSeconds, Field(description="Seconds to wait for its end, 0-45, default 2")] = 2,
         time_limit_s: Annotated[LimitSeconds, Field(description="Kill it after this; default never")] = 0,
-        request_key: Annotated[Text, Field(description="Same key again: same process, not a second")] = "",
+        request_key: Annotated[Text, Field(description="Same key: same process")] = "",
         chat: Chat = "",
     ) -> Output:
         """Run a command: short ones, builds, servers. It goes on in the background when the wait is over.
 
-        Returns process_id, state and first output (up to 16,000 bytes). Still running is no error: go on with
-        read_output.
+        Returns process_id, state and first output. Still running is no error: go on with read_output.
         """
         caller = await self._identity.caller(chat)
         advice = advise(command if isinstance(command, str) else tuple(command))
@@ -107,23 +106,23 @@ class ProcessTools:
         self,
         *,
         process_id: Process,
-        offset: Annotated[Offset | None, Field(description="First byte, e.g. the next offset; default 0")] = None,
-        tail: Annotated[int | None, Field(ge=1, description="Or the last bytes, this many")] = None,
+        offset: Annotated[Offset | None, Field(description="First byte; default 0")] = None,
+        tail: Annotated[int | None, Field(ge=1, description="Or the last so many bytes")] = None,
         limit: Annotated[int, Field(ge=1, description="Bytes, 1-39000, default 16000")] = FIRST_BYTES,
         wait_for: Annotated[
             Literal["exit", "output", "pattern", "idle"] | None,
             Field(description="Wait for: its end; new output; pattern; 2 s of silence"),
         ] = None,
-        pattern: Annotated[Text, Field(description="Regular expression (RE2) to wait for")] = "",
+        pattern: Annotated[Text, Field(description="RE2 expression to wait for")] = "",
         wait_s: Annotated[
-            WaitSeconds | None, Field(description="Seconds to wait, 0-45, default 20 with wait_for, else 0")
+            WaitSeconds | None, Field(description="Seconds, 0-45, default 20 with wait_for")
         ] = None,
         stream: Annotated[
             Literal["stdout", "stderr"], Field(description="stderr only with separate_stderr")
         ] = "stdout",
         chat: Chat = "",
     ) -> CallToolResult:
-        """Read output of a running or ended process as text; can wait first. A wait never stops the process.
+        """Read output of a running or ended process as text; can wait first, which never stops it.
 
         The last line, in brackets, has its state, the bytes shown and the next offset.
         """
@@ -160,14 +159,14 @@ class ProcessTools:
         self,
         *,
         process_id: Process,
-        signal: Annotated[Text, Field(description="TERM (default), KILL, INT, HUP, QUIT, USR1, USR2")] = "TERM",
+        signal: Annotated[Text, Field(description="TERM (default), KILL, INT, HUP, ...")] = "TERM",
         grace_s: Annotated[
             WaitSeconds | None,
-            Field(description="Seconds until KILL, 0-45; 0: no KILL; default 5 for TERM, else 0"),
+            Field(description="Seconds until KILL, 0-45, 0: no KILL; default 5 for TERM"),
         ] = None,
         chat: Chat = "",
     ) -> SignalView:
-        """Stop or signal a process with all its children. Returns its state after."""
+        """Stop or signal a process with all its children."""
         name = signal.strip().upper().removeprefix("SIG")
         if name not in SIGNALS:
             raise InvalidArgumentError(f"signal_process: `signal` is unknown; there are {', '.join(SIGNALS)}")
