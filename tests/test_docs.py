@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -13,9 +14,14 @@ import pytest
 from annotated_types import Ge, Le
 from mcp import Client
 from mcp.types import Tool, ToolAnnotations
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from ws_mcp.core.workspaces.checks import check_spec
+from ws_mcp.core.workspaces.model import WorkspaceKind
+from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.core_port import Core
+from ws_mcp.edge.options import Options, Ready, State, spec_of
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings
 
@@ -167,3 +173,59 @@ def test_every_refusal_of_the_troubleshooting_table_is_really_said() -> None:
     for row in rows[1:]:
         for part in re.split(r"\.\.\.| / |\(doctor\)", row):
             assert part.strip() in said, f"nobody says {part.strip()!r} of {row!r}"
+
+
+def documented_options(name: str) -> Iterable[tuple[str, str, str]]:
+    """Each row of a table of workspaces.md: its key, its default, its example."""
+    text = (ROOT / "docs" / "workspaces.md").read_text()
+    table = text.partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
+    for row in table.strip().splitlines()[2:]:
+        key, _, default, _, example = (cell.strip() for cell in row.strip("|").split("|"))
+        yield key.strip("`"), default, example.strip("`")
+
+
+@pytest.mark.parametrize(("table", "model"), [("options", Options), ("ready", Ready)])
+def test_every_option_of_a_workspace_is_documented_and_nothing_else(table: str, model: type[BaseModel]) -> None:
+    keys = [key for key, _, _ in documented_options(table)]
+    assert sorted(keys) == sorted(model.model_fields)
+
+
+@pytest.mark.parametrize(("table", "model"), [("options", Options), ("ready", Ready)])
+def test_documented_defaults_are_those_of_the_program(table: str, model: type[BaseModel]) -> None:
+    for key, said, _ in documented_options(table):
+        default = model.model_fields[key].default
+        if default not in (None, "", []):
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            assert said.strip("`").lower() == shown.lower(), key
+
+
+@pytest.mark.parametrize("table", ["options", "ready"])
+def test_each_example_of_an_option_is_a_call_that_is_taken(table: str) -> None:
+    for key, _, example in documented_options(table):
+        call = json.loads(example)
+        options = Options.model_validate(call.pop("options"))
+        given = options.ready if table == "ready" else options
+        assert given is not None
+        assert key in given.model_fields_set, f"the example of {key} does not use it"
+        assert call.keys() <= {"name", "image", "ports"}
+        if options.state is State.RUNNING:
+            spec = spec_of(
+                options,
+                name=call.get("name", "main"),
+                kind=WorkspaceKind.CONTAINER,
+                image=call.get("image", ""),
+                tier=None,
+                env=None,
+                ports=call.get("ports"),
+                volume=None,
+                rules=WorkspaceRules(runtimes={"python": "python:3.13"}),
+            )
+            check_spec(spec)
+
+
+def test_every_other_json_of_the_documents_is_legible() -> None:
+    blocks = [block for path in DOCUMENTS for block in re.findall(r"```json\n(.*?)```", path.read_text(), re.DOTALL)]
+    assert blocks
+    for block in blocks:
+        for part in [block] if block.startswith("{ ") else block.strip().splitlines():
+            json.loads(part)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,33 +19,20 @@ import anyio.to_thread
 from ws_mcp import __version__
 from ws_mcp.console import Mark, Style, console, home_path, size_text
 from ws_mcp.core.database import SCHEMA
-from ws_mcp.core.engine.context import resolve_endpoint
-from ws_mcp.core.engine.fill import EMPTY_IMAGE
-from ws_mcp.core.engine.model import EngineInfo
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import StateError, WsError, one_line
 from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
 from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import OBSTACLES, Workspace, WorkspaceState
+from ws_mcp.doctor_engine import engine_facts
+from ws_mcp.doctor_rules import rule_facts
 from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.facts import Fact
 from ws_mcp.settings import Settings
 
-# The newest fix that matters to what ws-mcp does with an engine; older ones still work.
-FLOORS = {"docker": ((29, 5, 1), "CVE-2026-41567"), "podman": ((6, 1, 2), "CVE-2025-11395")}
 PLATFORMS = (("linux", "amd64"), ("linux", "arm64"))
-SYS_RESOURCE = 24  # capabilities(7)
-SHOWN_IMAGES, TRY_S = 6, 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that was found; `advice`: what to do about it, empty if nothing."""
-
-    topic: str
-    text: str
-    mark: Mark = Mark.OK
-    advice: str = ""
+TRY_S = 5.0
 
 
 async def doctor(settings: Settings) -> int:
@@ -58,22 +43,26 @@ async def doctor(settings: Settings) -> int:
     def say(found: Iterable[Fact]) -> None:
         for fact in found:
             facts.append(fact)
-            shown.line(f"{shown.mark(fact.mark)} {fact.topic:<10} {fact.text}")
+            text = shown.paint(fact.text, Style.RED if fact.is_danger else Style.PLAIN)
+            shown.line(f"{shown.mark(fact.mark)} {fact.topic:<10} {text}")
             if fact.advice:
                 shown.line(f"                -> {fact.advice}", Style.DIM)
 
     say([_python()])
-    state = choices_of(settings).state
+    choices = choices_of(settings)
+    state, rules = choices.state, choices.workspaces
     say(state_facts := await anyio.to_thread.run_sync(_state, state))
     say(_programs())
     async with open_engine(settings) as engine:
         async with shown.progress("asking the container engine"):
-            say(engine_facts := await _engine(settings, engine))
+            say(of_engine := await engine_facts(settings.engine, engine, rules))
+        if engine is not None:
+            say(await anyio.to_thread.run_sync(rule_facts, rules))
         say(local_facts := await _local(settings))
         if state_facts[0].mark is not Mark.BAD and (state / "state.db").exists():
             async with shown.progress("asking the execd of each workspace"):
                 say(await _workspaces(settings, engine))
-    kinds = (("containers", engine_facts), ("local directories", local_facts))
+    kinds = (("containers", of_engine), ("local directories", local_facts))
     can = [kind for kind, found in kinds if found[0].mark is Mark.OK]
     is_bad = not can or any(fact.mark is Mark.BAD for fact in facts)
     verdict = "no workspace can be made here" if is_bad else f"workspaces can be {' or '.join(can)}"
@@ -116,72 +105,6 @@ def _programs() -> list[Fact]:
             text = f"{system}/{architecture}: {found.digest}, {size_text(found.path.stat().st_size)}"
             facts.append(Fact("execd", text))
     return facts
-
-
-async def _engine(settings: Settings, engine: Engine | None) -> list[Fact]:
-    if engine is None:
-        return [Fact("engine", "none is wanted (--engine none)", Mark.WARN)]
-    try:
-        endpoint = await anyio.to_thread.run_sync(resolve_endpoint, settings.engine, os.environ)
-        info = await engine.info()
-        images = await engine.list_images()
-    except WsError as error:
-        return [Fact("engine", str(error), Mark.WARN, "install Docker or Podman, or name its endpoint with --engine")]
-    names = [image.tags[0] for image in images if not image.tags[0].endswith(EMPTY_IMAGE)]
-    some = ", ".join(names[:SHOWN_IMAGES]) + (f" and {len(names) - SHOWN_IMAGES} more" if names[SHOWN_IMAGES:] else "")
-    where = f"{info.kind} {info.version} (API {info.api_version}) at {info.endpoint}, from {endpoint.origin}"
-    return [
-        Fact("engine", f"{where}, {info.os}/{info.architecture}"),
-        *_age(info),
-        *_limits(info),
-        *_restarts(info),
-        *await anyio.to_thread.run_sync(_privileges, info),
-        Fact("images", some) if names else Fact("images", "none", Mark.WARN, "get one: docker pull debian:stable-slim"),
-    ]
-
-
-def _age(info: EngineInfo) -> list[Fact]:
-    floor, flaw = FLOORS.get(info.kind, ((), ""))
-    numbers = tuple(map(int, re.findall(r"\d+", info.version)[:3]))
-    if numbers >= floor:
-        return []
-    advice = f"ws-mcp keeps clear of what {flaw} needs; {'.'.join(map(str, floor))} has it fixed"
-    return [Fact("engine", f"{info.version} has known flaws", Mark.WARN, advice)]
-
-
-def _limits(info: EngineInfo) -> list[Fact]:
-    text = f"storage {info.storage_driver}, cgroup v{info.cgroup_version} ({info.cgroup_driver})"
-    text += f", {'rootless' if info.is_rootless else 'rootful'}; security: {', '.join(info.security_options) or 'none'}"
-    advice = ""
-    if info.is_rootless and info.cgroup_version == "1":
-        advice = "limits of memory and processes do not hold for a rootless engine on cgroup v1: use cgroup v2"
-    elif not any("seccomp" in option for option in info.security_options):
-        advice = "the engine runs containers without seccomp: any system call is allowed in them"
-    return [Fact("engine", text, Mark.WARN if advice else Mark.OK, advice)]
-
-
-def _restarts(info: EngineInfo) -> list[Fact]:
-    if info.kind != "docker":
-        return []
-    if info.has_live_restore:
-        return [Fact("engine", "live-restore is on: processes survive a restart of the engine")]
-    text = "live-restore is off: a restart of the engine ends all processes in workspaces"
-    return [Fact("engine", text, Mark.WARN, 'put {"live-restore": true} into its daemon.json to keep them')]
-
-
-def _privileges(info: EngineInfo) -> list[Fact]:
-    """Docker refuses privileged containers where its own bounding set lacks a capability."""
-    for name in Path("/proc").glob("[0-9]*/comm") if info.endpoint.startswith("unix://") else ():
-        try:
-            if name.read_text().strip() != "dockerd":
-                continue
-            bounding = re.search(r"^CapBnd:\s*([0-9a-f]+)", name.with_name("status").read_text(), re.MULTILINE)
-        except OSError:
-            continue
-        if bounding and not int(bounding[1], 16) >> SYS_RESOURCE & 1:
-            text = "it lacks SYS_RESOURCE and refuses privileged containers: no matter for tiers 1 and 2"
-            return [Fact("engine", text)]
-    return []
 
 
 async def _local(settings: Settings) -> list[Fact]:
