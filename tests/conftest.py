@@ -25,7 +25,8 @@ settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[Health
 settings.load_profile("ws-mcp")
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"
-REAL = ("real_io", "engine_ground", "podman_ground")
+ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
+REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,7 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out: list[pytest.Item] = []
     for item in items:
         names: list[str] = getattr(item, "fixturenames", [])
-        if "engine_ground" in names or "podman_ground" in names:
+        if any(name in names for name in REAL[1:]):
             item.add_marker(pytest.mark.engine)
         if "podman_ground" in names and not os.environ.get(PODMAN) and os.environ.get("CI") != "true":
             left_out.append(item)
@@ -110,3 +111,10 @@ async def podman_engine(podman_ground: EngineGround) -> AsyncGenerator[LabelledE
         yield engine
         # Each container that is there makes Podman's answers slower.
         await engine.remove_made()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def each_ground(request: pytest.FixtureRequest) -> EngineGround:
+    """The Docker of this session, then the Podman if there is one."""
+    ground: EngineGround = request.getfixturevalue("engine_ground" if request.param == "docker" else "podman_ground")
+    return ground

@@ -75,6 +75,25 @@ async def test_what_is_left_open_stays_as_it_was_made(tmp_path: Path) -> None:
     assert again.limits.memory_bytes == 100 << 20
 
 
+async def test_a_tier_has_no_more_cpus_than_there_are_unless_somebody_asks_for_them(tmp_path: Path) -> None:
+    rules = WorkspaceRules(max_tier=4)
+    async with open_service(an_engine(), tmp_path, rules) as service:  # whose machine has 2
+        made = await service.made(replace(SPEC, tier=4))
+        assert made.limits.cpus == 2.0
+        assert (await service.provision()).change == "none"
+        asked = await service.made(replace(SPEC, name=WorkspaceName("asked"), tier=4, sizes=Sizes(cpus=3.0)))
+        assert asked.limits.cpus == 3.0
+
+
+async def test_a_tier_that_is_not_granted_is_refused_before_the_engine_is_asked(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        fake.calls.clear()
+        with pytest.raises(ForbiddenError, match="tier 3 is not granted"):
+            await service.provision(replace(SPEC, tier=3))
+    assert fake.calls == []
+
+
 async def test_two_chats_do_not_see_each_others_workspaces(tmp_path: Path) -> None:
     async with open_service(an_engine(), tmp_path) as service:
         mine, theirs = await service.made(), await service.made(scope=OTHER)

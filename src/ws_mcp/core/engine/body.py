@@ -19,6 +19,10 @@ NPROC = 32768  # processes of one user: as many as a kernel has ids unless it is
 LOG_FILES = 3  # of `log_max_bytes` each: the one that is written, and two before it
 RESTARTS = ("no", "on-failure", "unless-stopped")
 PID_MODES = ("", "host")
+# Podman puts a memory file system at each of these when the root is read-only, unless one is asked for there: without
+# a bound, and programs can be run from it. So it is asked for.
+PODMAN_TMPFS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - in a container
+PODMAN_OPTIONS = "mode=1777,size=64m,noexec,nosuid,nodev"
 
 
 def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
@@ -64,7 +68,10 @@ def with_process_limit(body: Json) -> Json:
 def _host_config(spec: ContainerSpec, *, is_podman: bool) -> Json:
     config: Json = {
         "Mounts": [_mount(mount) for mount in spec.mounts if not isinstance(mount, TmpfsMount)],
-        "Tmpfs": {checked_path(m.target): _tmpfs(m) for m in spec.mounts if isinstance(m, TmpfsMount)},
+        "Tmpfs": {
+            **(dict.fromkeys(PODMAN_TMPFS, PODMAN_OPTIONS) if is_podman and spec.is_read_only else {}),
+            **{checked_path(m.target): _tmpfs(m) for m in spec.mounts if isinstance(m, TmpfsMount)},
+        },
         "PortBindings": {
             _port(p): [{"HostIp": _host_ip(p), "HostPort": str(p.host_port or "")}] for p in spec.published
         },
