@@ -5,7 +5,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -30,6 +32,27 @@ func BenchmarkCensus(b *testing.B) {
 		n = len(census())
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(n), "us/process")
+}
+
+func BenchmarkSpawn(b *testing.B) {
+	r := startReaper(openOomScore())
+	ended := make(chan struct{})
+	for b.Loop() {
+		_, err := r.spawn("/bin/true", []string{"true"}, &syscall.ProcAttr{}, func(syscall.WaitStatus) { ended <- struct{}{} })
+		must(b, err)
+		<-ended
+	}
+}
+
+func BenchmarkRaiseOomScore(b *testing.B) {
+	child := exec.Command("sleep", "60")
+	must(b, child.Start())
+	score := openOomScore()
+	for b.Loop() {
+		score.raise(child.Process.Pid)
+	}
+	must(b, child.Process.Kill())
+	_ = child.Wait()
 }
 
 func BenchmarkDrain(b *testing.B) {

@@ -160,6 +160,7 @@ func openServer(f serveFlags) (*server, error) {
 	}
 	debug.SetGCPercent(gcPercent)
 	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), maxThreads))
+	score := openOomScore()
 	harden()
 	s := newServer(nil, verifier)
 	if err := s.listen(f.dir); err != nil {
@@ -167,7 +168,7 @@ func openServer(f serveFlags) (*server, error) {
 	}
 	old := &hunt{find: func() []member { return leftovers(f.place) }}
 	old.run(syscall.SIGKILL, 0)
-	s.registry = newRegistry(f.place, f.limits, ownEnvironment(), startReaper())
+	s.registry = newRegistry(f.place, f.limits, ownEnvironment(), startReaper(score))
 	ignored, stop := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(ignored, syscall.SIGHUP, syscall.SIGPIPE) // not by Ignore, which children would inherit
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)

@@ -582,3 +582,25 @@ func TestStartsThatRaceWithStopLeaveNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereMemoryRunsOutProcessesGoBeforeExecd(t *testing.T) {
+	p := newPlace(t)
+	c := p.client()
+	scoreOf := func(pid int64) int {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid))
+		must(t, err)
+		score, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		must(t, err)
+		return score
+	}
+	own := scoreOf(int64(os.Getpid()))
+	process := c.start("sleep 60 & echo $!; wait", nil)
+	view := c.read(process, "output", nil).view()
+	expect(t, "score of a process", scoreOf(numberOf(view, "pid")), min(own+childOomScore, maxOomScore))
+	child, err := strconv.Atoi(strings.TrimSpace(string(c.call("read", at(process)).body)))
+	must(t, err)
+	if score := scoreOf(int64(child)); score < min(own+spawnOomScore, maxOomScore) {
+		t.Errorf("its child has %d", score)
+	}
+	expect(t, "score of execd", scoreOf(int64(p.command.Process.Pid)), own)
+}

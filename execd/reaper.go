@@ -10,14 +10,15 @@ import (
 // reaper is the only one that waits for children. execd is the subreaper of its place, often its pid 1: besides the
 // processes it started it inherits orphans, and a zombie of anyone is reaped.
 type reaper struct {
+	oomScore  oomScore
 	mu        sync.Mutex
 	children  map[int]func(syscall.WaitStatus) // started and not yet reaped, with what to do then
 	spawning  int
 	unclaimed map[int]syscall.WaitStatus // reaped while a spawn was under way, whose pid was not known yet
 }
 
-func startReaper() *reaper {
-	r := &reaper{children: map[int]func(syscall.WaitStatus){}, unclaimed: map[int]syscall.WaitStatus{}}
+func startReaper(score oomScore) *reaper {
+	r := &reaper{oomScore: score, children: map[int]func(syscall.WaitStatus){}, unclaimed: map[int]syscall.WaitStatus{}}
 	childEnded := make(chan os.Signal, 1)
 	signal.Notify(childEnded, syscall.SIGCHLD)
 	go func() {
@@ -56,12 +57,15 @@ func (r *reaper) reapOne() bool {
 // spawn starts a child; onExit is called once, in another goroutine, when it was reaped.
 func (r *reaper) spawn(path string, argv []string, attr *syscall.ProcAttr, onExit func(syscall.WaitStatus)) (int, error) {
 	r.mu.Lock()
-	r.spawning++
+	if r.spawning++; r.spawning == 1 {
+		r.oomScore.whileStarting(true)
+	}
 	r.mu.Unlock()
 	pid, err := syscall.ForkExec(path, argv, attr)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.spawning--; r.spawning == 0 {
+		r.oomScore.whileStarting(false)
 		defer clear(r.unclaimed)
 	}
 	if err != nil {
@@ -83,6 +87,7 @@ func (r *reaper) spawn(path string, argv []string, attr *syscall.ProcAttr, onExi
 		go onExit(status)
 	} else {
 		r.children[pid] = onExit
+		r.oomScore.raise(pid) // under the lock: not reaped yet, its pid is its own
 	}
 	return pid, nil
 }

@@ -6,6 +6,8 @@
 - A test that lets seconds or hours pass asks for `virtual_time` and runs on trio only.
 - `docker_engine` is a real engine (asyncio only, marker `engine`). Where none answers the test is skipped, and fails
   with CI=true or WS_MCP_REQUIRE_ENGINE=1.
+- `podman_engine` is a real Podman, where WS_MCP_PODMAN_SOCKET names one; elsewhere its tests are deselected, and fail
+  with CI=true.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[Health
 settings.load_profile("ws-mcp")
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"
-REAL = ("real_io", "engine_ground", "podman_ground")
+ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
+REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -46,9 +49,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out: list[pytest.Item] = []
     for item in items:
         names: list[str] = getattr(item, "fixturenames", [])
-        if "engine_ground" in names or "podman_ground" in names:
+        if any(name in names for name in REAL[1:]):
             item.add_marker(pytest.mark.engine)
-        if "podman_ground" in names and not os.environ.get(PODMAN):
+        if "podman_ground" in names and not os.environ.get(PODMAN) and os.environ.get("CI") != "true":
             left_out.append(item)
     if left_out:
         items[:] = [item for item in items if item not in left_out]
@@ -94,7 +97,9 @@ async def docker_engine(engine_ground: EngineGround) -> AsyncGenerator[LabelledE
 
 @pytest.fixture(scope="session")
 def podman_ground() -> Generator[EngineGround]:
-    """The Podman whose socket WS_MCP_PODMAN_SOCKET names; without the variable its tests are deselected, also in CI."""
+    """The Podman whose socket WS_MCP_PODMAN_SOCKET names; without it they are deselected, in CI they fail."""
+    if not os.environ.get(PODMAN):
+        pytest.fail(f"{PODMAN} names no Podman; here (CI=true) that is a failure", pytrace=False)
     with open_ground(os.environ[PODMAN], is_required=True) as ground:
         yield ground
 
@@ -104,3 +109,12 @@ async def podman_engine(podman_ground: EngineGround) -> AsyncGenerator[LabelledE
     """A `DockerEngine` that speaks to Podman."""
     async with podman_ground.engine() as engine:
         yield engine
+        # Each container that is there makes Podman's answers slower.
+        await engine.remove_made()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def each_ground(request: pytest.FixtureRequest) -> EngineGround:
+    """The Docker of this session, then the Podman if there is one."""
+    ground: EngineGround = request.getfixturevalue("engine_ground" if request.param == "docker" else "podman_ground")
+    return ground

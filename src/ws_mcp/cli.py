@@ -11,14 +11,14 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_origin
+from typing import TYPE_CHECKING
 
 import anyio
 from pydantic import ValidationError
 
 from ws_mcp import __version__
 from ws_mcp.core.errors import StateError, WsError
-from ws_mcp.settings import Settings, from_environment
+from ws_mcp.settings import Settings, from_environment, metavar_of
 
 if TYPE_CHECKING:  # argparse has no public name for it
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -31,7 +31,8 @@ examples:
   ws-mcp ps                            what runs, in which chat
   ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
 
-Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true.
+Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true. What can be given several times is
+repeated as a flag, and JSON or a list in a variable: WS_MCP_ROOT=/a:/b, WS_MCP_SIZE=2.cpus=4,2.memory_mib=2048.
 """
 
 
@@ -46,12 +47,8 @@ def run(argv: Sequence[str]) -> int:
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
     level = options.pop("log_level")
     logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    given = {name: options.pop(name) for name in Settings.model_fields if options.get(name) is not None}
-    try:
-        settings = Settings.model_validate({**from_environment(), **given})
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            print(f"ws-mcp: setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+    settings = settings_of(options)
+    if settings is None:
         return 2
     try:
         return command(settings, options)
@@ -60,6 +57,19 @@ def run(argv: Sequence[str]) -> int:
     for problem in problems:
         print(f"ws-mcp: {problem}", file=sys.stderr)  # noqa: T201
     return 1
+
+
+def settings_of(options: dict[str, object]) -> Settings | None:
+    """The settings that flags and variables make, taken out of `options`; None if one is bad, which was said then."""
+    given = {name: options.pop(name, None) for name in Settings.model_fields}
+    flags = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings.model_validate({**from_environment(), **flags})
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            what = ".".join(map(str, problem["loc"]))
+            print(f"ws-mcp: setting {what}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)  # noqa: T201
+        return None
 
 
 def _texts(group: BaseExceptionGroup[WsError]) -> Iterator[str]:
@@ -126,12 +136,11 @@ def _add(
         text = field.description or ""
         if field.annotation is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-        elif get_origin(field.annotation) in (tuple, dict):
-            word = "DIRECTORY" if get_origin(field.annotation) is tuple else "NAME=VALUE"
-            parser.add_argument(flag, action="append", default=None, metavar=word, help=f"{text} (repeatable)")
         else:
-            kind = int if field.annotation is int else Path if field.annotation is Path else str
-            parser.add_argument(flag, type=kind, default=None, metavar=kind.__name__.upper(), help=text)
+            # Texts, whatever it is: `Settings` says in one line what is wrong with one, from a variable, too.
+            metavar = metavar_of(field)
+            action = "append" if metavar.is_repeated else "store"
+            parser.add_argument(flag, action=action, default=None, metavar=metavar.text, help=text)
     return parser
 
 

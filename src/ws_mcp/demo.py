@@ -17,10 +17,11 @@ from ws_mcp.console import Console, Mark, Style, console
 from ws_mcp.core.errors import WsError, one_line
 from ws_mcp.core.processes.render import span
 from ws_mcp.core.workspaces.model import WorkspaceKind
-from ws_mcp.edge.views import ProcessesView, ProvisionView, RemoveView, SignalView, StartView
+from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView
+from ws_mcp.edge.views import ProvisionView, RemoveView
 from ws_mcp.settings import Settings
 from ws_mcp.stage import Stage, open_stage
-from ws_mcp.transcript import ClaimError, Server, Transcript, first_of, log_lines
+from ws_mcp.transcript import ClaimError, Server, Transcript, first_of, log_lines, there
 
 HELLO = "hello from the workspace"
 TICKER = 'i=0; while :; do i=$((i+1)); echo "tick $i"; sleep 0.1; done'
@@ -138,14 +139,12 @@ class Play:
                 await self._remove(client)
 
     async def _provision(self, client: Client) -> str:
-        asked: dict[str, object] = {"kind": "local"}
-        if self.stage.kind is WorkspaceKind.CONTAINER:
-            asked = {"ports": [self.stage.port]}
+        is_container = self.stage.kind is WorkspaceKind.CONTAINER
+        asked: dict[str, object] = {"ports": [self.stage.port]} if is_container else {"kind": "local"}
         made = await self._show.view(client, ProvisionView, "provision_workspace", **asked)
-        found = made.workspace
-        assert found is not None, "an answer without a workspace"
-        more = [f"sandbox {found.sandbox}"] if found.sandbox else []
-        more += [f"port {port.port} at {port.url}" for port in found.ports]
+        found = there(made.workspace)
+        ports = [f"port {port.port} at {port.url}" for port in found.ports]
+        more = [f"sandbox {found.sandbox}", *ports] if found.sandbox else ports
         self._show.answer(f"{made.change}: {', '.join((found.name, found.kind, f'tier {found.tier}', *more))}")
         self._show.check("it runs", holds=found.state == "running", found=found.state)
         return found.ports[0].url if found.ports else ""

@@ -24,7 +24,7 @@ from ws_mcp.core.errors import StateError, WsError, one_line
 from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
 from ws_mcp.core.runtime import Core, open_core
-from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
+from ws_mcp.core.workspaces.model import OBSTACLES, Workspace, WorkspaceState
 from ws_mcp.doctor_engine import engine_facts
 from ws_mcp.doctor_rules import rule_facts
 from ws_mcp.doors import choices_of, open_engine
@@ -156,17 +156,18 @@ async def _asked(core: Core) -> list[Fact]:
 async def _ask(core: Core, workspace: Workspace, facts: dict[str, Fact]) -> None:
     name = f"{workspace.name} ({workspace.kind.value}, {workspace.place[:14]})"
     if workspace.state is not WorkspaceState.RUNNING:
-        facts[workspace.place] = Fact("workspace", f"{name} is stopped: provision_workspace starts it")
+        advice = OBSTACLES.get(workspace.state, "provision_workspace starts it")
+        facts[workspace.place] = Fact("workspace", f"{name} is {workspace.state.value}: {advice}")
         return
     try:
         client = await core.client(workspace)
+        stats = await client.stats()
         began = anyio.current_time()
         await client.call("ping", {}, timeout_s=TRY_S)
-        took_ms = (anyio.current_time() - began) * 1000
-        stats = await client.stats()
     except WsError as error:
         advice = "if it stays so, remove_workspace and provision_workspace make it again; its data is kept"
         facts[workspace.place] = Fact("workspace", f"{name}: {error}", Mark.WARN, advice)
         return
-    says = f"execd {client.hello.version} answers in {took_ms:.1f} ms, {stats.running} running, {stats.ended} ended"
-    facts[workspace.place] = Fact("workspace", f"{name}: {says}, {size_text(stats.rss_bytes)} resident")
+    took_ms = (anyio.current_time() - began) * 1000
+    says = f"{took_ms:.1f} ms, {stats.running} running, {stats.ended} ended, {size_text(stats.rss_bytes)} resident"
+    facts[workspace.place] = Fact("workspace", f"{name}: execd {client.hello.version} answers in {says}")

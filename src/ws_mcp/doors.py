@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.runtime import Choices
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
-from ws_mcp.core.workspaces.tiers import TIERS
 from ws_mcp.settings import Settings
 
 NO_ENGINE = "none"
@@ -41,21 +39,17 @@ def choices_of(settings: Settings) -> Choices:
 
 
 def rules_of(settings: Settings) -> WorkspaceRules:
-    """What container workspaces may be.
-
-    Raises:
-        InvalidArgumentError: a size has no such name or tier.
-    """
+    """What workspaces may be."""
     return WorkspaceRules(
         max_tier=settings.max_tier,
         sizes=_sizes_by_tier(settings.size),
-        largest=_sizes("--largest", settings.largest, LARGEST),
+        largest=_laid_over(settings.largest, LARGEST),
         runtimes=settings.runtime,
         default_image=settings.image,
         may_pull=settings.pull,
-        roots=tuple(root.expanduser().absolute() for root in settings.root),
-        templates={name: path.expanduser().absolute() for name, path in settings.template.items()},
-        homes={name: path.expanduser().absolute() for name, path in settings.home.items()},
+        roots=settings.root,
+        templates=settings.template,
+        homes=settings.home,
         server_url=settings.server_url,
         container_runtime=settings.container_runtime,
         workspaces=settings.workspaces,
@@ -64,22 +58,16 @@ def rules_of(settings: Settings) -> WorkspaceRules:
     )
 
 
-def _sizes_by_tier(given: Mapping[str, float]) -> dict[int, Sizes]:
+def _sizes_by_tier(said: Mapping[str, float]) -> dict[int, Sizes]:
     by_tier: dict[int, dict[str, float]] = {}
-    for name, number in given.items():
-        tier, _, size = name.partition(".")
-        if not tier.isdecimal() or int(tier) not in TIERS:
-            raise InvalidArgumentError(f"--size {name}: write TIER.NAME=N, as in 2.memory_mib=1024")
-        by_tier.setdefault(int(tier), {})[size] = number
-    return {tier: _sizes("--size", sizes, Sizes()) for tier, sizes in by_tier.items()}
+    for key, value in said.items():
+        tier, _, name = key.partition(".")
+        by_tier.setdefault(int(tier), {})[name] = value
+    return {tier: _laid_over(values, Sizes()) for tier, values in by_tier.items()}
 
 
-def _sizes(flag: str, given: Mapping[str, float], otherwise: Sizes) -> Sizes:
-    known = {each.name for each in fields(Sizes)}
-    if unknown := sorted(given.keys() - known):
-        raise InvalidArgumentError(f"{flag}: there is no {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    whole = {name: number if name == "cpus" else int(number) for name, number in given.items()}
-    return replace(otherwise, **whole)
+def _laid_over(said: Mapping[str, float], sizes: Sizes) -> Sizes:
+    return replace(sizes, **{name: value if name == "cpus" else int(value) for name, value in said.items()})
 
 
 @asynccontextmanager

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from ws_mcp.setting_texts import absolute, listed, named, plain_name, web_address, whole
+
+MAX_TIER = 4
+IDLE_S = 30 * 86_400
+SIZES = "memory_mib, cpus, pids, tmpfs_mib, log_mib"
+_LARGEST = re.compile(SIZES.replace(", ", "|"))
+_SIZE = re.compile(rf"[1-{MAX_TIER}]\.(?:{_LARGEST.pattern})")
 
 
 def default_state() -> Path:
@@ -19,27 +31,31 @@ def default_state() -> Path:
     return Path.home() / ".local" / "state" / "ws-mcp"
 
 
-def _pairs(value: object) -> object:
-    """`NAME=VALUE` from a flag each, or from a variable with commas between them."""
-    if isinstance(value, str):
-        value = [part for part in value.split(",") if part]
-    if not isinstance(value, list):
-        return value
-    pairs = [str(part).partition("=") for part in cast("list[object]", value)]
-    if not all(name and separator for name, separator, _ in pairs):
-        raise ValueError("is NAME=VALUE; several are several flags, or stand in the variable with commas between")
-    return {name: text for name, _, text in pairs}
+@dataclass(frozen=True, slots=True)
+class Metavar:
+    """What a flag's value is called in its help; `is_repeated`: the flag can be given more than once."""
+
+    text: str
+    is_repeated: bool = True
 
 
-def _paths(value: object) -> object:
-    """Directories from a flag each, or from a variable like PATH."""
-    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
-
-
-Directories = Annotated[tuple[Path, ...], BeforeValidator(_paths)]
-NamedDirectories = Annotated[dict[str, Path], BeforeValidator(_pairs)]
-Names = Annotated[dict[str, str], BeforeValidator(_pairs)]
-Numbers = Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_pairs)]
+_Directory = Annotated[Path, AfterValidator(absolute)]
+_Directories = Annotated[tuple[_Directory, ...], BeforeValidator(listed), Metavar("DIR")]
+_NamedDirectories = Annotated[dict[str, _Directory], BeforeValidator(named("NAME=DIR")), Metavar("NAME=DIR")]
+_NamedImages = Annotated[dict[str, str], BeforeValidator(named("NAME=IMAGE")), Metavar("NAME=IMAGE")]
+_Number = Annotated[float, Field(gt=0, le=1 << 20, allow_inf_nan=False)]
+_Sizes = Annotated[
+    dict[str, _Number],
+    BeforeValidator(named("TIER.NAME=VALUE", _SIZE, f"tiers 1 to {MAX_TIER}; {SIZES}")),
+    AfterValidator(whole),
+    Metavar("TIER.NAME=VALUE"),
+]
+_Largest = Annotated[
+    dict[str, _Number],
+    BeforeValidator(named("NAME=VALUE", _LARGEST, SIZES)),
+    AfterValidator(whole),
+    Metavar("NAME=VALUE"),
+]
 
 
 class Settings(BaseModel):
@@ -54,33 +70,37 @@ class Settings(BaseModel):
         str, Field(description="Engine endpoint; empty: the current docker context. 'none': no engine")
     ] = ""
     image: Annotated[str, Field(description="Image of a workspace that does not name one; empty: it must")] = ""
-    runtime: Annotated[Names, Field(description="NAME=IMAGE: a name that callers may give instead of an image")] = {}
-    pull: Annotated[bool, Field(description="Pull images that are not on the engine when a workspace needs them")] = (
+    runtime: Annotated[_NamedImages, Field(description="A name for an image, which workspaces can ask for")] = {}
+    pull: Annotated[bool, Field(description="Pull images that the engine does not have, whichever is asked for")] = (
         False
     )
     max_tier: Annotated[
-        int, Field(ge=1, le=4, description="Highest tier that callers may ask for; 3 and 4 are root on the host")
+        int, Field(ge=1, le=MAX_TIER, description="Highest tier of workspaces; 3 and 4 are root on the host")
     ] = 2
     size: Annotated[
-        Numbers, Field(description="TIER.NAME=N: memory_mib, cpus, pids, tmpfs_mib or log_mib of a tier's containers")
+        _Sizes,
+        Field(description=f"Size of a tier's workspaces, as 2.cpus=4: {SIZES}"),
     ] = {}
-    largest: Annotated[Numbers, Field(description="NAME=N: the most of a size that a caller may ask for")] = {}
-    root: Annotated[
-        Directories, Field(description="Directory below which callers may name folders and programs to mount")
-    ] = ()
+    largest: Annotated[
+        _Largest, Field(description="Largest size that one workspace may ask for, by the same names; as cpus=8")
+    ] = {}
+    root: Annotated[_Directories, Field(description="Workspaces may be given folders and files below it")] = ()
     template: Annotated[
-        NamedDirectories, Field(description="NAME=DIRECTORY: files that callers may have in /configs")
+        _NamedDirectories, Field(description="A name for a directory whose files can be put at /configs")
     ] = {}
     home: Annotated[
-        NamedDirectories, Field(description="NAME=DIRECTORY: files that callers may have in the home directory")
+        _NamedDirectories, Field(description="A name for a directory that can be copied into a home directory")
     ] = {}
-    server_url: Annotated[str, Field(description="URL that workspaces find in WS_MCP_URL; empty: none")] = ""
+    server_url: Annotated[
+        str, AfterValidator(web_address), Field(description="Where workspaces reach this server: their WS_MCP_URL")
+    ] = ""
     container_runtime: Annotated[
-        str, Field(description="Runtime of the engine for workspaces (runsc, kata); empty: its own")
+        str, AfterValidator(plain_name), Field(description="Runtime of the engine, as runsc; empty: its default")
     ] = ""
     workspaces: Annotated[int, Field(ge=1, le=1000, description="Container workspaces of one chat")] = 16
     idle_stop_s: Annotated[
-        int, Field(ge=0, description="Stop containers in which nothing ran for so long, in seconds; 0: never")
+        int,
+        Field(ge=0, le=IDLE_S, description="Stop a workspace in which nothing ran for so many seconds; 0: never"),
     ] = 0
     allow_host_processes: Annotated[
         bool, Field(description="Local workspaces without a sandbox where bubblewrap is missing")
@@ -103,7 +123,14 @@ class Settings(BaseModel):
     )
 
 
-def from_environment() -> dict[str, str]:
+def from_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The `WS_MCP_<SETTING>` variables that are set, by setting."""
     names = {f"WS_MCP_{name.upper()}": name for name in Settings.model_fields}
-    return {names[name]: value for name, value in os.environ.items() if name in names}
+    return {names[name]: value for name, value in environment.items() if name in names}
+
+
+def metavar_of(field: FieldInfo) -> Metavar:
+    """How the value of a setting is written."""
+    said = next((each for each in field.metadata if isinstance(each, Metavar)), None)
+    plain = "N" if field.annotation is int else "DIR" if field.annotation is Path else "TEXT"
+    return said or Metavar(plain, is_repeated=False)

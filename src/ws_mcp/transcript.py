@@ -202,3 +202,10 @@ def first_of(group: BaseExceptionGroup[Exception]) -> Exception:
     """What went wrong first, out of the groups that task groups wrap it in."""
     error = group.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def there(view: V | None) -> V:
+    """A part of an answer that this answer must have."""
+    if view is None:
+        raise ClaimError("the answer lacks a part that it must have")
+    return view

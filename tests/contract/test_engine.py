@@ -136,7 +136,9 @@ class EngineContract:
     async def test_a_command_that_ends_leaves_its_exit_code(
         self, engine: Engine, new_name: NewName, command: str, code: int
     ) -> None:
-        container = await engine.create(ContainerSpec(name=new_name(), image=BUSYBOX, command=(command,)))
+        container = await engine.create(
+            ContainerSpec(name=new_name(), image=BUSYBOX, command=(command,), network="none")
+        )
         await engine.start(container)
         assert (await ended(engine, container)).exit_code == code
 
@@ -189,7 +191,7 @@ class EngineContract:
     async def test_removing_ends_what_runs_and_keeps_named_volumes(self, engine: Engine, new_name: NewName) -> None:
         volume = new_name()
         mounts = (VolumeMount(volume=volume, target="/data"),)
-        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), mounts=mounts)
+        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), mounts=mounts, network="none")
         container = await engine.create(spec)
         await engine.start(container)
         await engine.remove(container)

@@ -168,7 +168,7 @@ class AskedContract(Ground):
             assert field in unmet(change, found)
 
     async def test_only_an_engines_own_variables_come_by_themselves(self, engine: Engine, new_name: NewName) -> None:
-        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=SLEEP, environment={"A": "1"})
+        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=SLEEP, environment={"A": "1"}, network="none")
         container = await engine.create(spec)
         await engine.start(container)
         found, image = await engine.inspect(container), await engine.image(BUSYBOX)
@@ -226,6 +226,7 @@ class MountsContract(Ground):
             image=BUSYBOX,
             command=SLEEP,
             mounts=(BindMount(source="/dev", target="/host", is_read_only=True),),
+            network="none",
         )
         container = await engine.create(spec)
         await engine.start(container)
@@ -233,12 +234,12 @@ class MountsContract(Ground):
         assert await self.output(engine, spec.name, "ls /host/null /host/pts") == "/host/null\n\n/host/pts:\n"
 
     async def test_a_container_has_the_files_limit_asked_for(self, engine: Engine, new_name: NewName) -> None:
-        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=SLEEP, limits=Limits(nofile=512))
+        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=SLEEP, limits=Limits(nofile=512), network="none")
         await engine.start(await engine.create(spec))
         assert await self.output(engine, spec.name, "ulimit -n") == "512\n"
 
     async def test_memory_file_systems_are_as_the_request_says(self, engine: Engine, new_name: NewName) -> None:
-        spec = replace(SPECS["mounts"], name=new_name(), command=SLEEP)
+        spec = replace(SPECS["mounts"], name=new_name(), command=SLEEP, network="none")
         await engine.start(await engine.create(spec))
         mounted = {
             line.split()[1]: line

@@ -122,7 +122,7 @@ class FilesContract(Ground):
             VolumeMount(volume=kept, target="/home"),
             VolumeMount(volume=bare, target="/etc", copies_image_content=False),
         )
-        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), mounts=mounts)
+        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), mounts=mounts, network="none")
         container = await engine.create(spec)
         if not self.fills_volumes_on_create:
             await engine.start(container)

@@ -34,7 +34,9 @@ class LifeContract(Ground):
             assert await stream.receive() == b"x\n"
 
     async def test_what_does_not_run_cannot_be_paused(self, engine: Engine, new_name: NewName) -> None:
-        container = await engine.create(ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000")))
+        container = await engine.create(
+            ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), network="none")
+        )
         with pytest.raises(EngineConflictError):
             await engine.pause(container)
         with pytest.raises(EngineConflictError):
@@ -57,7 +59,7 @@ class LifeContract(Ground):
     async def test_two_containers_change_places_by_their_names(self, engine: Engine, new_name: NewName) -> None:
         name, other, aside = new_name(), new_name(), new_name()
         old = await sleeper(engine, name)
-        new = await engine.create(ContainerSpec(name=other, image=BUSYBOX, command=("sleep", "1000")))
+        new = await engine.create(ContainerSpec(name=other, image=BUSYBOX, command=("sleep", "1000"), network="none"))
         with pytest.raises(EngineConflictError, match="in use"):
             await engine.rename(new, name)
         await engine.rename(old, aside)
@@ -91,7 +93,9 @@ class LifeContract(Ground):
 
     async def test_a_container_has_a_process_while_it_runs(self, engine: Engine, new_name: NewName) -> None:
         name = new_name()
-        container = await engine.create(ContainerSpec(name=name, image=BUSYBOX, command=("sleep", "1000")))
+        container = await engine.create(
+            ContainerSpec(name=name, image=BUSYBOX, command=("sleep", "1000"), network="none")
+        )
         assert (await engine.inspect(name)).pid == 0
         await engine.start(container)
         assert (await engine.inspect(name)).pid > 1
@@ -117,7 +121,7 @@ class RealLifeContract(Ground):
 
     async def test_a_log_has_what_was_written_to_stderr_in_its_place(self, engine: Engine, new_name: NewName) -> None:
         command = ("sh", "-c", "echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three")
-        container = await engine.create(ContainerSpec(name=new_name(), image=BUSYBOX, command=command))
+        container = await engine.create(ContainerSpec(name=new_name(), image=BUSYBOX, command=command, network="none"))
         await engine.start(container)
         await ended(engine, container)
         assert await engine.logs(container, 10, 1000) == "one\ntwo\nthree\n"
@@ -129,6 +133,7 @@ class RealLifeContract(Ground):
             image=BUSYBOX,
             command=("sh", "-c", "exec tail </dev/zero"),
             limits=Limits(memory_bytes=16 * MIB),
+            network="none",
         )
         container = await engine.create(spec)
         await engine.start(container)

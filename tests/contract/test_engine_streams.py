@@ -91,7 +91,9 @@ class StreamsContract(Ground):
                     await stream.receive()
 
     async def test_nothing_runs_in_a_container_that_does_not(self, engine: Engine, new_name: NewName) -> None:
-        container = await engine.create(ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000")))
+        container = await engine.create(
+            ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), network="none")
+        )
         for _ in range(2):
             with pytest.raises(EngineConflictError):
                 async with engine.open_exec(container, CAT):
@@ -101,7 +103,9 @@ class StreamsContract(Ground):
 
     async def test_the_life_of_a_container_is_told(self, engine: Engine, new_name: NewName) -> None:
         label = f"test.{new_name()}"
-        spec = ContainerSpec(name=new_name(), image=BUSYBOX, command=("sleep", "1000"), labels={label: "x"})
+        spec = ContainerSpec(
+            name=new_name(), image=BUSYBOX, command=("sleep", "1000"), labels={label: "x"}, network="none"
+        )
         told: list[EngineEvent] = []
         async with engine.open_events() as events:
             container = await engine.create(spec)

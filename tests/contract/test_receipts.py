@@ -62,6 +62,17 @@ class ReceiptsContract:
         assert await pair[1].find_process(CHAT, TWO.process) is None
         assert await pair[1].find_process(OTHER, ONE.process) is None
 
+    async def test_only_the_claim_of_the_process_is_confirmed(self, pair: Pair) -> None:
+        await pair[0].claim(CHAT, "k", ONE)
+        await pair[1].confirm(CHAT, "k", TWO.process)
+        await pair[1].confirm(OTHER, "k", ONE.process)
+        assert await pair[0].find(CHAT, "k") == ONE
+        await pair[1].confirm(CHAT, "k", ONE.process)
+        confirmed = replace(ONE, is_confirmed=True)
+        assert await pair[0].find(CHAT, "k") == confirmed
+        assert await pair[0].find_process(CHAT, ONE.process) == confirmed
+        assert await pair[0].claim(CHAT, "k", TWO) == confirmed
+
     async def test_only_the_claim_of_the_process_is_released(self, pair: Pair) -> None:
         await pair[0].claim(CHAT, "k", ONE)
         await pair[1].release(CHAT, "k", TWO.process)

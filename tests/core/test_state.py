@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
+from support.openers import open_at_once
 
+from ws_mcp.core.database import OPENING
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.state import ChatRecord, StartRecord, open_state
 
@@ -18,6 +22,8 @@ pytestmark = pytest.mark.usefixtures("real_io")
 FIRST = StartRecord(digest="d1", process="p_1", place="w1", boot="b1")
 SECOND = StartRecord(digest="d2", process="p_2", place="w1", boot="b1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SERVERS = 3
+ROUNDS = 20
 
 
 async def test_the_instance_and_its_key_are_the_same_when_opened_again(tmp_path: Path) -> None:
@@ -26,6 +32,39 @@ async def test_the_instance_and_its_key_are_the_same_when_opened_again(tmp_path:
     async with open_state(tmp_path / "s") as state:
         assert state.instance == first
     assert len(first.key) == 32
+
+
+async def test_servers_that_open_a_new_directory_at_once_are_one_instance(tmp_path: Path) -> None:
+    openings = await anyio.to_thread.run_sync(open_at_once, tmp_path, SERVERS, ROUNDS)
+    assert [len(answers) for answers in openings] == [SERVERS] * ROUNDS
+    for answers in openings:
+        assert len(set(answers)) == 1, answers
+        assert "Error" not in answers[0]
+
+
+async def test_a_server_that_died_before_it_made_the_database_bars_nobody(tmp_path: Path) -> None:
+    (tmp_path / "s" / "locks").mkdir(parents=True)
+    async with open_state(tmp_path / "s") as state:
+        assert len(state.instance.key) == 32
+
+
+async def test_a_server_that_hangs_while_it_opens_the_directory_is_named(tmp_path: Path, virtual_time: None) -> None:
+    async with open_state(tmp_path / "s") as state, state.lock(OPENING):
+        with pytest.raises(StateError, match="another ws-mcp"):
+            async with open_state(tmp_path / "s"):
+                pass
+
+
+async def test_a_migration_that_was_cut_short_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    database = sqlite3.connect(tmp_path / "s" / "state.db")
+    database.execute("CREATE TABLE starts_by_age (x)")  # no index can have this name any more: the migration fails
+    database.commit()
+    with pytest.raises(StateError):
+        async with open_state(tmp_path / "s"):
+            pass
+    assert database.execute("SELECT name FROM sqlite_schema").fetchall() == [("starts_by_age",)]
+    database.close()
 
 
 async def test_two_directories_are_two_instances(tmp_path: Path) -> None:
@@ -126,6 +165,19 @@ async def test_a_lock_is_held_against_another_server_until_it_is_left(tmp_path: 
                 tasks.start_soon(holder)
                 tasks.start_soon(waiter)
     assert order == ["holder leaves", "waiter enters"]
+
+
+async def test_a_directory_of_an_older_version_keeps_its_rows(tmp_path: Path) -> None:
+    async with open_state(tmp_path / "s") as state:
+        await state.claim_start("c", "k", FIRST, NOW)
+    database = sqlite3.connect(tmp_path / "s" / "state.db")
+    database.execute("ALTER TABLE starts DROP COLUMN is_confirmed")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    async with open_state(tmp_path / "s") as state:
+        assert await state.start_of_key("c", "k") == FIRST
+        await state.confirm_start("c", "k", FIRST.process)
+        assert await state.start_of_key("c", "k") == replace(FIRST, is_confirmed=True)
 
 
 async def test_a_newer_state_is_refused_and_left_untouched(tmp_path: Path) -> None:

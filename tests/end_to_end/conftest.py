@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
-import anyio
 import pytest
-from support.docker_cli import remove_instance
-from support.instances import Instance, make_instance
+from support.instances import Instance, open_instance
 from support.real_engine import EngineGround
 
 
 @pytest.fixture
 def instance(engine_ground: EngineGround, tmp_path: Path) -> Generator[Instance]:
     """A fresh instance on the real engine; all that it made there is removed at the end."""
-    made = anyio.run(make_instance, tmp_path)
-    yield made
-    remove_instance(made.id)
+    with open_instance(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
 def other_instance(engine_ground: EngineGround, tmp_path: Path) -> Generator[Instance]:
     """A second one on the same engine."""
-    made = anyio.run(make_instance, tmp_path / "other")
-    yield made
-    remove_instance(made.id)
+    with open_instance(tmp_path / "other") as made:
+        yield made
+
+
+@pytest.fixture
+def podman_instance(podman_ground: EngineGround, tmp_path: Path) -> Generator[Instance]:
+    """A fresh instance on Podman."""
+    with open_instance(tmp_path, podman_ground.address) as made:
+        yield made
+
+
+@pytest.fixture
+def each_instance(each_ground: EngineGround, tmp_path: Path) -> Generator[Instance]:
+    """A fresh instance, once on Docker and once on Podman where there is one."""
+    with open_instance(tmp_path, each_ground.address) as made:
+        yield made

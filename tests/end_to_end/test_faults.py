@@ -82,15 +82,29 @@ async def test_an_execd_that_died_is_said_and_put_right_by_a_provision(instance:
 
 
 @pytest.mark.slow
-async def test_a_paused_container_is_said_to_be_paused(instance: Instance) -> None:
+async def test_a_paused_container_is_said_to_be_paused_and_its_processes_live_on(instance: Instance) -> None:
     with anyio.fail_after(60):
-        async with instance.open_peer() as peer:
-            await peer.ok("provision_workspace")
+        async with instance.open_peer() as peer, instance.open_peer() as other:
+            process = await _peer_with_process(peer)
             container = instance.container
             docker("pause", container)
-            await peer.refused("start_process", command="true", wait_s=0)
+            began = anyio.current_time()
+            refused = await peer.refused("start_process", command="exec sleep 601", wait_s=0)
+            assert "paused" in refused
+            assert "not known" in refused  # it was sent before anybody could know
+            assert anyio.current_time() - began < 12
+            assert "is paused; unpause it" in await peer.refused("start_process", command="true", wait_s=0)
+            for one in (peer, other):
+                assert (await one.workspaces())["main"]["state"] == "paused"
+                assert "paused" in await one.refused("read_output", process_id=process)
+                assert (await one.ok("list_processes"))["unavailable"] == ["main"]
+            assert "paused" in await other.refused("start_process", command="true", wait_s=0)
             docker("unpause", container)
             assert await peer.start("true", wait_s=5)
+            for one in (peer, other):
+                assert (await one.processes())[process]["state"] == "running"
+            assert len([p for p in (await peer.processes()).values() if p["command"] == "exec sleep 601"]) == 1
+            assert (await peer.ok("signal_process", process_id=process, signal="KILL"))["state"] == "ended"
 
 
 async def test_without_an_engine_the_server_says_so_and_local_work_goes_on(tmp_path: Path, real_io: None) -> None:

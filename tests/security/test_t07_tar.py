@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.engine_contract import Ground, NewName, OnDocker, OnFake, OnPodman
 from support.images import SCRATCH
 
-from ws_mcp.core.engine.fill import VOLUME, fill_volume
+from ws_mcp.core.engine.fill import fill_volume
 from ws_mcp.core.engine.model import ContainerSpec, VolumeMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.entries import FileEntry
@@ -130,10 +130,7 @@ class FilledVolume(Ground):
         reader = await engine.create(
             ContainerSpec(name=new_name(), image=SCRATCH, command=("/busybox",), mounts=(mount,))
         )
-        if self.makes_mount_points_on_create:
-            await fill_volume(engine, volume, archive_of(ENTRIES, below=VOLUME, uid=1000, gid=1000))
-        else:
-            await engine.put_archive(reader, "/v", archive_of(ENTRIES, uid=1000, gid=1000))
+        await fill_volume(engine, volume, archive_of(ENTRIES, uid=1000, gid=1000))
         with tarfile.open(fileobj=io.BytesIO(await engine.get_archive(reader, "/v", 1 << 20))) as tar:
             found = {m.name.strip("/").removeprefix("v").strip("/"): m for m in tar}
             contents = {name: f.read() for name, m in found.items() if (f := tar.extractfile(m)) is not None}

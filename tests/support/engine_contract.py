@@ -31,7 +31,7 @@ class Ground:
     tells_networks = True  # Podman has no events of networks before 5
     tells_log_bounds = True  # Podman's compatible answer leaves them out
     has_runtimes = True  # Podman has one, from its own configuration
-    tells_want_of_memory = True  # Podman does with cgroups of version 2 only
+    tells_want_of_memory = True  # Podman 4.3 looks for the note of it in another directory
     frees_networks_of_stopped = True  # Podman keeps a network while any container names it, running or not
 
 
@@ -106,8 +106,9 @@ class OnPodman(Ground):
 
 
 async def sleeper(engine: Engine, name: str) -> ContainerId:
-    """A container that runs until it is stopped."""
-    container = await engine.create(ContainerSpec(name=name, image=BUSYBOX, command=("sleep", "1000")))
+    """A container that runs until it is stopped; without a network, which costs the most of a start."""
+    spec = ContainerSpec(name=name, image=BUSYBOX, command=("sleep", "1000"), network="none")
+    container = await engine.create(spec)
     await engine.start(container)
     return container
 

@@ -26,6 +26,7 @@ class Served(Protocol):
     """The execd behind a connection."""
 
     asked: list[str]
+    thawed: anyio.Event
 
     @property
     def requests(self) -> Collection[str]: ...
@@ -86,6 +87,8 @@ class Connection:
         while True:
             with anyio.fail_after(IDLE_S if self._is_known else HELLO_S):
                 chunk = await self._stream.receive()
+            if not self._execd.thawed.is_set():
+                await self._execd.thawed.wait()
             for frame in decoder.feed(chunk):
                 await self._take(dict(frame.header), frame.body, tasks)
 

@@ -86,7 +86,7 @@ class FakeEngine(FakeObjects):
             found = self._container(container)
             if found.is_alive:
                 return
-            if found.spec.network not in ("", "none", *self.networks):
+            if found.spec.network not in ("", "none", "host", *self.networks):
                 raise EngineNotFoundError(f"could not start container: network {found.spec.network} not found")
             if not found.argv():
                 raise EngineError("could not start container: no command specified")

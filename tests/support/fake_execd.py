@@ -1,7 +1,7 @@
 """An execd in memory that speaks the real wire protocol, on the event loop's clock.
 
 Its processes run the little shell of `fake_shell`; its files and ports are `disk` and `ports`. Faults: `restart`,
-`cut`, `lose`, `hang`, `is_down`, `is_older` (before it knew of files, probes and releases).
+`cut`, `lose`, `hang`, `freeze`, `is_down`, `is_older` (before it knew of files, probes and releases).
 
 Source: execd/PROTOCOL.md, sections "Frames", "hello", "Events".
 """
@@ -42,6 +42,8 @@ class FakeExecd:
         self._tasks = tasks
         self._connections: set[Connection] = set()
         self._faults: dict[str, str] = {}
+        self.thawed = anyio.Event()
+        self.thawed.set()
         self.now = FakePlace(place, limits, tasks, self.emit)
         self.main_state = "waiting" if limits.is_gated else "running"
 
@@ -105,6 +107,14 @@ class FakeExecd:
     def hang(self, op: str) -> None:
         """Never answer `op` again."""
         self._faults[op] = "hang"
+
+    def freeze(self) -> None:
+        """Take requests and do nothing, as in a paused container; `thaw` does them."""
+        self.thawed = anyio.Event()
+
+    def thaw(self) -> None:
+        """Go on with what came meanwhile."""
+        self.thawed.set()
 
     def heal(self) -> None:
         """No more faults."""

@@ -57,6 +57,7 @@ INFO = EngineInfo(
     is_rootless=False,
     has_live_restore=True,
     endpoint="memory://",
+    cpus=2,
 )
 
 OnExec = Callable[[Container, ExecSpec], ByteStream]

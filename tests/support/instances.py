@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Generator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
-from support.docker_cli import containers_of, volumes_of
+from support.docker_cli import containers_of, docker, networks_of, remove_instance, volumes_of
 from support.images import BUSYBOX
 from support.peers import Peer, open_peer
 from ws_mcp.core.state import open_state
@@ -19,21 +19,32 @@ IMAGE = BUSYBOX
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """A state directory and the id that its objects on the engine carry."""
+    """A state directory, the id that its objects on the engine carry, and where that engine is ("": the usual one)."""
 
     id: str
     state: Path
+    address: str = ""
 
     def open_peer(
         self, *flags: str, mode: str = "auto", environment: Mapping[str, str] | None = None
     ) -> AbstractAsyncContextManager[Peer]:
         """A stdio server on it, whose workspaces are of the test image unless they name one, and a client."""
-        return open_peer(self.state, "--image", IMAGE, *flags, mode=mode, environment=environment)
+        engine = ("--engine", self.address) if self.address else ()
+        return open_peer(self.state, "--image", IMAGE, *engine, *flags, mode=mode, environment=environment)
+
+    def docker(self, *arguments: str) -> str:
+        """Do something to its engine behind the server's back."""
+        return docker(*arguments, address=self.address)
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether its engine is Podman."""
+        return bool(self.address)
 
     @property
     def containers(self) -> list[str]:
         """Its containers on the engine, running or not."""
-        return containers_of(self.id)
+        return containers_of(self.id, self.address)
 
     @property
     def container(self) -> str:
@@ -44,11 +55,26 @@ class Instance:
     @property
     def volumes(self) -> list[str]:
         """Its volumes on the engine."""
-        return volumes_of(self.id)
+        return volumes_of(self.id, self.address)
+
+    @property
+    def networks(self) -> list[str]:
+        """Its networks on the engine."""
+        return networks_of(self.id, self.address)
 
 
-async def make_instance(directory: Path) -> Instance:
+async def make_instance(directory: Path, address: str = "") -> Instance:
     """A state directory inside `directory`."""
     await anyio.Path(directory).mkdir(exist_ok=True)
     async with open_state(directory / "state") as state:
-        return Instance(id=state.instance.id, state=directory / "state")
+        return Instance(id=state.instance.id, state=directory / "state", address=address)
+
+
+@contextmanager
+def open_instance(directory: Path, address: str = "") -> Generator[Instance]:
+    """An instance that is gone from the engine at the end."""
+    made = anyio.run(make_instance, directory, address)
+    try:
+        yield made
+    finally:
+        remove_instance(made.id, address)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ws_mcp.core.ids import ChatId, ProcessId
 from ws_mcp.core.processes.port import StartClaim
 
@@ -21,6 +23,11 @@ class MemoryReceipts:
     async def find_process(self, chat: ChatId, process: ProcessId) -> StartClaim | None:
         found = (claim for (owner, _), claim in self.claims.items() if owner == chat and claim.process == process)
         return next(found, None)
+
+    async def confirm(self, chat: ChatId, key: str, process: ProcessId) -> None:
+        claim = self.claims.get((chat, key))
+        if claim is not None and claim.process == process:
+            self.claims[chat, key] = replace(claim, is_confirmed=True)
 
     async def release(self, chat: ChatId, key: str, process: ProcessId) -> None:
         claim = self.claims.get((chat, key))

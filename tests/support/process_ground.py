@@ -18,18 +18,23 @@ from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, ProcessId, Scope, Work
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef, PlacesUnknownError
+from ws_mcp.core.workspaces.model import OBSTACLES, WorkspaceState
 
 CHAT = "c_one"
 
 
 class Ground:
-    """`workspaces`: name -> execd; those in `stopped` are. With `has_engine` False only `local` ones can be listed."""
+    """`workspaces`: name -> execd; those in `stopped` or `paused` are.
+
+    With `has_engine` False only `local` ones can be listed.
+    """
 
     def __init__(
         self, places: Places, workspaces: dict[str, FakeExecd], limits: ProcessLimits, moved: set[str]
     ) -> None:
         self.workspaces = workspaces
         self.stopped: set[str] = set()
+        self.paused: set[str] = set()
         self._moved = moved
         self.has_engine = True
         self.local = set[str]()
@@ -50,6 +55,15 @@ class Ground:
         self.workspaces[workspace].restart()
         self.workspaces[workspace].is_down = True
         self.stopped.add(workspace)
+
+    def pause(self, workspace: str) -> None:
+        """Freeze its container: connections stay, nothing answers."""
+        self.workspaces[workspace].freeze()
+        self.paused.add(workspace)
+
+    def unpause(self, workspace: str) -> None:
+        self.workspaces[workspace].thaw()
+        self.paused.discard(workspace)
 
     async def cut(self, workspace: str) -> None:
         """Break its connections, and wait until this side has noticed."""
@@ -107,7 +121,12 @@ class Ground:
         place = PlaceId(self.workspaces[name].place)
         directory = "/elsewhere" if place in self._moved else ""
         address = PlaceAddress(place=place, container=None, binary="", directory=directory, user="")
-        return PlaceRef(workspace=WorkspaceName(name), address=address, is_running=name not in self.stopped)
+        return PlaceRef(
+            workspace=WorkspaceName(name),
+            address=address,
+            is_running=name not in self.stopped | self.paused,
+            obstacle=OBSTACLES[WorkspaceState.PAUSED] if name in self.paused else "",
+        )
 
 
 @asynccontextmanager

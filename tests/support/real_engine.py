@@ -18,10 +18,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from support import images
-from ws_mcp.core.engine.docker import DockerEngine
+from ws_mcp.core.engine.docker import DockerEngine, Link
 from ws_mcp.core.engine.model import ContainerSpec, Volume
 from ws_mcp.core.errors import EngineConflictError, EngineUnavailableError
 from ws_mcp.core.ids import ContainerId
@@ -39,6 +40,7 @@ class EngineGround:
         self.address = address  # "" = the engine that the product would choose
         self.session = f"{os.getpid()}-{int(time.time())}"
         self.labels: Mapping[str, str] = {LABEL: self.session}
+        self.link: Link | None = None  # one for the session: Podman takes most of a second to say who it is
         self._owned = [self.labels]
         self._numbers = itertools.count()
 
@@ -78,8 +80,10 @@ class EngineGround:
         """Remove what this session made."""
         async with self.engine() as engine:
             for labels in self._owned:
-                for container in await engine.list_containers(labels):
-                    await engine.remove(container.id)
+                # Side by side; the door lets the engine have no more than it can take.
+                async with anyio.create_task_group() as tasks:
+                    for container in await engine.list_containers(labels):
+                        tasks.start_soon(engine.remove, container.id)
                 for volume in await engine.list_volumes(labels):
                     await _remove_volume(engine, volume.name)
                 for network in await engine.list_networks(labels):
@@ -105,9 +109,29 @@ class LabelledEngine(DockerEngine):
     def __init__(self, ground: EngineGround) -> None:
         super().__init__(ground.address)
         self._labels = ground.labels
+        self._ground = ground
+        self._link = ground.link
+        self._made: list[ContainerId] = []
 
     async def create(self, spec: ContainerSpec) -> ContainerId:
-        return await super().create(replace(spec, labels={**spec.labels, **self._labels}))
+        container = await super().create(replace(spec, labels={**spec.labels, **self._labels}))
+        self._made.append(container)
+        return container
+
+    async def _linked(self) -> Link:
+        self._ground.link = await super()._linked()
+        return self._ground.link
+
+    async def aclose(self) -> None:
+        """The link stays, for the next one."""
+        self._link = None
+        await anyio.lowlevel.checkpoint()
+
+    async def remove_made(self) -> None:
+        """Remove the containers that were made through it."""
+        async with anyio.create_task_group() as tasks:
+            for container in self._made:
+                tasks.start_soon(self.remove, container)
 
     async def create_volume(self, name: str, labels: Mapping[str, str]) -> Volume:
         return await super().create_volume(name, {**labels, **self._labels})
@@ -129,6 +153,8 @@ def open_ground(address: str = "", *, is_required: bool | None = None) -> Genera
         _give_up(f"needs a container engine, but {error}", is_required=_in_ci() if is_required is None else is_required)
     yield ground
     _run(ground.clean)
+    if ground.link is not None:
+        ground.link.close()
 
 
 def _in_ci() -> bool:

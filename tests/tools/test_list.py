@@ -29,18 +29,20 @@ TOOLS = [
     "signal_process",
     "list_containers",
     "workspace_files",
+    "stop_workspace",
     "remove_workspace",
 ]
 HINTS = {
     # read only, destructive, idempotent, open world
-    "provision_workspace": (False, False, True, True),
+    "provision_workspace": (False, True, True, True),
     "start_process": (False, True, False, True),
     "read_output": (True, False, True, False),
     "list_processes": (True, False, True, False),
     "write_input": (False, True, False, False),
     "signal_process": (False, True, False, False),
     "list_containers": (True, False, True, False),
-    "workspace_files": (False, True, False, False),
+    "workspace_files": (False, True, True, False),
+    "stop_workspace": (False, True, False, False),
     "remove_workspace": (False, True, True, False),
 }
 

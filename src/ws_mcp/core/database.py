@@ -13,6 +13,8 @@ from ws_mcp.core.errors import StateError, one_line
 
 SCHEMA = 2
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
+LOCKS = "locks"  # its files outlive a server that died before there was a database
+OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -40,6 +42,9 @@ CREATE TABLE IF NOT EXISTS provisions (
 CREATE TABLE IF NOT EXISTS idle_stops (place TEXT PRIMARY KEY, idle_stop_s INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+# Added to the tables of older directories, too; a row from before them has the default.
+_COLUMNS = (("starts", "is_confirmed", "INTEGER NOT NULL DEFAULT 0"),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
@@ -49,22 +54,30 @@ class Instance:
     key: bytes
 
 
-def open_database(directory: Path) -> sqlite3.Connection:
-    """The database of a state directory; both are made on first use.
+def make_directory(directory: Path) -> None:
+    """Make a state directory ready for its locks.
 
     Raises:
-        StateError
+        StateError: it cannot be one.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(directory)
         _check_content(directory)
         directory.chmod(0o700)
-        (directory / "locks").mkdir(mode=0o700, exist_ok=True)
+        (directory / LOCKS).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StateError(
             f"the state directory cannot be made ({error.strerror}); choose another with --state"
         ) from error
+
+
+def open_database(directory: Path) -> sqlite3.Connection:
+    """The database of a state directory, made on first use. To be called by one server at a time.
+
+    Raises:
+        StateError
+    """
     path = directory / "state.db"
     try:
         path.touch(mode=0o600)
@@ -95,7 +108,9 @@ def _check_owner(directory: Path) -> None:
 
 def _check_content(directory: Path) -> None:
     # Its mode is about to change: somebody's home or /tmp must not be taken for a state directory.
-    if not (directory / "state.db").exists() and any(directory.iterdir()):
+    # Read before its database is looked for: whoever makes the files makes the database first.
+    names = {entry.name for entry in directory.iterdir()}
+    if names - {LOCKS} and not (directory / "state.db").exists():
         raise StateError(
             "the state directory has files that are not ws-mcp's; choose an empty or a new one with --state"
         )
@@ -107,10 +122,14 @@ def _migrate(database: sqlite3.Connection) -> None:
         raise StateError(f"the state directory was written by a newer ws-mcp (schema {version}); upgrade this one")
     if version == SCHEMA:
         return
-    # executescript commits on its own, so the pieces are run one by one inside a single transaction.
+    # executescript would commit on its own, and without BEGIN each statement that makes a table would, too.
     with database:
+        database.execute("BEGIN IMMEDIATE")
         for statement in filter(str.strip, _TABLES.split(";")):
             database.execute(statement)
+        for table, column, kind in _COLUMNS:
+            if column not in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
+                database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         for name, value in (("instance", secrets.token_hex(8).encode()), ("key", secrets.token_bytes(32))):
             database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
         database.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -36,6 +36,7 @@ from ws_mcp.core.workspaces.exchange import Exchange
 from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
+    OBSTACLES,
     Ask,
     Pending,
     Provisioned,
@@ -168,6 +169,7 @@ class Core:
                     workspace=workspace.name,
                     address=self._workspaces.address(workspace),
                     is_running=workspace.state is WorkspaceState.RUNNING,
+                    obstacle=OBSTACLES.get(workspace.state, ""),
                 )
                 for workspace in found.workspaces
             )

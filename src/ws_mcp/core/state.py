@@ -19,7 +19,8 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from ws_mcp.core.database import instance_of, open_database, readable
+from ws_mcp.core.database import BUSY_S, LOCKS, OPENING, instance_of, make_directory, open_database, readable
+from ws_mcp.core.errors import StateError
 
 T = TypeVar("T")
 
@@ -39,12 +40,13 @@ class ChatRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRecord:
-    """A keyed start: which request it was and which process it became."""
+    """A keyed start: which request it was and which process it became; `is_confirmed`: execd said that it began."""
 
     digest: str
     process: str
     place: str
     boot: str
+    is_confirmed: bool = False
 
 
 class State:
@@ -112,7 +114,8 @@ class State:
         def work(db: sqlite3.Connection) -> StartRecord:
             db.execute("DELETE FROM starts WHERE at < ?", (at - KEEP_STARTS_S,))
             db.execute(
-                "INSERT OR IGNORE INTO starts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO starts (chat, request_key, digest, process, place, boot, at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (chat, key, record.digest, record.process, record.place, record.boot, at),
             )
             return _starts(db, "chat = ? AND request_key = ?", (chat, key))[0]
@@ -128,6 +131,15 @@ class State:
         """The keyed start that became this process."""
         found = await self.run(lambda db: _starts(db, "chat = ? AND process = ?", (chat, process)))
         return found[0] if found else None
+
+    async def confirm_start(self, chat: str, key: str, process: str) -> None:
+        """Remember that a keyed start became a process."""
+        await self.run(
+            lambda db: db.execute(
+                "UPDATE starts SET is_confirmed = 1 WHERE chat = ? AND request_key = ? AND process = ?",
+                (chat, key, process),
+            )
+        )
 
     async def release_start(self, chat: str, key: str, process: str) -> None:
         """Forget a keyed start that did not become a process."""
@@ -159,25 +171,17 @@ class State:
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncGenerator[None]:
         """Hold `name` against every server of this instance; a server that dies lets go."""
-        handle = self._open_lock(name)
-        try:
-            while not _try_lock(handle):  # noqa: ASYNC110 - another process holds it: no event can tell
-                await anyio.sleep(LOCK_POLL_S)
+        async with _held(self.directory / LOCKS / name):
             yield
-        finally:
-            os.close(handle)
 
     @contextmanager
     def lock_if_free(self, name: str) -> Generator[bool]:
         """Hold `name` if nobody does; says whether it is held now."""
-        handle = self._open_lock(name)
+        handle = _open_lock(self.directory / LOCKS / name)
         try:
             yield _try_lock(handle)
         finally:
             os.close(handle)
-
-    def _open_lock(self, name: str) -> int:
-        return os.open(self.directory / "locks" / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 @asynccontextmanager
@@ -187,7 +191,10 @@ async def open_state(directory: Path) -> AsyncGenerator[State]:
     Raises:
         StateError: it cannot be made, is not ours alone, is damaged, or was written by a newer version.
     """
-    state = State(directory, await anyio.to_thread.run_sync(open_database, directory))
+    await anyio.to_thread.run_sync(make_directory, directory)
+    # SQLite does not wait for a server that makes a database or switches it to WAL mode: it fails.
+    async with _held(directory / LOCKS / OPENING, BUSY_S):
+        state = State(directory, await anyio.to_thread.run_sync(open_database, directory))
     try:
         yield state
     finally:
@@ -195,9 +202,33 @@ async def open_state(directory: Path) -> AsyncGenerator[State]:
             await state.aclose()
 
 
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(
+            f"a lock of the state directory cannot be opened ({error.strerror}); see `ws-mcp doctor`"
+        ) from error
+
+
+@asynccontextmanager
+async def _held(path: Path, within_s: float = float("inf")) -> AsyncGenerator[None]:
+    handle = _open_lock(path)
+    try:
+        with anyio.move_on_after(within_s) as patience:
+            while not _try_lock(handle):  # noqa: ASYNC110 - another process holds it: no event can tell
+                await anyio.sleep(LOCK_POLL_S)
+        if patience.cancelled_caught:
+            raise StateError(f"another ws-mcp has held the state directory for {within_s:g} s; end it, then try again")
+        yield
+    finally:
+        os.close(handle)
+
+
 def _starts(database: sqlite3.Connection, where: str, values: tuple[str, ...]) -> list[StartRecord]:
-    rows = database.execute(f"SELECT digest, process, place, boot FROM starts WHERE {where}", values)  # noqa: S608
-    return [StartRecord(digest=r[0], process=r[1], place=r[2], boot=r[3]) for r in rows]
+    columns = "digest, process, place, boot, is_confirmed"
+    rows = database.execute(f"SELECT {columns} FROM starts WHERE {where}", values)  # noqa: S608
+    return [StartRecord(digest=r[0], process=r[1], place=r[2], boot=r[3], is_confirmed=bool(r[4])) for r in rows]
 
 
 def _try_lock(handle: int) -> bool:

@@ -6,11 +6,12 @@ Values are checked here as far as that needs no knowledge of what runs: sizes, N
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, cast, get_args
 
 from mcp.server.mcpserver.tools import Tool
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from ws_mcp.core.errors import InvalidArgumentError, one_line
 
@@ -23,6 +24,8 @@ MAX_ARGUMENTS = 4096
 MAX_INPUT_BYTES = 1024 * 1024
 MAX_WAIT_S = 45.0  # hosts give a call up after 60 s
 MAX_LIMIT_S = 30 * 24 * 3600.0
+MAX_NUMBER = 2**31  # of what is counted: more is a mistake, whatever it is
+MAX_PROBLEMS = 1000  # characters
 
 
 def _without_nul(text: str) -> str:
@@ -84,11 +87,13 @@ def _at_most(limit: float) -> AfterValidator:
 
 
 _Plain = Annotated[str, AfterValidator(_without_nul)]
-_Unpacked = BeforeValidator(_unpacked)
-JSON_OBJECT = _Unpacked
+JSON_OBJECT = _Unpacked = BeforeValidator(_unpacked)
 
 Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES)]
+Name = Annotated[_Plain, _bounded(MAX_TEXT_BYTES), Field(min_length=1)]
+Count = Annotated[int, Field(gt=0, le=MAX_NUMBER)]
 Input = Annotated[str, _bounded(MAX_INPUT_BYTES)]
+Encoded = Annotated[str, _bounded(MAX_INPUT_BYTES * 3 // 2)]  # base64 of as much, with line breaks
 Command = Annotated[str | list[str], BeforeValidator(_unpacked_words), AfterValidator(_command)]
 Environment = Annotated[dict[_Plain, _Plain], _Unpacked, AfterValidator(_environment)]
 Ports = Annotated[list[Annotated[int, Field(ge=1, le=65535)]], _Unpacked, Field(max_length=32)]
@@ -105,23 +110,55 @@ def checked(tool: Tool, arguments: Mapping[str, object]) -> dict[str, object]:
     """
     model = tool.fn_metadata.arg_model
     given = {name: value for name, value in arguments.items() if value is not None and name not in IGNORED}
-    unknown = given.keys() - model.model_fields.keys()
+    unknown = sorted(given.keys() - model.model_fields.keys())
     if unknown:
-        names = ", ".join(repr(one_line(name, 60)) for name in sorted(unknown)[:10])
-        raise InvalidArgumentError(f"{tool.name} takes no {names}; it takes {', '.join(model.model_fields)}")
+        raise InvalidArgumentError(f"{tool.name} takes no {_quoted(unknown)}; {_where(model, unknown[0])}")
     try:
         return model.model_validate(given).model_dump_one_level()
     except ValidationError as error:
-        raise InvalidArgumentError(f"{tool.name}: {_problems(error)}") from None
+        raise InvalidArgumentError(f"{tool.name}: {_problems(model, error)}") from None
 
 
-def _problems(error: ValidationError) -> str:
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(repr(one_line(name, 60)) for name in names[:10])
+
+
+def _where(model: type[BaseModel], name: str) -> str:
+    """What there is instead of an unknown name, or the object that has it."""
+    for argument, field in model.model_fields.items():
+        inner = _object_of(field)
+        if inner is not None and name in inner.model_fields:
+            return f"{name!r} is one of its `{argument}`"
+    return f"it takes {', '.join(model.model_fields)}"
+
+
+def _problems(model: type[BaseModel], error: ValidationError) -> str:
     """What is wrong, argument by argument, in one line."""
     by_argument: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        path, inner = _path(model, problem["loc"])
         text = problem["msg"].removeprefix("Value error, ")
         wording = "is missing" if problem["type"] == "missing" else text[:1].lower() + text[1:]
-        known = by_argument.setdefault(f"`{problem['loc'][0]}`", [])
+        if problem["type"] == "extra_forbidden":
+            wording = f"takes no {_quoted([str(problem['loc'][-1])])}; it takes {', '.join(inner.model_fields)}"
+        known = by_argument.setdefault(f"`{path}`", [])
         if wording not in known:
             known.append(wording)
-    return one_line("; ".join(f"{name} {' or '.join(texts)}" for name, texts in by_argument.items()))
+    return one_line("; ".join(f"{name} {' or '.join(texts)}" for name, texts in by_argument.items()), MAX_PROBLEMS)
+
+
+def _path(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, type[BaseModel]]:
+    """Where a problem is, by our own names: what the caller named (a secret, a file) is not repeated."""
+    names: list[str] = []
+    inner: type[BaseModel] | None = model
+    for part in location:
+        if inner is None or part not in inner.model_fields:
+            break
+        names.append(str(part))
+        model, inner = inner, _object_of(inner.model_fields[str(part)])
+    return ".".join(names), inner or model
+
+
+def _object_of(field: FieldInfo) -> type[BaseModel] | None:
+    choices = (field.annotation, *get_args(field.annotation))
+    return next((each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)), None)

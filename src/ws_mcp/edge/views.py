@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ws_mcp.core.engine.model import Limits
-from ws_mcp.core.errors import one_line
-from ws_mcp.core.processes.model import (
-    Listing,
-    ProcessInfo,
-    SignalResult,
-    Written,
+from ws_mcp.core.workspaces.model import (
+    Pending,
+    Provisioned,
+    Removed,
+    Stopped,
+    Workspace,
+    WorkspaceKind,
+    WorkspaceListing,
 )
-from ws_mcp.core.processes.render import Shown, state_text
-from ws_mcp.core.workspaces.model import Pending, Provisioned, Removed, Workspace, WorkspaceKind, WorkspaceListing
-from ws_mcp.core.workspaces.mounts import Access
 
-COMMAND_CHARACTERS = 200  # of a command in lists; the start answered with all of it
+MIB = 1024 * 1024
+HIDDEN = "(hidden)"
+OUT_OF_DATE = (
+    'it is out of date and was kept, since processes run in it: with the option replace="always" it is made anew, '
+    "which ends them"
+)
+AGAIN = "call provision_workspace again with the same arguments: it goes on meanwhile"
 
 
-def _moment(at: datetime) -> str:
+def moment(at: datetime) -> str:
+    """A time as all answers say it."""
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -44,22 +50,25 @@ class WorkspaceView(View):
 
     name: Annotated[str, Field(description="What this chat calls it")]
     kind: Annotated[Literal["container", "local"], Field(description="On the container engine, or on this machine")]
-    state: Annotated[Literal["running", "stopped", "unknown"], Field(description="unknown: nobody answered now")]
+    state: Annotated[
+        Literal["running", "paused", "stopped", "unknown"], Field(description="unknown: nobody answered now")
+    ]
     tier: Annotated[
-        int,
-        Field(description="How much it may do: 1 is locked down, 2 is for development, 3 and 4 are root on the host"),
+        int, Field(description="How much it may do: 1 locked down, 2 for development, 3 and 4 root on the host")
     ]
     created_at: Annotated[str, Field(description="When it was made, UTC")]
     image: Annotated[str, Field(description="Image of the container")] = ""
     path: Annotated[str, Field(description="Its data directory, where processes begin")] = ""
     has_data: Annotated[bool, Field(description="Its data outlives it unless removed on purpose")] = False
-    ports: Annotated[list[PortView], Field(description="Published ports")] = []
-    sandbox: Annotated[str, Field(description="Local only: what encloses its processes; none: nothing does")] = ""
+    access: Annotated[
+        Literal["none", "read_only", "read_write"], Field(description="What it may do with a folder of the host")
+    ] = "none"
     network: Annotated[str, Field(description="own, none, host, or the name of a shared one")] = ""
-    access: Annotated[str, Field(description="What it may do with the folder of the host at /workspace")] = ""
-    limits: Annotated[str, Field(description="Memory, CPUs and processes that it may have")] = ""
+    limits: Annotated[str, Field(description="How much memory, how many processors and processes it may use")] = ""
+    ports: Annotated[tuple[PortView, ...], Field(description="Published ports")] = ()
+    sandbox: Annotated[str, Field(description="Local only: what encloses its processes; none: nothing does")] = ""
     exit_code: Annotated[int | None, Field(description="Exit code of a stopped container")] = None
-    notes: Annotated[list[str], Field(description="What else is worth knowing")] = []
+    notes: Annotated[tuple[str, ...], Field(description="What else is worth knowing")] = ()
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
@@ -69,27 +78,18 @@ class WorkspaceView(View):
             kind=workspace.kind.value,
             state=workspace.state.value,
             tier=workspace.tier,
-            created_at=_moment(workspace.created_at),
+            created_at=moment(workspace.created_at),
             image=workspace.image,
             path="" if is_open else workspace.path,  # without a sandbox it is a directory of the host
             has_data=bool(workspace.volume),
-            ports=[PortView(port=port.container_port, url=port.url) for port in workspace.ports],
-            sandbox=workspace.sandbox,
+            access=workspace.access.value,
             network=workspace.network,
-            access="" if workspace.access is Access.NONE else workspace.access.value,
-            limits=_limits_text(workspace.limits),
+            limits=_limits(workspace),
+            ports=tuple(PortView(port=port.container_port, url=port.url) for port in workspace.ports),
+            sandbox=workspace.sandbox,
             exit_code=workspace.exit_code,
-            notes=list(workspace.notes),
+            notes=workspace.notes,
         )
-
-
-def _limits_text(limits: Limits) -> str:
-    parts = (
-        f"{limits.memory_bytes >> 20} MiB" if limits.memory_bytes else "",
-        f"{limits.cpus:g} CPU" if limits.cpus else "",
-        f"{limits.pids} processes" if limits.pids else "",
-    )
-    return ", ".join(filter(None, parts))
 
 
 class ProvisionView(View):
@@ -97,35 +97,61 @@ class ProvisionView(View):
 
     chat: Annotated[str, Field(description="Handle of the chat; other tools take it as `chat`")]
     change: Annotated[
-        str, Field(description="created, started, recreated, stopped, ...; none: it was there; working: call again")
+        str,
+        Field(
+            description="created, started, recreated, replaced, or none: it was there; working: call again. "
+            "Of a dry run: what would be done"
+        ),
     ]
-    workspace: Annotated[WorkspaceView | None, Field(description="The workspace")] = None
-    reasons: Annotated[list[str], Field(description="Why it was made anew; with none: what is out of date")] = []
-    is_ready: Annotated[bool | None, Field(description="What the probe found, if one was asked for")] = None
-    readiness: Annotated[str, Field(description="Where it is ready, or why not and what it logged last")] = ""
-    request: Annotated[dict[str, object] | None, Field(description="Dry run: what the engine would be told")] = None
-    note: Annotated[str, Field(description="What else to know")] = ""
+    is_dry_run: Annotated[bool, Field(description="Nothing was done")] = False
+    workspace: Annotated[WorkspaceView | None, Field(description="The workspace, where there is one")] = None
+    reasons: Annotated[tuple[str, ...], Field(description="What is, or was, out of date")] = ()
+    is_ready: Annotated[bool | None, Field(description="Whether it got ready, where `ready` was asked for")] = None
+    readiness: Annotated[str, Field(description="Where it is ready, or why not, with its last log lines")] = ""
+    phase: Annotated[str, Field(description="What is being done now")] = ""
+    seconds: Annotated[float | None, Field(description="How long it has been working")] = None
+    request: Annotated[
+        dict[str, object] | None, Field(description="Of a dry run: what the engine would be told, without secrets")
+    ] = None
+    note: Annotated[str, Field(description="What else to know, and what to do next")] = ""
 
     @classmethod
-    def of(cls, chat: str, made: Provisioned, note: str) -> Self:
-        is_kept = made.change == "none" and made.reasons and made.request is None
-        kept = 'it is out of date and was kept, since processes run in it: replace="always" makes it anew'
+    def of(cls, chat: str, made: Provisioned, *, is_dry_run: bool, given: Collection[str], note: str) -> Self:
+        """`given`: the paths of this machine that the caller named, and may be told again."""
+        kept = OUT_OF_DATE if made.change == "none" and made.reasons and not is_dry_run else ""
         return cls(
             chat=chat,
             change=made.change,
+            is_dry_run=is_dry_run,
             workspace=WorkspaceView.of(made.workspace) if made.workspace else None,
-            reasons=list(made.reasons),
+            reasons=made.reasons,
             is_ready=made.is_ready,
             readiness=made.readiness,
-            request=dict(made.request) if made.request is not None else None,
-            note=". ".join(filter(None, (*made.notes, kept if is_kept else "", note))),
+            request=_shown(made.request, given) if made.request is not None else None,
+            note="; ".join(part for part in (*made.notes, kept, note) if part),
         )
 
     @classmethod
-    def pending(cls, chat: str, pending: Pending) -> Self:
-        told = f"still working after {pending.elapsed_s:.0f} s ({pending.phase})"
-        note = f"{told}: call provision_workspace again with the same arguments to wait on"
-        return cls(chat=chat, change="working", note=note)
+    def working(cls, chat: str, pending: Pending, *, note: str) -> Self:
+        """Of a provision that goes on."""
+        return cls(
+            chat=chat,
+            change="working",
+            phase=pending.phase,
+            seconds=round(pending.elapsed_s, 1),
+            note="; ".join(part for part in (AGAIN, note) if part),
+        )
+
+
+class StopView(View):
+    """A workspace that was stopped, or stopped and started."""
+
+    workspace: Annotated[WorkspaceView, Field(description="As it is now")]
+    ended_processes: Annotated[int, Field(description="Running processes that ended")]
+
+    @classmethod
+    def of(cls, stopped: Stopped) -> Self:
+        return cls(workspace=WorkspaceView.of(stopped.workspace), ended_processes=stopped.ended_processes)
 
 
 class RemoveView(View):
@@ -134,12 +160,12 @@ class RemoveView(View):
     workspace: Annotated[str, Field(description="Its name")]
     state: Annotated[Literal["removed"], Field(description="What it is now")]
     ended_processes: Annotated[int, Field(description="Running processes that ended with it")]
-    data: Annotated[Literal["kept", "removed", "none"], Field(description="What became of its data")]
+    data: Annotated[Literal["kept", "removed", "none"], Field(description="What became of its data; none: it had none")]
     note: Annotated[str, Field(description="What to do to get kept data back")] = ""
 
     @classmethod
-    def of(cls, removed: Removed, *, keep_data: bool) -> Self:
-        kept = "kept" if removed.kept_volume else "none" if keep_data else "removed"
+    def of(cls, removed: Removed, *, had_data: bool) -> Self:
+        kept = "kept" if removed.kept_volume else "removed" if had_data else "none"
         note = f"provision_workspace with name {removed.name!r} finds its data again" if kept == "kept" else ""
         return cls(
             workspace=removed.name, state="removed", ended_processes=removed.ended_processes, data=kept, note=note
@@ -150,144 +176,33 @@ class ContainersView(View):
     """The workspaces of a chat."""
 
     chat: Annotated[str, Field(description="Handle of the chat")]
-    workspaces: Annotated[list[WorkspaceView], Field(description="Containers and local workspaces, oldest first")]
+    workspaces: Annotated[tuple[WorkspaceView, ...], Field(description="Containers and local workspaces, oldest first")]
     unknown: Annotated[str, Field(description="Why containers could not be listed now: they are not gone")] = ""
 
     @classmethod
     def of(cls, chat: str, listing: WorkspaceListing) -> Self:
         return cls(
             chat=chat,
-            workspaces=[WorkspaceView.of(workspace) for workspace in listing.workspaces],
+            workspaces=tuple(WorkspaceView.of(workspace) for workspace in listing.workspaces),
             unknown=listing.unknown,
         )
 
 
-class ProcessView(View):
-    """A process and its state."""
-
-    process_id: Annotated[str, Field(description="What other tools call it")]
-    workspace: Annotated[str, Field(description="Where it runs")]
-    command: Annotated[str, Field(description="What was started, shortened")]
-    state: Annotated[Literal["running", "ended", "lost"], Field(description="lost: its container restarted")]
-    status: Annotated[str, Field(description="The state in words")]
-    started_at: Annotated[str, Field(description="When it began, UTC")]
-    exit_code: Annotated[int | None, Field(description="Its exit code, if it exited")] = None
-    signal: Annotated[str | None, Field(description="The signal that ended it, if one did")] = None
-    output_bytes: Annotated[int, Field(description="Bytes it has written")] = 0
-    stderr_bytes: Annotated[int, Field(description="Bytes on a separate stderr")] = 0
-    takes_input: Annotated[bool, Field(description="Its stdin is open for write_input")] = False
-    is_receipt: Annotated[bool, Field(description="Its output is no longer kept, only its last bytes")] = False
-
-    @staticmethod
-    def fields(info: ProcessInfo) -> dict[str, object]:
-        """What a view is made of; views of a list are made in one pass, which takes half the time."""
-        return {
-            "process_id": info.process,
-            "workspace": info.workspace,
-            "command": one_line(info.command, COMMAND_CHARACTERS),
-            "state": info.state.value,
-            "status": state_text(info),
-            "started_at": _moment(info.started_at),
-            "exit_code": info.exit.code if info.exit else None,
-            "signal": info.exit.signal if info.exit else None,
-            "output_bytes": info.out.end,
-            "stderr_bytes": info.err.end if info.err else 0,
-            "takes_input": info.has_stdin,
-            "is_receipt": info.is_receipt,
-        }
+def _limits(workspace: Workspace) -> str:
+    limits = workspace.limits
+    parts = (
+        f"{limits.memory_bytes // MIB} MiB of memory" if limits.memory_bytes else "",
+        f"{limits.cpus:g} processor{'' if limits.cpus == 1 else 's'}" if limits.cpus else "",
+        f"{limits.pids} processes" if limits.pids else "",
+    )
+    return ", ".join(part for part in parts if part)
 
 
-class ProcessesView(View):
-    """The processes of a chat."""
-
-    chat: Annotated[str, Field(description="Handle of the chat")]
-    running: Annotated[int, Field(description="How many run")]
-    total: Annotated[int, Field(description="How many there are, also those beyond the limit")]
-    processes: Annotated[list[ProcessView], Field(description="Running first, newest first")]
-    unavailable: Annotated[list[str], Field(description="Workspaces that do not answer: theirs are unknown")] = []
-
-    @classmethod
-    def of(cls, chat: str, listing: Listing) -> Self:
-        rows = [ProcessView.fields(info) for info in listing.processes]
-        counts = {"running": listing.running, "total": listing.total}
-        return cls.model_validate({"chat": chat, "processes": rows, "unavailable": list(listing.unavailable)} | counts)
-
-
-class StartView(View):
-    """A process that was started, and what it wrote so far."""
-
-    process_id: Annotated[str, Field(description="What other tools call it")]
-    workspace: Annotated[str, Field(description="Where it runs")]
-    state: Annotated[Literal["running", "ended", "lost"], Field(description="running: it goes on")]
-    exit_code: Annotated[int | None, Field(description="Its exit code, if it exited")] = None
-    signal: Annotated[str | None, Field(description="The signal that ended it, if one did")] = None
-    output: Annotated[str, Field(description="First output, as text")] = ""
-    stderr: Annotated[str, Field(description="First output on a separate stderr")] = ""
-    next_offset: Annotated[int | None, Field(description="Where read_output goes on; null: all was shown")] = None
-    was_repeated: Annotated[bool, Field(description="The request key was known: this is the process of then")] = False
-    status: Annotated[str, Field(description="State, byte range and what to do next, in one line")]
-    note: Annotated[str, Field(description="Advice")] = ""
-
-    @classmethod
-    def of(cls, info: ProcessInfo, out: Shown, *, stderr: str, was_repeated: bool, note: str) -> Self:
-        return cls(
-            process_id=info.process,
-            workspace=info.workspace,
-            state=info.state.value,
-            exit_code=info.exit.code if info.exit else None,
-            signal=info.exit.signal if info.exit else None,
-            output=out.text,
-            stderr=stderr,
-            next_offset=out.next_offset,
-            was_repeated=was_repeated,
-            status=out.status,
-            note=note,
-        )
-
-
-class WriteView(View):
-    """What became of input."""
-
-    process_id: Annotated[str, Field(description="The process")]
-    state: Annotated[Literal["running", "ended", "lost"], Field(description="Its state")]
-    written_bytes: Annotated[int, Field(description="Bytes that it took")]
-    stdin: Annotated[Literal["open", "closed"], Field(description="Whether it takes more")]
-    note: Annotated[str, Field(description="What to do about bytes that it did not take")] = ""
-
-    @classmethod
-    def of(cls, written: Written) -> Self:
-        left = written.asked - written.written
-        return cls(
-            process_id=written.info.process,
-            state=written.info.state.value,
-            written_bytes=written.written,
-            stdin="closed" if written.is_closed else "open",
-            note=f"it does not read: the last {left} bytes were not taken, send them again later" if left else "",
-        )
-
-
-class SignalView(View):
-    """What a signal did."""
-
-    process_id: Annotated[str, Field(description="The process")]
-    state: Annotated[Literal["running", "ended", "lost"], Field(description="Its state now")]
-    status: Annotated[str, Field(description="The state in words")]
-    signalled: Annotated[int, Field(description="Processes that got the signal, children included")]
-    gone: Annotated[int, Field(description="How many of those are gone")]
-    left: Annotated[int, Field(description="How many are left")]
-    exit_code: Annotated[int | None, Field(description="Its exit code, if it exited")] = None
-    signal: Annotated[str | None, Field(description="The signal that ended it, if one did")] = None
-
-    @classmethod
-    def of(cls, result: SignalResult) -> Self:
-        info = result.info
-        return cls(
-            process_id=info.process,
-            state=info.state.value,
-            status=state_text(info),
-            signalled=result.signalled,
-            gone=result.gone,
-            left=result.left,
-            exit_code=info.exit.code if info.exit else None,
-            signal=info.exit.signal if info.exit else None,
-        )
+def _shown(request: Mapping[str, object], given: Collection[str]) -> dict[str, object]:
+    """What the engine would be told, but for paths of this machine that the caller did not name."""
+    host = cast("Mapping[str, object]", request.get("HostConfig", {}))
+    mounts = [
+        {**mount, "Source": HIDDEN} if mount.get("Type") == "bind" and mount.get("Source") not in given else dict(mount)
+        for mount in cast("list[Mapping[str, object]]", host.get("Mounts", []))
+    ]
+    return {**request, "HostConfig": {**host, "Mounts": mounts}} if host else dict(request)

@@ -8,7 +8,7 @@ from ws_mcp.core.processes.model import ReadRequest, Stream
 from ws_mcp.core.processes.render import show, show_receipt
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
-from ws_mcp.edge.views import ProcessesView
+from ws_mcp.edge.process_views import ProcessesView
 
 LISTED = 200
 OUTPUT_BYTES = 256 * 1024  # of one read: a person scrolls it, no model reads it

@@ -11,10 +11,10 @@ from ws_mcp.tools.processes import ProcessTools
 from ws_mcp.tools.workspaces import WorkspaceTools
 
 LOOKS = Effect(is_read_only=True, is_idempotent=True)
-MAKES = Effect(is_idempotent=True, is_open_world=True)
+MAKES = Effect(is_destructive=True, is_idempotent=True, is_open_world=True)
 RUNS = Effect(is_destructive=True, is_open_world=True)
 ACTS = Effect(is_destructive=True)
-REMOVES = Effect(is_destructive=True, is_idempotent=True)
+SETS = Effect(is_destructive=True, is_idempotent=True)
 ALWAYS = {"anthropic/alwaysLoad": True}  # a host that loads tools on demand has these from the start
 
 
@@ -33,6 +33,7 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
         ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS),
         ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS),
         ToolSpec(function=w.list_containers, title="List workspaces", effect=LOOKS),
-        ToolSpec(function=f.workspace_files, title="Files of a workspace", effect=ACTS, is_structured=False),
-        ToolSpec(function=w.remove_workspace, title="Remove a workspace", effect=REMOVES),
+        ToolSpec(function=f.workspace_files, title="Files of a workspace", effect=SETS, is_structured=False),
+        ToolSpec(function=w.stop_workspace, title="Stop a workspace", effect=ACTS),
+        ToolSpec(function=w.remove_workspace, title="Remove a workspace", effect=SETS),
     )

@@ -28,8 +28,8 @@ from ws_mcp.edge.arguments import Command, Environment, Input, LimitSeconds, Off
 from ws_mcp.edge.core_port import Core, Processes
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView, WriteView
 from ws_mcp.edge.tool import answered
-from ws_mcp.edge.views import ProcessesView, SignalView, StartView, WriteView
 
 FIRST_BYTES = 16_000
 MAX_BYTES = 39_000  # with its status line an answer stays below the 40,000 characters that hosts show
@@ -40,7 +40,7 @@ GRACE_S = 5.0
 MAX_LISTED = 200
 
 Process = Annotated[Text, Field(description="p_...")]
-Chat = Annotated[Text, Field(description="Chat handle")]
+Chat = Annotated[Text, Field(description="Handle")]
 Output = Annotated[CallToolResult, StartView]
 
 
@@ -61,16 +61,15 @@ class ProcessTools:
         env: Annotated[Environment | None, Field(description="More variables")] = None,
         pty: Annotated[bool, Field(description="Run in a terminal")] = False,
         keep_stdin: Annotated[bool, Field(description="For write_input")] = False,
-        separate_stderr: Annotated[bool, Field(description="Default: in order with stdout")] = False,
+        separate_stderr: Annotated[bool, Field(description="Default: with stdout")] = False,
         wait_s: Annotated[WaitSeconds, Field(description="Seconds to wait for its end, 0-45, default 2")] = 2,
-        time_limit_s: Annotated[LimitSeconds, Field(description="Kill it after this; default never")] = 0,
-        request_key: Annotated[Text, Field(description="Same key again: same process, not a second")] = "",
+        time_limit_s: Annotated[LimitSeconds, Field(description="Kill it after; default never")] = 0,
+        request_key: Annotated[Text, Field(description="Same key: same process")] = "",
         chat: Chat = "",
     ) -> Output:
-        """Run a command: short ones, builds, servers. It goes on in the background when the wait is over.
+        """Run a command. It goes on in the background when the wait is over.
 
-        Returns process_id, state and first output (up to 16,000 bytes). Still running is no error: go on with
-        read_output.
+        Returns process_id, state and first output. Still running is no error: go on with read_output.
         """
         caller = await self._identity.caller(chat)
         advice = advise(command if isinstance(command, str) else tuple(command))
@@ -97,7 +96,7 @@ class ProcessTools:
         limit: Annotated[int, Field(ge=1, description="1-200, default 50")] = 50,
         chat: Chat = "",
     ) -> ProcessesView:
-        """List this chat's processes, running first, then ended, newest first."""
+        """List this chat's processes, running first, newest first."""
         caller = await self._identity.caller(chat)
         wanted = ProcessState(state) if state else None
         listing = await self._core.processes(caller.scope).list(wanted, min(limit, MAX_LISTED))
@@ -107,25 +106,21 @@ class ProcessTools:
         self,
         *,
         process_id: Process,
-        offset: Annotated[Offset | None, Field(description="First byte, e.g. the next offset; default 0")] = None,
-        tail: Annotated[int | None, Field(ge=1, description="Or the last bytes, this many")] = None,
+        offset: Annotated[Offset | None, Field(description="First byte; default 0")] = None,
+        tail: Annotated[int | None, Field(ge=1, description="Or the last bytes")] = None,
         limit: Annotated[int, Field(ge=1, description="Bytes, 1-39000, default 16000")] = FIRST_BYTES,
         wait_for: Annotated[
             Literal["exit", "output", "pattern", "idle"] | None,
-            Field(description="Wait for: its end; new output; pattern; 2 s of silence"),
+            Field(description="Its end; new output; pattern; 2 s of silence"),
         ] = None,
-        pattern: Annotated[Text, Field(description="Regular expression (RE2) to wait for")] = "",
-        wait_s: Annotated[
-            WaitSeconds | None, Field(description="Seconds to wait, 0-45, default 20 with wait_for, else 0")
-        ] = None,
-        stream: Annotated[
-            Literal["stdout", "stderr"], Field(description="stderr only with separate_stderr")
-        ] = "stdout",
+        pattern: Annotated[Text, Field(description="RE2 expression to wait for")] = "",
+        wait_s: Annotated[WaitSeconds | None, Field(description="Seconds, 0-45, default 20 with wait_for")] = None,
+        stream: Annotated[Literal["stdout", "stderr"], Field(description="Default stdout")] = "stdout",
         chat: Chat = "",
     ) -> CallToolResult:
-        """Read output of a running or ended process as text; can wait first. A wait never stops the process.
+        """Read output of a running or ended process as text; can wait first, which never stops it.
 
-        The last line, in brackets, has its state, the bytes shown and the next offset.
+        The last line, in brackets: state, bytes shown, next offset.
         """
         request = _read_request(offset, tail, limit, _wait(wait_for, pattern, wait_s), stream)
         caller = await self._identity.caller(chat)
@@ -145,10 +140,10 @@ class ProcessTools:
         process_id: Process,
         text: Annotated[Input, Field(description="Sent as is")] = "",
         enter: Annotated[bool, Field(description="Add a newline")] = False,
-        close: Annotated[bool, Field(description="Close stdin after it")] = False,
+        close: Annotated[bool, Field(description="Then close stdin")] = False,
         chat: Chat = "",
     ) -> WriteView:
-        """Write to the stdin of a process started with keep_stdin or pty."""
+        """Write to the stdin of a process (keep_stdin or pty)."""
         data = text.encode() + (b"\n" if enter and not text.endswith(("\n", "\r")) else b"")
         if not data and not close:
             raise InvalidArgumentError("write_input: there is nothing to do; give `text`, `enter` or `close`")
@@ -160,14 +155,14 @@ class ProcessTools:
         self,
         *,
         process_id: Process,
-        signal: Annotated[Text, Field(description="TERM (default), KILL, INT, HUP, QUIT, USR1, USR2")] = "TERM",
+        signal: Annotated[Text, Field(description="TERM (default), KILL, INT, HUP, ...")] = "TERM",
         grace_s: Annotated[
             WaitSeconds | None,
-            Field(description="Seconds until KILL, 0-45; 0: no KILL; default 5 for TERM, else 0"),
+            Field(description="Seconds until KILL, 0: none; default 5 for TERM"),
         ] = None,
         chat: Chat = "",
     ) -> SignalView:
-        """Stop or signal a process with all its children. Returns its state after."""
+        """Stop or signal a process with all its children."""
         name = signal.strip().upper().removeprefix("SIG")
         if name not in SIGNALS:
             raise InvalidArgumentError(f"signal_process: `signal` is unknown; there are {', '.join(SIGNALS)}")

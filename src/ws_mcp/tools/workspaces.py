@@ -1,4 +1,4 @@
-"""Tools for workspaces: make one, remove one, list what the chat has."""
+"""Tools for workspaces: make one or change it, stop it, remove it, list what the chat has."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import Scope, WorkspaceName
-from ws_mcp.core.workspaces.model import Pending, WorkspaceKind
+from ws_mcp.core.workspaces.model import Pending, Workspace, WorkspaceKind
 from ws_mcp.edge.arguments import JSON_OBJECT, Environment, Ports, Text
 from ws_mcp.edge.core_port import Core
-from ws_mcp.edge.identity import Caller, Identity
+from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
-from ws_mcp.edge.options import Options, State, spec_of
+from ws_mcp.edge.options import Options, spec_of
 from ws_mcp.edge.progress import reporter
-from ws_mcp.edge.views import ContainersView, ProvisionView, RemoveView, WorkspaceView
+from ws_mcp.edge.views import ContainersView, ProvisionView, RemoveView, StopView
 
 SHARED = (
     "all conversations about this project that name no chat share this one; for a chat of your own call "
@@ -23,13 +22,14 @@ SHARED = (
 )
 
 OPTIONS = (
-    "Rarer: runtime, platform, memory_mib, cpus, pids, tmpfs_mib, network (own, none, a shared name), folder of the "
-    "host and access (read_only, read_write), mounts, files {path: text} of /configs, template, required, home, "
-    "secrets, command, user, cwd, restart, idle_stop_s, ready {tcp, http or command}, replace (always: ends what "
-    "runs), state (stopped, restarted), dry_run, request_key"
+    "Rarer: runtime, platform, memory_mib, cpus, pids, tmpfs_mib, network (own, none, a shared name), folder (of the "
+    "host), access (none, read_only, read_write), mounts {target: file}, files {path: text} of /configs, template, "
+    "required, home, secrets {name: value}, command, user, cwd, restart, idle_stop_s, ready {tcp, http or command}, "
+    "replace (if_idle, always), dry_run, request_key"
 )
 
-Chat = Annotated[Text, Field(description="Chat handle")]
+Chat = Annotated[Text, Field(description="Handle")]
+Named = Annotated[Text, Field(description="Workspace")]
 
 
 class WorkspaceTools:
@@ -44,31 +44,29 @@ class WorkspaceTools:
         self,
         *,
         name: Annotated[Text, Field(description="Default main")] = "main",
-        image: Annotated[Text, Field(description="Container image; the server has a default")] = "",
+        image: Annotated[Text, Field(description="Has a default")] = "",
         kind: Annotated[
-            Literal["auto", "container", "local"],
-            Field(description="local: sandboxed directory; auto: container if an engine answers"),
+            Literal["auto", "container", "local"], Field(description="local: sandboxed directory")
         ] = "auto",
-        tier: Annotated[int | None, Field(description="1: locked down, offline; 2 (default): development")] = None,
-        env: Annotated[Environment | None, Field(description="Variables of all processes")] = None,
+        tier: Annotated[
+            int | None, Field(description="1: locked down, offline; 2: default; 3, 4: root on the host, if granted")
+        ] = None,
+        env: Annotated[Environment | None, Field(description="Variables")] = None,
         ports: Annotated[Ports | None, Field(description="Published on 127.0.0.1")] = None,
         volume: Annotated[bool | None, Field(description="Keep /workspace; default true")] = None,
         options: Annotated[Options | None, JSON_OBJECT, Field(description=OPTIONS)] = None,
-        chat: Annotated[Text, Field(description='Chat handle, or "new" for a chat of your own')] = "",
+        chat: Annotated[Text, Field(description='Handle, or "new"')] = "",
     ) -> ProvisionView:
-        """Make a workspace (container or sandboxed directory) to run processes in. Call this first; repeating is safe.
+        """Make or change a workspace: a container or a sandboxed directory. Call this first; repeating is safe.
 
-        Returns the chat handle, state, and URLs of ports. Repeat with changes: it is made anew if nothing runs in it.
+        Returns the chat handle and URLs of ports.
         """
-        more = options or Options()
         caller = await self._identity.caller_or_new(chat, label=name)
-        if more.state is not State.RUNNING:
-            return await self._stopped(caller, name, more)
-        kind_wanted = await self._kind(caller.scope, kind, name)
+        more = options or Options()
         spec = spec_of(
             more,
             name=name,
-            kind=kind_wanted,
+            kind=await self._kind(caller.scope, kind, name),
             image=image,
             tier=tier,
             env=env,
@@ -77,47 +75,56 @@ class WorkspaceTools:
             rules=self._core.rules,
         )
         made = await self._core.provision(caller.scope, spec, more.ask, reporter())
-        self._notifier.containers_changed(caller.scope.chat)
+        note = SHARED if caller.is_shared else ""
         if isinstance(made, Pending):
-            return ProvisionView.pending(caller.chat, made)
-        return ProvisionView.of(caller.chat, made, note=SHARED if caller.is_shared else "")
+            return ProvisionView.working(caller.chat, made, note=note)
+        if not more.dry_run:
+            self._notifier.containers_changed(caller.scope.chat)
+        return ProvisionView.of(caller.chat, made, is_dry_run=more.dry_run, given=more.host_paths, note=note)
+
+    async def stop_workspace(
+        self,
+        *,
+        name: Named,
+        restart: Annotated[bool, Field(description="Start it again")] = False,
+        chat: Chat = "",
+    ) -> StopView:
+        """Stop a workspace with its processes. Its files stay."""
+        caller = await self._identity.caller(chat)
+        stopped = await self._core.stop(caller.scope, WorkspaceName(name), restarts=restart)
+        self._notifier.containers_changed(caller.scope.chat)
+        self._notifier.processes_changed(caller.scope.chat)
+        return StopView.of(stopped)
 
     async def remove_workspace(
         self,
         *,
-        name: Annotated[Text, Field(description="Workspace")],
+        name: Named,
         keep_data: Annotated[bool, Field(description="Default true")] = True,
         chat: Chat = "",
     ) -> RemoveView:
-        """Remove a workspace and end its processes. Its files are kept unless keep_data is false."""
+        """Remove a workspace with its processes. Its files are kept unless keep_data is false."""
         caller = await self._identity.caller(chat)
+        found = await self._found(caller.scope, name)
         removed = await self._core.remove(caller.scope, WorkspaceName(name), keep_volume=keep_data)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
-        return RemoveView.of(removed, keep_data=keep_data)
+        # One that cannot be seen any more is only removed again for the data that it left.
+        return RemoveView.of(removed, had_data=not keep_data and (found is None or bool(found.volume)))
 
     async def list_containers(self, chat: Chat = "") -> ContainersView:
-        """List this chat's workspaces (containers and local ones) with state, image and URLs of ports."""
+        """List this chat's workspaces: state, limits, URLs of ports."""
         caller = await self._identity.caller(chat)
         return ContainersView.of(caller.chat, await self._core.workspaces(caller.scope))
 
-    async def _stopped(self, caller: Caller, name: str, options: Options) -> ProvisionView:
-        """Stop it, and start it again if that is asked for; nothing else about it changes."""
-        if options.model_fields_set != {"state"}:
-            raise InvalidArgumentError('provision_workspace: options.state "stopped" or "restarted" stands alone')
-        restarts = options.state is State.RESTARTED
-        stopped = await self._core.stop(caller.scope, WorkspaceName(name), restarts=restarts)
-        self._notifier.containers_changed(caller.scope.chat)
-        self._notifier.processes_changed(caller.scope.chat)
-        note = f"{stopped.ended_processes} running processes ended; its files stay"
-        view = WorkspaceView.of(stopped.workspace)
-        return ProvisionView(chat=caller.chat, change=options.state.value, workspace=view, note=note)
+    async def _found(self, scope: Scope, name: str) -> Workspace | None:
+        listing = await self._core.workspaces(scope)
+        return next((workspace for workspace in listing.workspaces if workspace.name == name), None)
 
     async def _kind(self, scope: Scope, kind: str, name: str) -> WorkspaceKind:
         if kind != "auto":
             return WorkspaceKind(kind)
-        listing = await self._core.workspaces(scope)
-        found = next((workspace.kind for workspace in listing.workspaces if workspace.name == name), None)
+        found = await self._found(scope, name)
         if found is not None:
-            return found
+            return found.kind
         return WorkspaceKind.CONTAINER if await self._core.engine_answers() else WorkspaceKind.LOCAL

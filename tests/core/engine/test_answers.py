@@ -135,6 +135,12 @@ def test_a_network_has_its_name_and_the_default_has_none(mode: str, joined: list
     assert container_of(Record({"HostConfig": {"NetworkMode": mode}, "NetworkSettings": networks})).network == network
 
 
+def test_the_hosts_network_is_one_that_a_container_has_joined_also_where_it_is_not_listed() -> None:
+    for listed in ({}, {"host": {}}):
+        found = {"HostConfig": {"NetworkMode": "host"}, "NetworkSettings": {"Networks": listed}}
+        assert container_of(Record(found)).networks == ("host",)
+
+
 def test_limits_are_read_in_the_form_of_either_engine() -> None:
     docker = {"NanoCpus": 500_000_000, "PidsLimit": None, "Ulimits": [{"Name": "nofile", "Soft": 5}]}
     podman = {

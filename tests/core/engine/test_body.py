@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -34,6 +35,16 @@ def test_binds_go_by_mounts_so_that_a_missing_source_is_not_made() -> None:
         {"Type": "volume", "Source": "v", "Target": "/v", "ReadOnly": False, "VolumeOptions": {"NoCopy": True}},
     ]
     assert host["Tmpfs"] == {"/t": "size=1m,noexec"}
+
+
+def test_what_podman_gives_a_read_only_root_is_bounded_and_runs_nothing() -> None:
+    spec = ContainerSpec(name="a", image="b", is_read_only=True, mounts=(TmpfsMount(target="/tmp", options="size=1m"),))
+    podman = cast("dict[str, str]", host_of(spec, is_podman=True)["Tmpfs"])
+    assert podman["/tmp"] == "size=1m,noexec"
+    assert set(podman) == {"/run", "/tmp", "/var/tmp"}
+    assert all("noexec" in options and "size=" in options for options in podman.values())
+    assert host_of(spec)["Tmpfs"] == {"/tmp": "size=1m,noexec"}
+    assert host_of(replace(spec, is_read_only=False), is_podman=True)["Tmpfs"] == {"/tmp": "size=1m,noexec"}
 
 
 def test_ports_are_published_on_the_stated_address_only() -> None:

@@ -104,3 +104,8 @@ def test_a_failed_connection_says_what_to_do(cause: OSError, error: type[EngineE
         assert type(found) is error
         assert words in str(found)
         assert "DOCKER_HOST" in str(found)
+
+
+def test_an_engine_that_may_not_give_all_capabilities_is_said_to_be_one() -> None:
+    text = "OCI runtime create failed: runc create failed: unable to apply caps: operation not permitted: unknown"
+    assert "use tier 2" in str(error_of(Call.START, "x", 400, text))

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from support.fake_place import FakeLimits
 from support.process_ground import Ground, open_ground
 
 from ws_mcp.core.errors import (
@@ -384,6 +385,28 @@ async def test_an_ended_process_is_found_by_its_key_and_not_run_again(ground: Gr
     await ended(manager, shell("echo once", request_key="k"))
     again = await ground.manager().start(None, shell("echo once", request_key="k"))
     assert (again.info.state, again.was_repeated, ground.main.starts) == (ProcessState.ENDED, True, 1)
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("first", [None, ReadRequest(), ReadRequest(wait=Wait(until=Until.EXIT, wait_s=5))])
+async def test_a_key_whose_process_execd_has_forgotten_does_not_run_it_again(first: ReadRequest | None) -> None:
+    async with open_ground(execd=FakeLimits(keep_receipts_s=3600)) as ground:
+        request = shell("echo once", request_key="k", first=first)
+        process = (await ground.manager().start(None, request)).info.process
+        await anyio.sleep(1800)
+        again = await ground.manager().start(None, request)  # a receipt is left of it
+        assert (again.info.process, again.info.is_receipt, again.was_repeated) == (process, True, True)
+        await anyio.sleep(3600)
+        with pytest.raises(ConflictError, match="it ran and is forgotten; give a new key"):
+            await ground.manager().start(None, request)
+        assert ground.main.starts == 1
+
+
+async def test_a_repeated_start_shows_the_output_of_the_first(ground: Ground, manager: ProcessManager) -> None:
+    request = shell("echo once", request_key="k", first=ReadRequest(wait=Wait(until=Until.EXIT, wait_s=5)))
+    windows = [(await manager.start(None, request)).window for _ in range(2)]
+    assert [window.data for window in windows if window] == [b"once\n", b"once\n"]
+    assert ground.main.starts == 1
 
 
 async def test_a_key_of_a_process_that_ended_with_its_workspace_does_not_run_it_again(ground: Ground) -> None:

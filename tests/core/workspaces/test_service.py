@@ -10,11 +10,13 @@ import pytest
 from support.workspace_ground import MAIN, NEW, SPEC, Service, an_engine, left_over, open_service
 from support.workspace_values import SCOPE
 
+from ws_mcp.core.clock import utc_now
 from ws_mcp.core.engine.model import ContainerSpec, Image
 from ws_mcp.core.errors import (
     ConflictError,
     EngineConflictError,
     EngineError,
+    EngineTimeoutError,
     EngineUnavailableError,
     ForbiddenError,
     ImageNotFoundError,
@@ -23,8 +25,11 @@ from ws_mcp.core.errors import (
     PlaceUnavailableError,
 )
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
+from ws_mcp.core.state import open_state
 from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.model import Ask, Content, Replace, Sizes, WorkspaceState
+from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 pytestmark = pytest.mark.usefixtures("real_io")
@@ -68,6 +73,25 @@ async def test_what_is_left_open_stays_as_it_was_made(tmp_path: Path) -> None:
         again = await service.made(replace(SPEC, image=""))
     assert again.tier == 1
     assert again.limits.memory_bytes == 100 << 20
+
+
+async def test_a_tier_has_no_more_cpus_than_there_are_unless_somebody_asks_for_them(tmp_path: Path) -> None:
+    rules = WorkspaceRules(max_tier=4)
+    async with open_service(an_engine(), tmp_path, rules) as service:  # whose machine has 2
+        made = await service.made(replace(SPEC, tier=4))
+        assert made.limits.cpus == 2.0
+        assert (await service.provision()).change == "none"
+        asked = await service.made(replace(SPEC, name=WorkspaceName("asked"), tier=4, sizes=Sizes(cpus=3.0)))
+        assert asked.limits.cpus == 3.0
+
+
+async def test_a_tier_that_is_not_granted_is_refused_before_the_engine_is_asked(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        fake.calls.clear()
+        with pytest.raises(ForbiddenError, match="tier 3 is not granted"):
+            await service.provision(replace(SPEC, tier=3))
+    assert fake.calls == []
 
 
 async def test_two_chats_do_not_see_each_others_workspaces(tmp_path: Path) -> None:
@@ -239,6 +263,19 @@ async def test_data_that_a_removal_left_behind_is_removed_by_whoever_comes_next(
         fake.fail_next("remove_volume", EngineError("no"))
         with pytest.raises(EngineError):
             await service.workspaces.remove(made, keep_volume=False)
+        assert await service.workspaces.repair() == 1
+    assert await left_over(fake) == []
+
+
+async def test_a_removal_that_takes_too_long_is_not_said_to_be_done(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service, open_state(tmp_path / "state") as state:
+        made = await service.made()
+        fake.hang_next("remove_volume")
+        hasty = Removal(fake, state, Ledger(state, utc_now), clean_up_s=0.2)
+        with pytest.raises(EngineTimeoutError, match="could not be removed within"):
+            await hasty.remove(made, keep_volume=False)
+        assert made.volume in await left_over(fake)
         assert await service.workspaces.repair() == 1
     assert await left_over(fake) == []
 

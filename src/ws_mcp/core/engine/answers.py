@@ -52,6 +52,7 @@ def info_of(info: Record, version: Record, endpoint: str) -> EngineInfo:
         is_rootless=any("rootless" in option for option in options) or info.flag("Rootless"),
         has_live_restore=info.flag("LiveRestoreEnabled"),
         endpoint=endpoint,
+        cpus=info.number("NCPU"),
     )
 
 

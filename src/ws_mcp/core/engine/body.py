@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
+from typing import cast
 
 from ws_mcp.core.engine.model import BindMount, ContainerSpec, Limits, Published, TmpfsMount, VolumeMount
 from ws_mcp.core.engine.names import checked_image, checked_name, checked_path
@@ -18,9 +19,13 @@ NPROC = 32768  # processes of one user: as many as a kernel has ids unless it is
 LOG_FILES = 3  # of `log_max_bytes` each: the one that is written, and two before it
 RESTARTS = ("no", "on-failure", "unless-stopped")
 PID_MODES = ("", "host")
+# Podman puts a memory file system at each of these when the root is read-only, unless one is asked for there: without
+# a bound, and programs can be run from it. So it is asked for.
+PODMAN_TMPFS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - in a container
+PODMAN_OPTIONS = "mode=1777,size=64m,noexec,nosuid,nodev"
 
 
-def container_body(spec: ContainerSpec, *, is_podman: bool, is_rootless: bool = False) -> Json:
+def container_body(spec: ContainerSpec, *, is_podman: bool) -> Json:
     """The body of "create a container".
 
     Raises:
@@ -35,7 +40,7 @@ def container_body(spec: ContainerSpec, *, is_podman: bool, is_rootless: bool = 
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
         "Labels": dict(spec.labels),
         "ExposedPorts": {port: {} for port in ports},
-        "HostConfig": _host_config(spec, is_podman=is_podman, is_rootless=is_rootless),
+        "HostConfig": _host_config(spec, is_podman=is_podman),
     }
     if spec.network_aliases:
         network = checked_name("network", spec.network)
@@ -49,10 +54,24 @@ def container_body(spec: ContainerSpec, *, is_podman: bool, is_rootless: bool = 
     return body
 
 
-def _host_config(spec: ContainerSpec, *, is_podman: bool, is_rootless: bool) -> Json:
+def with_process_limit(body: Json) -> Json:
+    """The same request to a Podman of root, which asks for one limit more.
+
+    Beside any limit that is asked for, it sets this one as high as the kernel can, and that fails where limits may not
+    be raised (in a container, for example).
+    """
+    config = cast("Json", body["HostConfig"])
+    ulimits = cast("list[Json]", config["Ulimits"])
+    return body | {"HostConfig": config | {"Ulimits": [*ulimits, _ulimit("nproc", NPROC)]}}
+
+
+def _host_config(spec: ContainerSpec, *, is_podman: bool) -> Json:
     config: Json = {
         "Mounts": [_mount(mount) for mount in spec.mounts if not isinstance(mount, TmpfsMount)],
-        "Tmpfs": {checked_path(m.target): _tmpfs(m) for m in spec.mounts if isinstance(m, TmpfsMount)},
+        "Tmpfs": {
+            **(dict.fromkeys(PODMAN_TMPFS, PODMAN_OPTIONS) if is_podman and spec.is_read_only else {}),
+            **{checked_path(m.target): _tmpfs(m) for m in spec.mounts if isinstance(m, TmpfsMount)},
+        },
         "PortBindings": {
             _port(p): [{"HostIp": _host_ip(p), "HostPort": str(p.host_port or "")}] for p in spec.published
         },
@@ -63,7 +82,6 @@ def _host_config(spec: ContainerSpec, *, is_podman: bool, is_rootless: bool) -> 
         "RestartPolicy": {"Name": _one_of("restart", spec.restart, RESTARTS)},
         "PidMode": _one_of("pid_mode", spec.pid_mode, PID_MODES),
         **_limits(spec.limits),
-        **_ulimits(spec.limits.nofile, is_podman_of_root=is_podman and not is_rootless),
     }
     if spec.network:
         config["NetworkMode"] = checked_name("network", spec.network)
@@ -88,18 +106,13 @@ def _limits(limits: Limits) -> Json:
         config["PidsLimit"] = limits.pids
     if limits.shm_bytes:
         config["ShmSize"] = limits.shm_bytes
+    if limits.nofile:
+        config["Ulimits"] = [_ulimit("nofile", limits.nofile)]
     return config
 
 
-def _ulimits(nofile: int, *, is_podman_of_root: bool) -> Json:
-    if not nofile:
-        return {}
-    limits = {"nofile": nofile}
-    if is_podman_of_root:
-        # Beside a limit that is asked for, it sets this one as high as the kernel can, which fails where limits may
-        # not be raised (in a container, for example).
-        limits["nproc"] = NPROC
-    return {"Ulimits": [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in limits.items()]}
+def _ulimit(name: str, limit: int) -> Json:
+    return {"Name": name, "Soft": limit, "Hard": limit}
 
 
 def _mount(mount: VolumeMount | BindMount) -> Mapping[str, object]:

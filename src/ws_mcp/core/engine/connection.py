@@ -31,7 +31,6 @@ class Target:
     api_version: str
     is_podman: bool
     handshake_s: float
-    is_rootless: bool = False  # asked of Podman only
 
 
 class HttpConnection:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from ws_mcp.core.engine.answers import environment_of
+from ws_mcp.core.engine.body import PODMAN_OPTIONS, PODMAN_TMPFS
 from ws_mcp.core.engine.model import (
     BindMount,
     Container,
@@ -28,8 +29,6 @@ _DEFAULT_NETWORKS = ("default", "bridge", "podman", "slirp4netns", "pasta")
 _LATEST = 32503680000  # the year 3000, in seconds since 1970: what a datetime can hold in every zone
 _ENDED = (ContainerState.EXITED, ContainerState.DEAD)
 _SIZE = re.compile(r"([0-9]{1,15})([kmg]?)b?")
-_PODMAN_TMPFS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 - in a container
-_PODMAN_OPTIONS = "rw,rprivate,nosuid,nodev,tmpcopyup"
 
 
 def container_of(found: Record) -> Container:
@@ -145,8 +144,8 @@ def _mounts(found: Record) -> Iterator[Mount]:
 
 def _memory(host: Record) -> Iterator[Mount]:
     for path, options in sorted(host.record("Tmpfs").strings().items()):
-        # Podman gives three of its own to a container whose root is read-only; ours always say exec or noexec.
-        if not (host.flag("ReadonlyRootfs") and path in _PODMAN_TMPFS and options == _PODMAN_OPTIONS):
+        # What a read-only root gets on Podman is no part of what was asked for.
+        if not (host.flag("ReadonlyRootfs") and path in PODMAN_TMPFS and options.startswith(PODMAN_OPTIONS)):
             yield TmpfsMount(target=path, options=options)
 
 
@@ -172,9 +171,10 @@ def _network(found: Record) -> str:
 def _networks(found: Record) -> tuple[str, ...]:
     joined = _joined(found).keys()
     named = {"" if name in _DEFAULT_NETWORKS else name for name in joined if name != "none"}
-    # A rootless Podman's default is no network of the list.
-    is_default = not joined and found.record("HostConfig").text("NetworkMode") in _DEFAULT_NETWORKS
-    return tuple(sorted(named | ({""} if is_default else set())))
+    mode = found.record("HostConfig").text("NetworkMode")
+    # A rootless Podman's default is no network of the list, and no Podman's host is.
+    unlisted = {""} if not joined and mode in _DEFAULT_NETWORKS else {mode} if mode == "host" else set[str]()
+    return tuple(sorted(named | unlisted))
 
 
 def _aliases(found: Record) -> tuple[str, ...]:

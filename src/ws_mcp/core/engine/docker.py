@@ -20,7 +20,7 @@ import anyio.to_thread
 from anyio.abc import ByteStream
 
 from ws_mcp.core.engine import answers, stream
-from ws_mcp.core.engine.body import container_body
+from ws_mcp.core.engine.body import container_body, with_process_limit
 from ws_mcp.core.engine.connection import Target
 from ws_mcp.core.engine.containers import container_of, listed_container_of
 from ws_mcp.core.engine.context import Endpoint, docker_config, resolve_endpoint
@@ -71,7 +71,7 @@ POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Link:
+class Link:
     """What was agreed upon with the engine; the clients differ in their deadline."""
 
     target: Target
@@ -101,7 +101,7 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
         self._given = endpoint
         self._environment = environment
         self._endpoint: Endpoint | None = None
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._connecting = anyio.Lock()
         self._lookers = anyio.CapacityLimiter(LOOKERS)
         self._actors = anyio.CapacityLimiter(ACTORS)
@@ -131,7 +131,9 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
         checked_image(spec.image)
         checked_platform(spec.platform)
         target = await self._target()
-        body = container_body(spec, is_podman=target.is_podman, is_rootless=target.is_rootless)
+        body = container_body(spec, is_podman=target.is_podman)
+        if target.is_podman and spec.limits.nofile and not (await self.info()).is_rootless:
+            body = with_process_limit(body)
         platform = spec.platform if can_choose_platform(target) else ""
         if spec.platform and not platform and not is_for(await self.image(spec.image), spec.platform):
             raise await self._image_missing(spec.image, spec.platform)
@@ -240,7 +242,7 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
         # It may run a program of the operator's (a credential helper).
         return await anyio.to_thread.run_sync(_login_of, self._environment, image, limiter=self._lookers)
 
-    async def _linked(self) -> _Link:
+    async def _linked(self) -> Link:
         if self._link is not None:
             return self._link
         if self._endpoint is None:
@@ -267,7 +269,7 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
             return await anyio.to_thread.run_sync(asked, limiter=self._actors)
 
     @contextmanager
-    def _forgets_lost(self, link: _Link) -> Generator[None]:
+    def _forgets_lost(self, link: Link) -> Generator[None]:
         try:
             yield
         except EngineUnavailableError:
@@ -278,24 +280,21 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
             raise
 
 
-def _connect(endpoint: Endpoint, deadlines: Deadlines) -> _Link:
+def _connect(endpoint: Endpoint, deadlines: Deadlines) -> Link:
     with _translated(Call.INFO, "", endpoint):
         first = _open_sdk(endpoint, OLDEST_API, deadlines.look_s)
         try:
             version = Record(first.version(api_version=False))
-            is_podman = answers.says_podman(version)
-            is_rootless = is_podman and answers.info_of(Record(first.info()), version, "").is_rootless
         finally:
             first.close()
         api = agreed_api(version.text("ApiVersion"), version.text("MinAPIVersion"))
         target = Target(
             endpoint=endpoint,
             api_version=api,
-            is_podman=is_podman,
-            is_rootless=is_rootless,
+            is_podman=answers.says_podman(version),
             handshake_s=deadlines.look_s,
         )
-        return _Link(
+        return Link(
             target=target,
             version=version,
             looks=_open_sdk(endpoint, api, deadlines.look_s),

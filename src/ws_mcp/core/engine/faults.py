@@ -77,6 +77,10 @@ class Row:
 
 
 _NO_IMAGE = "the registry has none of this name for this platform, or wants to know who asks (docker login)"
+_NO_PRIVILEGE = (
+    "this engine cannot give a container all capabilities (tiers 3 and 4), since its machine keeps some back: use tier "
+    "2, or Podman, which gives those that there are"
+)
 
 TABLE = (
     Row(error=EngineUnavailableError, text=r"client version \S+ is too (old|new)", hint="call again"),
@@ -111,6 +115,7 @@ TABLE = (
         text=r"no such (container|volume|network|exec|file)|network not found",
     ),
     Row(error=EngineConflictError, calls=(Call.START,), text=r"port is already allocated|address already in use"),
+    Row(error=EngineError, calls=(Call.START,), text=r"unable to apply caps", hint=_NO_PRIVILEGE),
     Row(error=EngineTimeoutError, statuses=(408, 504)),
     Row(error=EngineError),
 )

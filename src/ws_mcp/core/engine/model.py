@@ -44,6 +44,7 @@ class EngineInfo:
     is_rootless: bool
     has_live_restore: bool
     endpoint: str
+    cpus: int = 0  # of its machine; 0 = it does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +85,7 @@ class TmpfsMount:
         object.__setattr__(self, "effect", frozenset(words if "exec" in words else words | {"noexec"}))
 
 
-# Engines add them to what was asked for, or have them in any case.
-_TMPFS_ALWAYS = {"", "rw", "nosuid", "nodev", "private", "rprivate", "tmpcopyup"}
+_TMPFS_ALWAYS = {"", "rw", "nosuid", "nodev", "private", "rprivate", "tmpcopyup"}  # engines add or have them anyway
 
 Mount = VolumeMount | BindMount | TmpfsMount
 

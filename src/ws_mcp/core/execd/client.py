@@ -6,7 +6,7 @@ It owns the reading task and the pinger, not the stream: who made that closes it
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -34,6 +34,7 @@ STREAM_ERRORS = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResou
 
 T = TypeVar("T")
 OnEvent = Callable[[Event], None]
+WaitFor = Callable[[anyio.Event], Awaitable[None]]  # may give up by raising ExecdUnavailableError
 
 
 @dataclass(slots=True)
@@ -75,7 +76,9 @@ class ExecdClient:
         """Which start of execd this is."""
         return self.hello.boot
 
-    async def call(self, op: str, fields: Header, body: bytes = b"", *, timeout_s: float) -> Reply:
+    async def call(
+        self, op: str, fields: Header, body: bytes = b"", *, timeout_s: float, wait: WaitFor | None = None
+    ) -> Reply:
         """Ask and wait at most `timeout_s` for the answer. A cancelled or late caller ends a wait in execd, too.
 
         Raises:
@@ -89,7 +92,7 @@ class ExecdClient:
         await self._send(frame, number, waiter)
         try:
             with anyio.move_on_after(timeout_s):
-                await waiter.done.wait()
+                await (waiter.done.wait() if wait is None else wait(waiter.done))
         finally:
             self._waiting.pop(number, None)
             if not waiter.done.is_set() and (op == "probe" or "wait" in fields or "first" in fields):
@@ -101,12 +104,7 @@ class ExecdClient:
     async def ask(
         self, op: str, fields: Header, take: Callable[[Reply], T], body: bytes = b"", *, timeout_s: float
     ) -> T:
-        """Call, and make a value of the reply.
-
-        Raises:
-            OlderExecdError: it does not know this request; nothing was sent.
-            WsError: as `call`.
-        """
+        """Call, and make a value of the reply; raises OlderExecdError, too: nothing was sent then."""
         if op not in self.hello.requests:
             raise OlderExecdError(op)
         reply = await self.call(op, fields, body, timeout_s=timeout_s)

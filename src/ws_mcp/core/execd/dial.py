@@ -7,11 +7,18 @@ from contextlib import asynccontextmanager
 
 from anyio.abc import ByteStream
 
-from ws_mcp.core.engine.model import ExecSpec
+from ws_mcp.core.engine.model import ContainerState, ExecSpec
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.engine.sockets import connect_unix
-from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, PlaceUnavailableError
+from ws_mcp.core.errors import EngineConflictError, EngineError, EngineNotFoundError, PlaceUnavailableError
 from ws_mcp.core.execd.places import Dial, PlaceAddress
+from ws_mcp.core.ids import ContainerId
+
+_STATES = {
+    ContainerState.PAUSED: "its container is paused; unpause it (docker unpause), then try again",
+    ContainerState.RESTARTING: "its container restarts; try again in a moment",
+    ContainerState.RUNNING: "its container was not ready; try again in a moment",
+}
 
 
 def dial_through(engine: Engine | None) -> Dial:
@@ -32,13 +39,22 @@ def dial_through(engine: Engine | None) -> Dial:
         except EngineNotFoundError as error:
             raise PlaceUnavailableError("its container is gone; call provision_workspace to make it again") from error
         except EngineConflictError as error:
-            raise PlaceUnavailableError("its container is stopped; call provision_workspace to start it") from error
+            raise PlaceUnavailableError(await _why_not(engine, address.container)) from error
         try:
             yield stream
         finally:
             await opened.__aexit__(None, None, None)
 
     return dial
+
+
+async def _why_not(engine: Engine, container: ContainerId) -> str:
+    """Why nothing can be run in a container."""
+    try:
+        state = (await engine.inspect(container)).state
+    except EngineError as error:
+        return f"its container cannot be looked at ({error})"
+    return _STATES.get(state, "its container is stopped; call provision_workspace to start it")
 
 
 async def _connect(address: PlaceAddress) -> ByteStream:

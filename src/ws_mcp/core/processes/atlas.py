@@ -53,6 +53,13 @@ class Atlas:
                 await self.all()
         return tuple(ref for ref in self._refs.values() if ref.is_running and ref.place != place)
 
+    async def obstacle(self, place: PlaceRef) -> str:
+        """What keeps a place from answering, looked up now; "" where nothing is known to."""
+        with anyio.move_on_after(LISTING_S), suppress(EngineError):
+            await self.all()
+        now = self._refs.get(place.place)
+        return now.obstacle if now is not None else ""
+
     def known(self) -> tuple[PlaceRef, ...]:
         """All places as last looked up."""
         return tuple(self._refs.values())

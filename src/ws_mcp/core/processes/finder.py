@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TypeVar
-
-import anyio
 
 from ws_mcp.core.errors import (
     ConflictError,
@@ -17,29 +14,20 @@ from ws_mcp.core.errors import (
     one_line,
 )
 from ws_mcp.core.execd.failures import UnknownProcessError
-from ws_mcp.core.execd.protocol import Reply, child, integer
-from ws_mcp.core.ids import ProcessId, Scope
+from ws_mcp.core.execd.protocol import Reply, child
+from ws_mcp.core.ids import ProcessId
 from ws_mcp.core.processes import convert
 from ws_mcp.core.processes.atlas import Atlas
 from ws_mcp.core.processes.checks import is_process_id
-from ws_mcp.core.processes.model import OutputWindow, ProcessInfo, SignalResult, Started
+from ws_mcp.core.processes.inquiry import Inquiry
+from ws_mcp.core.processes.model import ProcessInfo
 from ws_mcp.core.processes.port import ClientOf, PlaceRef, StartClaim, StartReceipts
-from ws_mcp.core.processes.reach import Answer, OutcomeUnknownError, Question, ask, unavailable
+from ws_mcp.core.processes.reach import OutcomeUnknownError, Question, unavailable
 from ws_mcp.core.processes.roster import Roster
 
 T = TypeVar("T")
 
 NAMED = 20  # process ids that an error names
-EACH_S = 5.0  # how long one silent place may hold up what is asked of all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """The list of one place; `total` and `running` count before the limit."""
-
-    processes: tuple[ProcessInfo, ...]
-    total: int
-    running: int
 
 
 class LostProcessError(ConflictError):
@@ -54,12 +42,13 @@ class LostProcessError(ConflictError):
 
 
 class Finder:
-    """Asks the places of one chat about processes."""
+    """Asks the place that has a process."""
 
     def __init__(
-        self, scope: Scope, client_of: ClientOf, atlas: Atlas, roster: Roster, receipts: StartReceipts
+        self, inquiry: Inquiry, client_of: ClientOf, atlas: Atlas, roster: Roster, receipts: StartReceipts
     ) -> None:
-        self._chat = scope.chat
+        self._inquiry = inquiry
+        self._chat = inquiry.chat
         self._client_of = client_of
         self._atlas = atlas
         self._roster = roster
@@ -75,7 +64,7 @@ class Finder:
         """
         place = await self._locate(process)
         try:
-            return (await self.ask(place, question, take)).value
+            return (await self._inquiry.ask(place, question, take)).value
         except UnknownProcessError as error:
             self._roster.forget(process)
             raise await self._missing(process) from error
@@ -85,71 +74,29 @@ class Finder:
             moved = await self._moved(place, process)
             if moved is None:
                 raise
-            return (await self.ask(moved, question, take)).value
+            return (await self._inquiry.ask(moved, question, take)).value
 
     async def info(self, process: ProcessId) -> ProcessInfo:
         """One process as it is now; raises what `about` raises."""
         return await self.about(process, self._get(process), self._info_of(process))
 
-    async def ask(
-        self, place: PlaceRef, question: Question, take: Callable[[Reply, PlaceRef], T], boot: str = ""
-    ) -> Answer[T]:
-        """Ask one place (in `boot` only, if given); what ran there in a former boot is lost from now on."""
-        try:
-            answer = await ask(self._client_of, place, question, lambda reply: take(reply, place), boot)
-        except UnknownProcessError:
-            self._roster.sees(place.place, (await self._client_of(place)).boot, place.workspace)
-            raise
-        self._roster.sees(place.place, answer.boot, place.workspace)
-        for info in infos_in(answer.value):
-            self._roster.note(info, answer.boot)
-        return answer
-
-    async def each(
-        self,
-        places: Sequence[PlaceRef],
-        question: Question,
-        take: Callable[[Reply, PlaceRef], T],
-        within_s: float = EACH_S,
-    ) -> list[tuple[PlaceRef, T | WsError]]:
-        """Ask several places at the same time; one that takes longer than `within_s` is silent."""
-        answers: list[tuple[PlaceRef, T | WsError]] = []
-
-        async def one(place: PlaceRef) -> None:
-            answer: T | WsError = unavailable(place, f"no answer within {within_s:g} s")
-            with anyio.move_on_after(within_s):
-                try:
-                    answer = (await self.ask(place, question, take)).value
-                except WsError as error:
-                    answer = error
-            answers.append((place, answer))
-
-        async with anyio.create_task_group() as tasks:
-            for place in places:
-                tasks.start_soon(one, place)
-        return answers
-
-    def page_of(self, reply: Reply, place: PlaceRef) -> Page:
-        """The reply to a list.
-
-        Raises:
-            ExecdProtocolError
-        """
-        total, running = integer(reply.header, "total"), integer(reply.header, "running")
-        return Page(processes=convert.infos_of(reply.header, place, self._chat), total=total, running=running)
-
     async def places(self) -> tuple[PlaceRef, ...]:
-        """All places of the chat that run now; what ran in the others is lost.
+        """All places of the chat that run now, or would but for an obstacle; what ran in the others is lost.
 
         Raises:
             EngineError
         """
-        refs = await self._atlas.all()
+        await self._atlas.all()
+        return self.settle()
+
+    def settle(self) -> tuple[PlaceRef, ...]:
+        """The same as of the last look, after everything that was asked before it has been answered."""
+        refs = self._atlas.known()
         self._roster.keeps(ref.place for ref in refs)
         for ref in refs:
-            if not ref.is_running:
+            if not ref.is_running and not ref.obstacle:
                 self._roster.gone(ref.place, f"workspace {ref.workspace!r} was stopped")
-        return tuple(ref for ref in refs if ref.is_running)
+        return tuple(ref for ref in refs if ref.is_running or ref.obstacle)
 
     async def _locate(self, process: ProcessId) -> PlaceRef:
         known = self._roster.find(process)
@@ -157,7 +104,7 @@ class Finder:
         return place if place is not None else await self._search(process)
 
     async def _search(self, process: ProcessId) -> PlaceRef:
-        if self._roster.lost_one(process) is not None or not is_process_id(process):
+        if not is_process_id(process):
             raise await self._missing(process)
         silent: list[WsError] = []
         try:
@@ -166,12 +113,12 @@ class Finder:
             places = tuple(ref for ref in self._atlas.known() if ref.is_running)
             silent.append(error)
         question = self._get(process)
-        for place, answer in await self.each(places, question, self._info_of(process)):
+        for place, answer in await self._inquiry.each(places, question, self._info_of(process)):
             if isinstance(answer, ProcessInfo):
                 return place
             if not isinstance(answer, UnknownProcessError):
                 silent.append(answer)
-        if silent:
+        if silent and self._roster.lost_one(process) is None:
             raise PlaceUnavailableError(f"whether this chat has process {process} is not known now: {silent[0]}")
         raise await self._missing(process)
 
@@ -182,6 +129,8 @@ class Finder:
         except EngineError:
             return None
         now = self._atlas.at(place.place)
+        if now is not None and now.obstacle:
+            raise unavailable(now, now.obstacle)
         if now is None or not now.is_running:
             raise await self._missing(process)
         return now if now.address != place.address else None
@@ -199,7 +148,7 @@ class Finder:
     async def _is_same_boot(self, claim: StartClaim) -> bool:
         place = self._atlas.at(claim.place)
         if place is None or not place.is_running:
-            return False
+            return place is not None and bool(place.obstacle)
         return (await self._client_of(place)).boot == claim.boot
 
     async def _ids(self) -> list[str]:
@@ -209,7 +158,7 @@ class Finder:
         except EngineError:
             places = self._atlas.known()
         found: list[str] = [info.process for info in self._roster.lost()]
-        for _, answer in await self.each(places, question, self.page_of):
+        for _, answer in await self._inquiry.each(places, question, self._inquiry.page_of):
             if not isinstance(answer, WsError):
                 found += [info.process for info in answer.processes]
         return found
@@ -222,16 +171,3 @@ class Finder:
             return convert.info_of(child(reply.header, "process"), place, self._chat, process)
 
         return take
-
-
-def infos_in(value: object) -> tuple[ProcessInfo, ...]:
-    """The processes that an answer tells of."""
-    match value:
-        case ProcessInfo():
-            return (value,)
-        case OutputWindow() | SignalResult() | Started():
-            return (value.info,)
-        case Page():
-            return value.processes
-        case _:
-            return ()

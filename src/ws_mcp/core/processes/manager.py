@@ -16,7 +16,8 @@ from ws_mcp.core.execd.protocol import Header, Reply, integer
 from ws_mcp.core.ids import NewProcessId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes import checks, convert
 from ws_mcp.core.processes.atlas import Atlas
-from ws_mcp.core.processes.finder import Finder, LostProcessError, Page
+from ws_mcp.core.processes.finder import Finder, LostProcessError
+from ws_mcp.core.processes.inquiry import Inquiry, Page
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.model import (
     Listing,
@@ -38,6 +39,7 @@ from ws_mcp.core.processes.starts import Starts
 PageOf = tuple[PlaceRef, Page | WsError]
 
 KILL_S = 5.0  # how long execd repeats KILL
+WITH_LOST = (None, ProcessState.LOST)
 OTHERS = "containers that cannot be listed now (the engine does not answer)"
 
 
@@ -60,12 +62,13 @@ class ProcessManager:
         self._limits = limits
         self._atlas = Atlas(places_of, place_of)
         self._roster = Roster(limits.remembered, limits.ended)
-        self._finder = Finder(scope, client_of, self._atlas, self._roster, receipts)
+        self._inquiry = Inquiry(scope.chat, client_of, self._atlas, self._roster)
+        self._finder = Finder(self._inquiry, client_of, self._atlas, self._roster, receipts)
         self._starts = Starts(
             scope=scope,
             client_of=client_of,
             atlas=self._atlas,
-            finder=self._finder,
+            inquiry=self._inquiry,
             new_id=new_id,
             limits=limits,
             receipts=receipts,
@@ -90,8 +93,9 @@ class ProcessManager:
         answers, unavailable = await self._ask_all(question)
         pages = [answer for _, answer in answers if isinstance(answer, Page)]
         silent = [place.workspace for place, answer in answers if isinstance(answer, WsError)]
-        lost = self._roster.lost() if state in (None, ProcessState.LOST) else ()
         found = [info for page in pages for info in page.processes] if state is not ProcessState.LOST else []
+        seen = {info.process for info in found}
+        lost = [info for info in self._roster.lost() if info.process not in seen] if state in WITH_LOST else []
         ordered = sorted([*found, *lost], key=lambda info: info.started_at, reverse=True)
         ordered.sort(key=lambda info: info.state is not ProcessState.RUNNING)
         return Listing(
@@ -181,32 +185,28 @@ class ProcessManager:
         early: list[PageOf] = []
 
         async def ask_known() -> None:
-            early.extend(await self._finder.each(known, question, self._finder.page_of))
+            early.extend(await self._inquiry.each(known, question, self._inquiry.page_of))
 
         failure: WsError | None = None
-        places: tuple[PlaceRef, ...] = ()
-        unavailable: tuple[str, ...] = ()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask_known)
             try:
-                places, unavailable = await self._places()
+                await self._atlas.all()
             except WsError as error:
                 failure = error
-        if failure is not None:
-            raise failure
-        kept = [(ref, answer) for ref, answer in early if ref in places]
+        places, unavailable = self._places(failure)
+        kept = [(ref, answer) for ref, answer in early if ref in places]  # as it is now: not paused, not elsewhere
         late = tuple(ref for ref in places if ref not in known)
-        return [*kept, *await self._finder.each(late, question, self._finder.page_of)], unavailable
+        return [*kept, *await self._inquiry.each(late, question, self._inquiry.page_of)], unavailable
 
-    async def _places(self) -> tuple[tuple[PlaceRef, ...], tuple[str, ...]]:
+    def _places(self, failure: WsError | None) -> tuple[tuple[PlaceRef, ...], tuple[str, ...]]:
         """The places to ask, and what cannot be asked. Without an engine the known ones may still answer."""
-        try:
-            return await self._finder.places(), ()
-        except EngineError:
-            known = self._atlas.known()
-            if not known:
-                raise
-            return known, (OTHERS,)
+        if failure is None:
+            return self._finder.settle(), ()
+        known = self._atlas.known()
+        if not known or not isinstance(failure, EngineError):
+            raise failure
+        return known, (OTHERS,)
 
     def _list_fields(self, state: str, limit: int) -> Header:
         fields: dict[str, object] = {"chat": self._chat, "limit": limit, "receipts": True}

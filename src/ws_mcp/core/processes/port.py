@@ -14,11 +14,15 @@ from ws_mcp.core.ids import ChatId, PlaceId, ProcessId, WorkspaceName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceRef:
-    """A workspace of the chat and where its processes run; `is_running` as of when it was looked up."""
+    """A workspace of the chat and where its processes run; `is_running` as of when it was looked up.
+
+    `obstacle`: why it cannot answer now although its processes may live; without one what does not run has lost them.
+    """
 
     workspace: WorkspaceName
     address: PlaceAddress
     is_running: bool
+    obstacle: str = ""
 
     @property
     def place(self) -> PlaceId:
@@ -28,12 +32,16 @@ class PlaceRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartClaim:
-    """A keyed start: which request it was (`digest`), which process it became, and in which boot of which execd."""
+    """A keyed start: which request it was (`digest`), which process it became, and in which boot of which execd.
+
+    `is_confirmed`: that execd said that it began. Without that it may never have.
+    """
 
     digest: str
     process: ProcessId
     place: PlaceId
     boot: str
+    is_confirmed: bool = False
 
 
 class StartReceipts(Protocol):
@@ -49,6 +57,10 @@ class StartReceipts(Protocol):
 
     async def find_process(self, chat: ChatId, process: ProcessId) -> StartClaim | None:
         """The claim that became this process."""
+        ...
+
+    async def confirm(self, chat: ChatId, key: str, process: ProcessId) -> None:
+        """Remember that the claim became this process; another process's claim stays."""
         ...
 
     async def release(self, chat: ChatId, key: str, process: ProcessId) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Generic, TypeVar
 
 from ws_mcp.core.errors import PlaceUnavailableError, one_line
-from ws_mcp.core.execd.client import ExecdClient
+from ws_mcp.core.execd.client import ExecdClient, WaitFor
 from ws_mcp.core.execd.failures import ExecdUnavailableError
 from ws_mcp.core.execd.protocol import ExecdProtocolError, Header, Reply
+from ws_mcp.core.processes.patience import ObstacleOf, no_obstacle, wait_for
 from ws_mcp.core.processes.port import ClientOf, PlaceRef
 
 T = TypeVar("T")
@@ -54,9 +56,17 @@ class Answer(Generic[T]):
 
 
 async def ask(
-    client_of: ClientOf, place: PlaceRef, question: Question, take: Callable[[Reply], T], boot: str = ""
+    client_of: ClientOf,
+    place: PlaceRef,
+    question: Question,
+    take: Callable[[Reply], T],
+    *,
+    boot: str = "",
+    obstacle_of: ObstacleOf = no_obstacle,
 ) -> Answer[T]:
     """Ask, and ask once more when the kept connection turned out dead. With `boot` only that boot is asked.
+
+    `obstacle_of` is asked when the place is silent for longer than it should be.
 
     Raises:
         OutcomeUnknownError: it may have arrived, must not be sent again, and no answer came.
@@ -67,7 +77,8 @@ async def ask(
     while True:
         try:
             client = await client_of(place)
-            reply = await _call(client, question, boot, was_sent=was_sent)
+            wait = partial(wait_for, client=client, obstacle_of=partial(obstacle_of, place))
+            reply = await _call(client, question, boot, wait, was_sent=was_sent)
         except ExecdUnavailableError as error:
             raise _failure(place, question, error.reason, was_sent=error.was_sent or was_sent) from error
         if isinstance(reply, Reply):
@@ -81,16 +92,19 @@ async def ask(
 
 def unavailable(place: PlaceRef, reason: str) -> PlaceUnavailableError:
     """That a workspace cannot be asked now, why, and what to do."""
-    # Who dials says what to do; a broken connection does not.
-    hint = "" if "provision_workspace" in reason else "; try again in a moment, or call provision_workspace"
+    # Who dials or looks says what to do; a broken connection does not.
+    has_hint = any(words in reason for words in ("provision_workspace", "try again"))
+    hint = "" if has_hint else "; try again in a moment, or call provision_workspace"
     return PlaceUnavailableError(f"workspace {place.workspace!r} does not answer now: {reason}{hint}")
 
 
-async def _call(client: ExecdClient, question: Question, boot: str, *, was_sent: bool) -> Reply | ExecdUnavailableError:
+async def _call(
+    client: ExecdClient, question: Question, boot: str, wait: WaitFor, *, was_sent: bool
+) -> Reply | ExecdUnavailableError:
     if boot and client.boot != boot:
         raise ExecdUnavailableError("it restarted", was_sent=was_sent)
     try:
-        return await client.call(question.op, question.fields(), question.body, timeout_s=question.timeout_s)
+        return await client.call(question.op, question.fields(), question.body, timeout_s=question.timeout_s, wait=wait)
     except ExecdUnavailableError as error:
         return error
 

@@ -27,11 +27,18 @@ class StateReceipts:
         record = await self._state.start_of_process(chat, process)
         return _claim(record) if record else None
 
+    async def confirm(self, chat: ChatId, key: str, process: ProcessId) -> None:
+        await self._state.confirm_start(chat, key, process)
+
     async def release(self, chat: ChatId, key: str, process: ProcessId) -> None:
         await self._state.release_start(chat, key, process)
 
 
 def _claim(record: StartRecord) -> StartClaim:
     return StartClaim(
-        digest=record.digest, process=ProcessId(record.process), place=PlaceId(record.place), boot=record.boot
+        digest=record.digest,
+        process=ProcessId(record.process),
+        place=PlaceId(record.place),
+        boot=record.boot,
+        is_confirmed=record.is_confirmed,
     )

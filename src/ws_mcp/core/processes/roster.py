@@ -32,7 +32,11 @@ class Roster:
         self._lost: dict[ProcessId, ProcessInfo] = {}
 
     def note(self, info: ProcessInfo, boot: str) -> None:
-        """Remember how a process was seen. A place cannot take over the process of another one."""
+        """Remember how a process was seen: then it is not lost. A place cannot take over the process of another one."""
+        lost = self._lost.get(info.process)
+        if lost is not None and lost.place != info.place:
+            return
+        self._lost.pop(info.process, None)
         known = self._known.pop(info.process, None)
         is_strange = known is not None and known.info.place != info.place
         self._known[info.process] = known if known is not None and is_strange else Known(info=info, boot=boot)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
 
-from ws_mcp.core.errors import ConflictError, LimitError, StartError, WsError
+from ws_mcp.core.errors import ConflictError, LimitError, PlaceUnavailableError, StartError, StateError, WsError
+from ws_mcp.core.execd.failures import OutputExpiredError, UnknownProcessError
 from ws_mcp.core.execd.protocol import Header, Reply, child, flag
 from ws_mcp.core.ids import NewProcessId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes import convert
 from ws_mcp.core.processes.atlas import Atlas
-from ws_mcp.core.processes.finder import Finder, Page
+from ws_mcp.core.processes.inquiry import Inquiry, Page
 from ws_mcp.core.processes.limits import ProcessLimits
-from ws_mcp.core.processes.model import ReadRequest, Started, StartRequest
+from ws_mcp.core.processes.model import OutputWindow, ProcessInfo, ReadRequest, Started, StartRequest
 from ws_mcp.core.processes.port import ClientOf, OnStarted, PlaceRef, StartClaim, StartReceipts
 from ws_mcp.core.processes.reach import SHORT_S, OutcomeUnknownError, Question, Repeat
+
+log = logging.getLogger(__name__)
 
 COUNT_S = 1.0  # a silent place counts as empty: it must not hold up starts elsewhere
 
@@ -29,7 +35,7 @@ class Starts:
         scope: Scope,
         client_of: ClientOf,
         atlas: Atlas,
-        finder: Finder,
+        inquiry: Inquiry,
         new_id: NewProcessId,
         limits: ProcessLimits,
         receipts: StartReceipts,
@@ -38,7 +44,7 @@ class Starts:
         self._chat = scope.chat
         self._client_of = client_of
         self._atlas = atlas
-        self._finder = finder
+        self._inquiry = inquiry
         self._new_id = new_id
         self._limits = limits
         self._receipts = receipts
@@ -85,12 +91,40 @@ class Starts:
             )
         await self._check_boot(place, claim, key)
         try:
+            if claim.is_confirmed:
+                return await self._look(place, claim, request)
             started = await self._launch(place, claim.process, request, claim.boot, is_ours=False)
-        except OutcomeUnknownError:
+        except PlaceUnavailableError:
             # A kept connection may not have noticed yet that its execd is another one.
             await self._check_boot(place, claim, key)
             raise
         return replace(started, was_repeated=True)
+
+    async def _look(self, place: PlaceRef, claim: StartClaim, request: StartRequest) -> Started:
+        """The process of then, only looked at: it ran, so asking for its start could run it twice."""
+        subject: Header = {"process": claim.process, "chat": self._chat}
+
+        def info_of(reply: Reply, place: PlaceRef) -> ProcessInfo:
+            return convert.info_of(child(reply.header, "process"), place, self._chat, claim.process)
+
+        def window_of(reply: Reply, place: PlaceRef) -> OutputWindow:
+            return convert.window_of(reply, place, self._chat, claim.process)
+
+        first = request.first
+        try:
+            if first is not None:
+                question = _patient("read", first, lambda wait_s: subject | convert.read_fields(first, wait_s))
+                with suppress(OutputExpiredError):
+                    window = (await self._inquiry.ask(place, question, window_of, claim.boot)).value
+                    return Started(info=window.info, was_repeated=True, window=window)
+            question = Question(op="get", fields=lambda: subject)
+            info = (await self._inquiry.ask(place, question, info_of, claim.boot)).value
+        except UnknownProcessError as error:
+            raise ConflictError(
+                f"request_key {request.request_key!r} was used for process {claim.process}: it ran and is forgotten; "
+                "give a new key to run it again"
+            ) from error
+        return Started(info=info, was_repeated=True)
 
     async def _check_boot(self, place: PlaceRef, claim: StartClaim, key: str) -> None:
         if (await self._client_of(place)).boot != claim.boot:
@@ -128,7 +162,16 @@ class Starts:
             raise
         if not started.was_repeated:
             self._on_started(place, started.info.process)
+        if request.request_key:
+            await self._confirm(request.request_key, started.info.process)
         return started
+
+    async def _confirm(self, key: str, process: ProcessId) -> None:
+        try:
+            await self._receipts.confirm(self._chat, key, process)
+        except StateError as error:
+            # It runs: its id must reach the caller. Execd knows the key for a day even so.
+            log.warning("the start of %s could not be confirmed: %s", process, error)
 
     async def _send(
         self, place: PlaceRef, process: ProcessId, request: StartRequest, boot: str, *, is_ours: bool
@@ -140,7 +183,7 @@ class Starts:
         fields = convert.start_fields(request, process, self._chat, self._limits, max(room, 1))
         question = _question(fields, request.first)
         try:
-            started = (await self._finder.ask(place, question, self._started_of, boot)).value
+            started = (await self._inquiry.ask(place, question, self._started_of, boot)).value
         except LimitError as error:
             raise self._too_many() from error
         # A second attempt of ours finds what the first one started.
@@ -154,7 +197,7 @@ class Starts:
         if not others:
             return 0
         question = Question(op="list", fields=lambda: {"chat": self._chat, "state": "running", "limit": 1})
-        answers = await self._finder.each(others, question, self._finder.page_of, COUNT_S)
+        answers = await self._inquiry.each(others, question, self._inquiry.page_of, COUNT_S)
         return sum(answer.running for _, answer in answers if isinstance(answer, Page))
 
     def _started_of(self, reply: Reply, place: PlaceRef) -> Started:
@@ -175,13 +218,15 @@ class Starts:
 def _question(fields: dict[str, object], first: ReadRequest | None) -> Question:
     if first is None:
         return Question(op="start", fields=lambda: fields, repeat=Repeat.SAME_BOOT)
+    patient = _patient("start", first, lambda wait_s: fields | convert.first_fields(first, wait_s))
+    return replace(patient, repeat=Repeat.SAME_BOOT)
+
+
+def _patient(op: str, first: ReadRequest, fields: Callable[[float], Header]) -> Question:
+    """A question with a wait: each attempt is told what is left of it."""
     wait_s = first.wait.wait_s if first.wait is not None else 0.0
     over_at = anyio.current_time() + wait_s
-
-    def with_first() -> Header:
-        return fields | convert.first_fields(first, max(0.0, over_at - anyio.current_time()))
-
-    return Question(op="start", fields=with_first, timeout_s=wait_s + SHORT_S, repeat=Repeat.SAME_BOOT)
+    return Question(op=op, fields=lambda: fields(max(0.0, over_at - anyio.current_time())), timeout_s=wait_s + SHORT_S)
 
 
 def _unknown_text(place: PlaceRef, process: ProcessId, request: StartRequest, reason: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.workspaces.model import Probe, WorkspaceSpec
-from ws_mcp.core.workspaces.recipe import HOST, NONE, OWN, Recipe
+from ws_mcp.core.workspaces.recipe import HOST, NONE, Recipe
 from ws_mcp.core.workspaces.tiers import Tier
 
 RESERVED = ("WSMCP_", "WS_MCP_")
@@ -72,11 +72,10 @@ def check_recipe(recipe: Recipe, level: Tier) -> None:
         )
     if level.is_offline and recipe.network != NONE:
         raise InvalidArgumentError(f"tier {level.number} has no network: leave `network` out, or use tier 2")
+    if recipe.ports and level.is_offline:
+        raise InvalidArgumentError(f"tier {level.number} has no network, so no port can be published; use tier 2")
     if recipe.ports and recipe.network == NONE:
-        raise InvalidArgumentError(
-            f"a workspace without a network (tier {level.number}, network none) can publish no port; use tier 2 with "
-            f"network {OWN}"
-        )
+        raise InvalidArgumentError("a workspace with network none can publish no port; leave `network` or `ports` out")
     if level.user and recipe.user:
         raise InvalidArgumentError(f"tier {level.number} runs as {level.user} always; leave `user` out, or use tier 2")
 

@@ -12,17 +12,24 @@ from ws_mcp.core.workspaces.tiers import effective_tier
 
 LOOPBACK = "127.0.0.1"
 
+_STATES = {
+    ContainerState.RUNNING: WorkspaceState.RUNNING,
+    ContainerState.PAUSED: WorkspaceState.PAUSED,
+    ContainerState.RESTARTING: WorkspaceState.UNKNOWN,
+    ContainerState.UNKNOWN: WorkspaceState.UNKNOWN,
+}
+
 
 def workspace_of(container: Container) -> Workspace:
     """The workspace in a container, fully looked at, whose labels were verified."""
-    is_running = container.state is ContainerState.RUNNING
+    state = _STATES.get(container.state, WorkspaceState.STOPPED)
     recipe = recorded_of(container)
     place = PlaceId(container.name)
     return Workspace(
         name=WorkspaceName(container.labels[naming.WORKSPACE]),
         kind=WorkspaceKind.CONTAINER,
         place=place,
-        state=WorkspaceState.RUNNING if is_running else WorkspaceState.STOPPED,
+        state=state,
         image=container.image,
         tier=effective_tier(container),
         created_at=container.created_at,
@@ -33,7 +40,7 @@ def workspace_of(container: Container) -> Workspace:
         path=container.working_dir or WORKDIR,
         network=recipe.network if recipe is not None else container.network,
         access=recipe.access if recipe is not None and recipe.folder else Access.NONE,
-        exit_code=None if is_running else container.exit_code,
+        exit_code=container.exit_code if state is WorkspaceState.STOPPED else None,
         notes=tuple(_notes(container)),
     )
 

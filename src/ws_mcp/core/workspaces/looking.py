@@ -18,7 +18,7 @@ from ws_mcp.core.workspaces.binds import Binds, binds_of
 from ws_mcp.core.workspaces.checks import check_recipe, check_spec
 from ws_mcp.core.workspaces.contents import Contents, contents_of
 from ws_mcp.core.workspaces.drift import LABELS_DIFFER, drift
-from ws_mcp.core.workspaces.model import WorkspaceSpec
+from ws_mcp.core.workspaces.model import Sizes, WorkspaceSpec
 from ws_mcp.core.workspaces.plan import check_ours
 from ws_mcp.core.workspaces.recipe import Recipe, asked_changes, outside_changes, recipe_of, recorded_of
 from ws_mcp.core.workspaces.request import Ground, container_spec
@@ -102,6 +102,8 @@ class Looking:
             InvalidArgumentError, ForbiddenError: what is wished for cannot be.
         """
         check_spec(spec)
+        if spec.tier:
+            self._rules.level(spec.tier)  # refused before the engine is asked anything
         place = naming.place_name(self._state.instance.id, scope, spec.name)
         found = await self.container(place)
         if found is not None:
@@ -109,7 +111,7 @@ class Looking:
         recorded = recorded_of(found) if found is not None else None
         contents = await contents_of(spec, recorded, self._rules, self._state.instance.key)
         recipe = recipe_of(spec, recorded, self._rules, contents.digests)
-        level = replace(self._rules.level(recipe.tier), sizes=self._rules.sizes_of(recipe.tier, recipe.sizes))
+        level = replace(self._rules.level(recipe.tier), sizes=await self._sizes(recipe))
         check_recipe(recipe, level)
         binds = await binds_of(recipe, level, self._rules, self._engine, self._state.directory)
         image = await self._image(recipe, found)
@@ -129,6 +131,14 @@ class Looking:
             runtime=self._rules.container_runtime,
         )
         return _compared(look, recorded) if found is not None else look
+
+    async def _sizes(self, recipe: Recipe) -> Sizes:
+        sizes = self._rules.sizes_of(recipe.tier, recipe.sizes)
+        if recipe.sizes.cpus or sizes.cpus <= 1:
+            return sizes
+        # Nobody asked for the tier's number, and an engine with fewer refuses it.
+        cpus = (await self._engine.info()).cpus
+        return replace(sizes, cpus=min(sizes.cpus, cpus)) if cpus else sizes
 
     async def _image(self, recipe: Recipe, found: Container | None) -> Image | None:
         if not recipe.image:

@@ -23,11 +23,19 @@ class WorkspaceKind(StrEnum):
 
 
 class WorkspaceState(StrEnum):
-    """`unknown`: nobody answered now; it never means that the workspace is gone."""
+    """`paused`, `unknown` (nobody answered now): neither means that the workspace or what runs in it is gone."""
 
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPED = "stopped"
     UNKNOWN = "unknown"
+
+
+OBSTACLES: Mapping[WorkspaceState, str] = {
+    WorkspaceState.PAUSED: "its container is paused; unpause it (docker unpause), then try again",
+    WorkspaceState.UNKNOWN: "its container restarts; try again in a moment",
+}
+"""Why nothing can be asked of a workspace whose processes may live."""
 
 
 class Replace(StrEnum):

@@ -22,6 +22,7 @@ from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.keeping import Keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
+    OBSTACLES,
     Workspace,
     WorkspaceKind,
     WorkspaceListing,
@@ -52,7 +53,12 @@ class Workspaces:
         if self._watch is None:
             return WorkspaceListing(workspaces=local)
         sight = await self._watch.list()
-        return WorkspaceListing(workspaces=(*sight.of(scope), *local), unknown=sight.unknown)
+        found = (*sight.of(scope), *local)
+        for workspace in found:
+            if workspace.state is not WorkspaceState.RUNNING:
+                # Its connection may not have noticed: a start would be sent into what cannot answer.
+                self.forget(scope, workspace.name)
+        return WorkspaceListing(workspaces=found, unknown=sight.unknown)
 
     async def looked_again(self) -> None:
         """See what was just done to a container, before anybody asks for the list."""
@@ -74,7 +80,7 @@ class Workspaces:
         Raises:
             NotFoundError: the chat has no such workspace.
             InvalidArgumentError: no name was given and it is not clear which one is meant.
-            PlaceUnavailableError: it is stopped.
+            PlaceUnavailableError: it is stopped, or cannot answer now.
         """
         # "main" wins wherever it exists, so without a name it need not be looked for as long as it is connected.
         meant = MAIN if name is None else name
@@ -82,6 +88,8 @@ class Workspaces:
         if known is not None and self._places.has(known):
             return meant, known
         workspace = await self.meant(scope, name)
+        if obstacle := OBSTACLES.get(workspace.state):
+            raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {obstacle}")
         if workspace.state is not WorkspaceState.RUNNING:
             raise PlaceUnavailableError(
                 f"workspace {workspace.name!r} is stopped; call provision_workspace to start it"

@@ -9,7 +9,7 @@ import anyio
 from ws_mcp.core.engine.fill import filler_of
 from ws_mcp.core.engine.model import Container, VolumeMount
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineNotFoundError, WsError
+from ws_mcp.core.errors import EngineNotFoundError, EngineTimeoutError, WsError
 from ws_mcp.core.execd import delivery
 from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.state import State
@@ -27,7 +27,8 @@ CLEAN_UP_S = 60.0
 class Removal:
     """Removes and repairs the workspaces of one instance on one engine."""
 
-    def __init__(self, engine: Engine, state: State, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, state: State, ledger: Ledger, clean_up_s: float = CLEAN_UP_S) -> None:
+        self._clean_up_s = clean_up_s
         self._engine = engine
         self._state = state
         self._ledger = ledger
@@ -44,10 +45,15 @@ class Removal:
                 # Also one that is not mounted now: a folder may have taken its place.
                 objects = (*objects, EngineObject(kind=ObjectKind.VOLUME, name=naming.volume_name(place)))
             # Begun means done: a container without its volume's removal would leave data that nothing lists.
-            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self._clean_up_s) as patience:
                 await self._ledger.begin(Intent(place=place, kind=IntentKind.REMOVE, objects=objects))
                 await self._remove_container(place, found)
                 await self._finish(place, objects)
+            if patience.cancelled_caught:
+                raise EngineTimeoutError(
+                    f"workspace {workspace.name!r} could not be removed within {self._clean_up_s:g} s; what is left "
+                    "of it is removed as soon as the engine answers: look with list_containers, or call again"
+                )
         return workspace.volume if keep_volume else ""
 
     async def remove_data(self, place: PlaceId) -> bool:
