@@ -83,7 +83,11 @@ func readFirst(c *conn, p *process, f *firstRead, cancel <-chan struct{}, found 
 			return found, nil
 		}
 	}
-	return r.answer()
+	read, err := r.answer()
+	if err != nil { // it ended meanwhile, and others after it: it began all the same
+		return answer{fields: object{"process": p.view()}}, nil
+	}
+	return read, nil
 }
 
 func opList(c *conn, q *listRequest, _ []byte) (answer, error) {
