@@ -114,6 +114,8 @@ ROWS: Mapping[str, tuple[Row, ...]] = {
         ),
         ("image name that cannot be", {"name": "new", "image": "../../containers/json?x"}, "write name", "image"),
         ("workspace name that cannot be", {"name": "Ü ber/.."}, "1 to 63 characters", "workspace name"),
+        ("tier zero", {"name": "new", "tier": 0}, "greater than or equal to 1", "`tier`"),
+        ("image of a local workspace", {"name": "new", "kind": "local", "image": "a:1"}, "use a container", "image"),
         ("tier that is not offered", {"name": "new", "tier": 3}, "1 (", "tier"),
         ("port that cannot be", {"name": "new", "ports": [70000]}, "less than or equal to 65535", "`ports`"),
         ("port without a network", {"name": "new", "tier": 1, "ports": [80]}, "use tier 2", "tier 1", "no network"),
