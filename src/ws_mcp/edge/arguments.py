@@ -27,14 +27,14 @@ MAX_LIMIT_S = 30 * 24 * 3600.0
 
 def _without_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("has a NUL byte, which no process can be given")
+        raise ValueError("has a NUL byte, which no process can be given: leave it out")
     return text
 
 
-def _bounded(limit: int) -> AfterValidator:
+def _bounded(limit: int, remedy: str) -> AfterValidator:
     def check(text: str) -> str:
         if len(text.encode()) > limit:
-            raise ValueError(f"is too long: at most {limit} bytes")
+            raise ValueError(f"is too long: at most {limit} bytes; {remedy}")
         return text
 
     return AfterValidator(check)
@@ -74,7 +74,7 @@ def _environment(environment: dict[str, str]) -> dict[str, str]:
     if len(environment) > MAX_ENVIRONMENT or size > MAX_ENVIRONMENT_BYTES:
         raise ValueError("is too large: at most 128 variables and 128 KiB in all; use a file")
     if any(not name or "=" in name for name in environment):
-        raise ValueError("has a variable without a usable name: not empty, without '='")
+        raise ValueError("has a variable without a usable name: give one that is not empty and has no '='")
     return environment
 
 
@@ -86,8 +86,8 @@ def _at_most(limit: float) -> AfterValidator:
 _Plain = Annotated[str, AfterValidator(_without_nul)]
 _Unpacked = BeforeValidator(_unpacked)
 
-Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES)]
-Input = Annotated[str, _bounded(MAX_INPUT_BYTES)]
+Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES, "give a shorter one")]
+Input = Annotated[str, _bounded(MAX_INPUT_BYTES, "send it in parts")]
 Command = Annotated[str | list[str], BeforeValidator(_unpacked_words), AfterValidator(_command)]
 Environment = Annotated[dict[_Plain, _Plain], _Unpacked, AfterValidator(_environment)]
 Ports = Annotated[list[Annotated[int, Field(ge=1, le=65535)]], _Unpacked, Field(max_length=32)]
@@ -119,7 +119,7 @@ def _problems(error: ValidationError) -> str:
     by_argument: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         text = problem["msg"].removeprefix("Value error, ")
-        wording = "is missing" if problem["type"] == "missing" else text[:1].lower() + text[1:]
+        wording = "is missing: give it" if problem["type"] == "missing" else text[:1].lower() + text[1:]
         known = by_argument.setdefault(f"`{problem['loc'][0]}`", [])
         if wording not in known:
             known.append(wording)

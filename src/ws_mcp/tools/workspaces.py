@@ -40,7 +40,9 @@ class WorkspaceTools:
             Literal["auto", "container", "local"],
             Field(description="local: sandboxed directory; auto: container if an engine answers"),
         ] = "auto",
-        tier: Annotated[int | None, Field(description="1: locked down, offline; 2 (default): development")] = None,
+        tier: Annotated[
+            int | None, Field(ge=1, description="1: locked down, offline; 2 (default): development")
+        ] = None,
         env: Annotated[Environment | None, Field(description="Variables of all processes")] = None,
         ports: Annotated[Ports | None, Field(description="Published on 127.0.0.1")] = None,
         volume: Annotated[bool | None, Field(description="Keep /workspace; default true")] = None,

@@ -132,6 +132,8 @@ class LocalWorkspaces:
         check_environment(spec)
         if spec.ports:
             raise InvalidArgumentError("a local workspace cannot publish ports; leave `ports` out, or use a container")
+        if spec.image:
+            raise InvalidArgumentError("a local workspace has no image; leave `image` out, or use a container")
         if not self.is_possible:
             raise ConflictError(
                 "no container engine answers and bubblewrap is not installed, so there is no sandbox: install "
