@@ -21,7 +21,7 @@ from ws_mcp.core.workspaces.checks import check_spec
 from ws_mcp.core.workspaces.model import WorkspaceKind
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.core_port import Core
-from ws_mcp.edge.options import Options, Ready, State, spec_of
+from ws_mcp.edge.options import Options, Ready, spec_of
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings
 
@@ -208,19 +208,18 @@ def test_each_example_of_an_option_is_a_call_that_is_taken(table: str) -> None:
         assert given is not None
         assert key in given.model_fields_set, f"the example of {key} does not use it"
         assert call.keys() <= {"name", "image", "ports"}
-        if options.state is State.RUNNING:
-            spec = spec_of(
-                options,
-                name=call.get("name", "main"),
-                kind=WorkspaceKind.CONTAINER,
-                image=call.get("image", ""),
-                tier=None,
-                env=None,
-                ports=call.get("ports"),
-                volume=None,
-                rules=WorkspaceRules(runtimes={"python": "python:3.13"}),
-            )
-            check_spec(spec)
+        spec = spec_of(
+            options,
+            name=call.get("name", "main"),
+            kind=WorkspaceKind.CONTAINER,
+            image=call.get("image", ""),
+            tier=None,
+            env=None,
+            ports=call.get("ports"),
+            volume=None,
+            rules=WorkspaceRules(runtimes={"python": "python:3.13"}),
+        )
+        check_spec(spec)
 
 
 def test_every_other_json_of_the_documents_is_legible() -> None:

@@ -72,6 +72,15 @@ async def test_what_is_asked_for_reaches_the_core() -> None:
         ]
 
 
+@pytest.mark.parametrize("tier", [0, -1])
+async def test_a_tier_below_the_first_is_refused_and_not_taken_for_the_default(tier: int) -> None:
+    core = FakeCore()
+    async with open_client(core) as client:
+        text = await refused(client, "provision_workspace", tier=tier)
+        assert text == "provision_workspace: `tier` input should be greater than or equal to 1"
+        assert core.specs == []
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_without_an_engine_a_workspace_is_local_and_stays_so(mode: str) -> None:
     core = FakeCore(has_engine=False)
