@@ -37,6 +37,7 @@ def settings_table() -> Iterable[str]:
     for name, setting in Settings.model_fields.items():
         flag = f"--{name.replace('_', '-')}"
         bounds = " to ".join(f"{bound:,}" for bound in _bounds(setting))
+        bounds += " or more" if bounds and " to " not in bounds else ""
         default = "see below" if name == "state" else _shown(setting.default)
         text = f"{setting.description}{f' ({bounds})' if bounds else ''}"
         yield f"| `{flag}` | `WS_MCP_{name.upper()}` | {default} | {text} |"
@@ -49,7 +50,7 @@ def _bounds(setting: FieldInfo) -> Iterable[int]:
 
 
 def _shown(default: object) -> str:
-    return {"": "empty", "False": "no", "True": "yes"}.get(
+    return {"": "empty", "()": "empty", "{}": "empty", "False": "no", "True": "yes"}.get(
         str(default), f"{default:,}" if isinstance(default, int) else f"`{default}`"
     )
 
@@ -222,9 +223,21 @@ def test_each_example_of_an_option_is_a_call_that_is_taken(table: str) -> None:
         check_spec(spec)
 
 
-def test_every_other_json_of_the_documents_is_legible() -> None:
-    blocks = [block for path in DOCUMENTS for block in re.findall(r"```json\n(.*?)```", path.read_text(), re.DOTALL)]
-    assert blocks
-    for block in blocks:
-        for part in [block] if block.startswith("{ ") else block.strip().splitlines():
-            json.loads(part)
+def json_of(document: Path) -> Iterable[dict[str, Any]]:
+    """Every JSON object of its code blocks, of which one may have several."""
+    decoder = json.JSONDecoder()
+    for block in re.findall(r"```json\n(.*?)```", document.read_text(), re.DOTALL):
+        text = block.strip()
+        while text:
+            found, end = decoder.raw_decode(text)
+            yield found
+            text = text[end:].strip()
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/workspaces.md"])
+def test_every_call_that_a_document_shows_has_options_that_are_taken(document: str) -> None:
+    shown = list(json_of(ROOT / document))
+    calls = [each["options"] for each in shown if "options" in each]
+    assert calls
+    for options in calls:
+        Options.model_validate(options)
