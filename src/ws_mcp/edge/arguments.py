@@ -90,7 +90,8 @@ _Plain = Annotated[str, AfterValidator(_without_nul)]
 JSON_OBJECT = _Unpacked = BeforeValidator(_unpacked)
 
 Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES)]
-Name = Annotated[_Plain, _bounded(MAX_TEXT_BYTES), Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), _bounded(MAX_TEXT_BYTES)]
+Key = Annotated[str, Field(max_length=200), AfterValidator(_without_nul)]
 Count = Annotated[int, Field(gt=0, le=MAX_NUMBER)]
 Input = Annotated[str, _bounded(MAX_INPUT_BYTES)]
 Encoded = Annotated[str, _bounded(MAX_INPUT_BYTES * 3 // 2)]  # base64 of as much, with line breaks
