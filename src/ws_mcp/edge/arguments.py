@@ -90,9 +90,7 @@ _Plain = Annotated[str, AfterValidator(_without_nul)]
 JSON_OBJECT = _Unpacked = BeforeValidator(_unpacked)
 
 Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES, "give a shorter one")]
-Name = Annotated[
-    str, Field(min_length=1), AfterValidator(_without_nul), _bounded(MAX_TEXT_BYTES, "give a shorter one")
-]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), _bounded(MAX_TEXT_BYTES, "give a shorter one")]
 Key = Annotated[str, Field(max_length=200), AfterValidator(_without_nul)]
 Count = Annotated[int, Field(gt=0, le=MAX_NUMBER)]
 Input = Annotated[str, _bounded(MAX_INPUT_BYTES, "send it in parts")]
