@@ -85,7 +85,11 @@ func readFirst(c *conn, p *process, f *firstRead, cancel <-chan struct{}, found 
 			return found, nil
 		}
 	}
-	return r.answer()
+	read, err := r.answer()
+	if err != nil { // it ended meanwhile, and others after it: it began all the same
+		return answer{fields: object{"process": p.view()}}, nil
+	}
+	return read, nil
 }
 
 func opList(c *conn, q *listRequest, _ []byte) (answer, error) {
@@ -146,8 +150,10 @@ func (r *reading) begin() error {
 	switch {
 	case q.Stream == "err" && r.process.isSeparate:
 		r.output = &r.process.err
+	case q.Stream == "err":
+		return fail("no_stream", "process %s has one stream", r.process.id)
 	case q.Stream != "" && q.Stream != "out":
-		return fail("bad_request", "stream is out, or err where the process has separate streams")
+		return fail("bad_request", "stream is out or err")
 	case q.Offset != nil && q.Tail != nil:
 		return fail("bad_request", "a read has an offset or a tail")
 	}

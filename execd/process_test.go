@@ -47,7 +47,8 @@ func TestSeparateStreamsAreReadApart(t *testing.T) {
 	expect(t, "stderr", string(c.call("read", with(at(process), fields{"stream": "err"})).body), "err\n")
 	expect(t, "end of stderr", numberOf(view["err"].(map[string]any), "end"), 4)
 	merged := c.start("true", nil)
-	c.fails("bad_request", "read", with(at(merged), fields{"stream": "err"}))
+	c.fails("no_stream", "read", with(at(merged), fields{"stream": "err"}))
+	c.fails("bad_request", "read", with(at(merged), fields{"stream": "in"}))
 }
 
 func TestOutputIsKeptByteForByte(t *testing.T) {

@@ -146,6 +146,16 @@ class LivesContract(ExecdContract):
         said = await ask(client, "start", shell=LONG, digest="d", first=first)
         assert (said["woke"], said["process"]["state"]) == ("timeout", "running")
 
+    async def test_a_start_whose_process_is_only_a_receipt_by_then_is_answered_like_one(self) -> None:
+        first = {"wait": {"until": "exit", "timeout_ms": 4000}}
+        async with self.open_place(keep_ended=0) as place, place.client() as client:
+            for number in range(20):
+                name = f"p_{number}"
+                said = await ask(client, "start", name, shell="echo hello; exit 3", digest="d", first=first)
+                process = said["process"]
+                assert (process["process"], process["code"], said["repeated"]) == (name, 3, False)
+                assert b"hello\n" in (said["body"], process.get("last", "").encode())
+
     async def test_a_first_look_that_cannot_be_is_refused_before_anything_runs(self, client: ExecdClient) -> None:
         for wrong in ({"limit": 0}, {"wait": {"until": "never"}}):
             with pytest.raises(InvalidArgumentError):

@@ -27,10 +27,11 @@ async def test_every_row_is_refused_in_one_line_and_leaves_nothing_behind(
                 "HUGE": "x" * HUGE,
             }
             before = (instance.containers, instance.volumes)
-            for tool, (case, asked, *words) in ((tool, row) for tool, rows in ROWS.items() for row in rows):
+            for tool, (case, asked, step, *words) in ((tool, row) for tool, rows in ROWS.items() for row in rows):
                 with subtests.test(case):
                     arguments = {name: filled(value, named) for name, value in asked.items()}
                     refusal = await peer.refused(tool, **arguments)
+                    assert step in refusal, refusal
                     assert all(word in refusal for word in words), refusal
                     assert (instance.containers, instance.volumes) == before
                     assert (await peer.ok("start_process", command="echo well", wait_s=5))["output"] == "well\n"

@@ -56,6 +56,19 @@ async def test_a_container_restarted_behind_our_back_has_lost_its_processes_and_
             assert "lost" in (await peer.read(process)).status
 
 
+async def test_a_server_that_begins_later_knows_that_a_keyed_start_is_lost(instance: Instance) -> None:
+    with anyio.fail_after(40):
+        command = "exec sleep 600"
+        async with instance.open_peer() as peer:
+            await peer.ok("provision_workspace")
+            process = await peer.start(command, request_key="k", wait_s=0)
+        docker("restart", "--time", "0", instance.container)
+        async with instance.open_peer() as later:
+            assert f"process {process} is lost" in await later.refused("read_output", process_id=process)
+            assert "another key" in await later.refused("start_process", command=command, request_key="k")
+            assert await later.processes() == {}
+
+
 async def test_a_container_removed_behind_our_back_is_made_again_by_a_provision(instance: Instance) -> None:
     with anyio.fail_after(40):
         async with instance.open_peer() as peer:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import anyio
 
+from ws_mcp.core.engine.model import Limits
 from ws_mcp.core.errors import ConflictError, EngineUnavailableError, InvalidArgumentError, NotFoundError, StartError
 from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import (
@@ -36,6 +37,7 @@ from ws_mcp.core.processes.model import (
     Written,
 )
 from ws_mcp.core.workspaces.model import (
+    Access,
     Ask,
     DirectoryListing,
     FileEntryInfo,
@@ -223,8 +225,11 @@ class FakeFiles:
 
     def __init__(self) -> None:
         self.there: dict[str, bytes] = {"/workspace/hello.txt": b"hello\n"}
+        self.programs: set[str] = set()
+        self.asked: list[tuple[Scope, WorkspaceName | None]] = []
 
     async def read(self, scope: Scope, name: WorkspaceName | None, path: str, offset: int, limit: int) -> FileSlice:
+        self.asked.append((scope, name))
         whole = path if path.startswith("/") else f"/workspace/{path}"
         if whole not in self.there:
             raise InvalidArgumentError(f"there is no {whole!r} in the workspace; list its directory")
@@ -236,6 +241,8 @@ class FakeFiles:
     ) -> FileSlice:
         whole = path if path.startswith("/") else f"/workspace/{path}"
         self.there[whole] = content
+        if is_executable:
+            self.programs.add(whole)
         return FileSlice(path=whole, content=b"", offset=0, size=len(content))
 
     async def list(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing:
@@ -251,6 +258,7 @@ class FakeCore:
         self.rules = WorkspaceRules(default_image="debian:13", runtimes={"py": "python:3.14"})
         self.asks: list[Ask] = []
         self.pending: Pending | None = None  # what a provision answers instead
+        self.answer: Callable[[Provisioned], Provisioned] = lambda made: made  # what else it says
         self.files = FakeFiles()
         self.has_engine = has_engine
         self.script = script
@@ -300,9 +308,10 @@ class FakeCore:
         chat = self.made.setdefault(scope, {})
         change = "none" if spec.name in chat else "created"
         if ask.is_dry_run:
-            return Provisioned(workspace=None, change=change, duration_s=0.1, request={"Image": spec.image})
+            found = chat.get(spec.name)
+            return self.answer(Provisioned(workspace=found, change=change, duration_s=0.1, request=_request(spec)))
         chat.setdefault(spec.name, _workspace(spec, self.rules.default_image))
-        return Provisioned(workspace=chat[spec.name], change=change, duration_s=0.1)
+        return self.answer(Provisioned(workspace=chat[spec.name], change=change, duration_s=0.1))
 
     async def stop(self, scope: Scope, name: WorkspaceName, *, restarts: bool) -> Stopped:
         if name not in self.made.get(scope, {}):
@@ -312,9 +321,10 @@ class FakeCore:
         return Stopped(workspace=self.made[scope][name], ended_processes=1)
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
-        if self.made.get(scope, {}).pop(name, None) is None:
+        found = self.made.get(scope, {}).pop(name, None)
+        if found is None:
             raise NotFoundError("workspace", name, self.made.get(scope, {}), "Call provision_workspace to make one.")
-        return Removed(name=name, ended_processes=1, kept_volume="data" if keep_volume else "")
+        return Removed(name=name, ended_processes=1, kept_volume=found.volume if keep_volume else "")
 
     async def workspaces(self, scope: Scope) -> WorkspaceListing:
         return WorkspaceListing(workspaces=tuple(self.made.get(scope, {}).values()), unknown=self.unknown)
@@ -333,6 +343,15 @@ class FakeCore:
         return chat
 
 
+def _request(spec: WorkspaceSpec) -> dict[str, object]:
+    mounts = [
+        {"Target": "/.ws-mcp", "Type": "volume", "Source": "execd"},
+        {"Target": "/workspace", "Type": "bind", "Source": spec.folder},
+        {"Target": "/home/me/repo/.git", "Type": "bind", "Source": "/home/me/repo/.git"},
+    ]
+    return {"Image": spec.image, "HostConfig": {"Mounts": mounts, "Memory": 1}}
+
+
 def _workspace(spec: WorkspaceSpec, default_image: str) -> Workspace:
     is_container = spec.kind is WorkspaceKind.CONTAINER
     return Workspace(
@@ -344,7 +363,10 @@ def _workspace(spec: WorkspaceSpec, default_image: str) -> Workspace:
         tier=spec.tier or 2,
         created_at=BEGAN,
         ports=tuple(PortUrl(container_port=p, host="127.0.0.1", host_port=40000 + p) for p in spec.ports or ()),
-        volume="" if spec.has_volume is False else "data",
+        volume="" if spec.has_volume is False or spec.folder else "data",
+        access=spec.access or Access.NONE,
+        network=(spec.network or "own") if is_container else "",
+        limits=Limits(memory_bytes=512 << 20, cpus=1, pids=256) if is_container else Limits(),
         path="/workspace" if is_container else "/home/someone/secret/data",
         sandbox="" if is_container else "none",
     )

@@ -144,7 +144,7 @@ class FakePlace:
             raise RefusalError("expired", "its output is no longer kept")
         output = process.err if request.get("stream") == "err" else process.out
         if output is None:
-            raise RefusalError("bad_request", "its streams are not separate")
+            raise RefusalError("no_stream", f"process {process.id} has one stream")
         if "offset" in request and "tail" in request:
             raise RefusalError("bad_request", "a read has an offset or a tail")
         offset: int = request.get("offset", 0)

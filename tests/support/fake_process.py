@@ -103,6 +103,13 @@ class FakeProcess:
         del self._stdin[:end]
         return line
 
+    async def read_some(self) -> bytes:
+        while not self._stdin and self.is_stdin_open:
+            await self.changed.wait()
+        data = bytes(self._stdin)
+        self._stdin.clear()
+        return data
+
     def fork(self, run: Callable[[], Awaitable[None]]) -> None:
         pid = self.pid * 100 + len(self._children) + 1
         scope = self._children[pid] = anyio.CancelScope()

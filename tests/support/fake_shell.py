@@ -28,6 +28,8 @@ class Terminal(Protocol):
 
     async def read_line(self) -> bytes: ...
 
+    async def read_some(self) -> bytes: ...
+
     def fork(self, run: Callable[[], Awaitable[None]]) -> None: ...
 
     def die(self, signal: str) -> None: ...
@@ -107,8 +109,8 @@ async def _sleep(args: list[str], at: Terminal) -> int:
 
 
 async def _cat(args: list[str], at: Terminal) -> int:
-    while line := await at.read_line():
-        at.write(line, is_err=False)
+    while data := await at.read_some():
+        at.write(data, is_err=False)
     return 0
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.edge_client import MODES, call, ok, open_client, refused, text_of
 from support.fake_core import FakeCore
 
 from ws_mcp.core.errors import ImageNotFoundError
 from ws_mcp.core.ids import WorkspaceName
-from ws_mcp.core.workspaces.model import WorkspaceKind, WorkspaceSpec
+from ws_mcp.core.workspaces.model import Pending, Provisioned, WorkspaceKind, WorkspaceSpec
 
 MAIN = {
     "name": "main",
@@ -19,6 +21,8 @@ MAIN = {
     "image": "debian:13",
     "path": "/workspace",
     "has_data": True,
+    "network": "own",
+    "limits": "512 MiB of memory, 1 processor, 256 processes",
 }
 
 
@@ -70,6 +74,15 @@ async def test_what_is_asked_for_reaches_the_core() -> None:
                 has_volume=False,
             )
         ]
+
+
+@pytest.mark.parametrize("tier", [0, -1])
+async def test_a_tier_below_the_first_is_refused_and_not_taken_for_the_default(tier: int) -> None:
+    core = FakeCore()
+    async with open_client(core) as client:
+        text = await refused(client, "provision_workspace", tier=tier)
+        assert text == "provision_workspace: `tier` input should be greater than or equal to 1"
+        assert core.specs == []
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -137,6 +150,138 @@ async def test_a_removal_says_what_became_of_the_data(mode: str) -> None:
         await ok(client, "provision_workspace")
         removed = await ok(client, "remove_workspace", name="main", keep_data=False)
         assert (removed["data"], "note" in removed) == ("removed", False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_removal_of_what_had_no_data_removes_none(mode: str) -> None:
+    async with open_client(FakeCore(), mode) as client:
+        for keep_data in (True, False):
+            folder = {"folder": "/srv/project", "access": "read_write"}
+            await ok(client, "provision_workspace", options=folder)
+            removed = await ok(client, "remove_workspace", name="main", keep_data=keep_data)
+            assert (removed["data"], "note" in removed) == ("none", False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_provision_that_takes_long_is_come_back_to(mode: str) -> None:
+    core = FakeCore()
+    core.pending = Pending(phase="pulling the image", elapsed_s=45.04)
+    seen: list[str | None] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(message)
+
+    async with open_client(core, mode) as client:
+        first = await client.call_tool("provision_workspace", {"chat": "new"}, progress_callback=on_progress)
+        assert not first.is_error
+        answer = first.structured_content
+        assert answer is not None
+        chat = answer.pop("chat")
+        assert answer == {
+            "change": "working",
+            "phase": "pulling the image",
+            "seconds": 45.0,
+            "note": "call provision_workspace again with the same arguments: it goes on meanwhile",
+        }
+        assert seen == ["creating the container", "waiting for execd"]
+        core.pending = None
+        made = await ok(client, "provision_workspace", chat=chat)
+        assert (made["change"], core.specs[0]) == ("created", core.specs[1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_dry_run_says_what_would_be_done_and_does_nothing(mode: str) -> None:
+    core = FakeCore()
+    core.answer = lambda made: replace(made, change="recreated", reasons=("tier is 1, not 2",))
+    async with open_client(core, mode) as client:
+        options = {"dry_run": True, "folder": "/srv/project/", "access": "read_only"}
+        told = await ok(client, "provision_workspace", image="debian:13", options=options)
+        assert (told["change"], told["is_dry_run"]) == ("recreated", True)
+        assert told["reasons"] == ["tier is 1, not 2"]
+        assert "workspace" not in told
+        assert (await ok(client, "list_containers"))["workspaces"] == []
+
+
+async def test_a_dry_run_shows_no_path_of_this_machine_but_those_that_were_given() -> None:
+    async with open_client(FakeCore()) as client:
+        options = {"dry_run": True, "folder": "/srv/project", "access": "read_only"}
+        told = await call(client, "provision_workspace", image="debian:13", options=options)
+        assert told.structured_content is not None
+        assert told.structured_content["request"] == {
+            "Image": "debian:13",
+            "HostConfig": {
+                "Memory": 1,
+                "Mounts": [
+                    {"Target": "/.ws-mcp", "Type": "volume", "Source": "execd"},
+                    {"Target": "/workspace", "Type": "bind", "Source": "/srv/project"},
+                    {"Target": "/home/me/repo/.git", "Type": "bind", "Source": "(hidden)"},
+                ],
+            },
+        }
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_is_out_of_date_and_kept_is_said_with_what_to_do(mode: str) -> None:
+    core = FakeCore()
+    async with open_client(core, mode) as client:
+        await ok(client, "provision_workspace", chat="new")
+        core.answer = lambda made: replace(made, change="none", reasons=("the template changed",), notes=("no git",))
+        kept = await ok(client, "provision_workspace", chat="new")
+        assert kept["reasons"] == ["the template changed"]
+        assert kept["note"].startswith("no git; it is out of date and was kept, since processes run in it: with")
+        assert 'replace="always"' in kept["note"]
+        core.answer = lambda made: replace(made, change="recreated", reasons=("the template changed",))
+        made = await ok(client, "provision_workspace", chat="new")
+        assert (made["change"], made["reasons"], "note" in made) == ("recreated", ["the template changed"], False)
+
+
+@pytest.mark.parametrize(
+    ("is_ready", "text"),
+    [(True, "ready at http://127.0.0.1:48000/"), (False, "not ready after 5 s: refused; it logged nothing")],
+    ids=["ready", "not ready"],
+)
+async def test_a_probe_answers_whatever_it_found(is_ready: bool, text: str) -> None:
+    core = FakeCore()
+
+    def answer(made: Provisioned) -> Provisioned:
+        return replace(made, is_ready=is_ready, readiness=text)
+
+    core.answer = answer
+    async with open_client(core) as client:
+        made = await ok(client, "provision_workspace", options={"ready": {"http": 8000}})
+        assert (made["change"], made["is_ready"], made["readiness"]) == ("created", is_ready, text)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_workspace_is_stopped_and_started_again(mode: str) -> None:
+    async with open_client(FakeCore(), mode) as client:
+        await ok(client, "provision_workspace")
+        stopped = await ok(client, "stop_workspace", name="main")
+        assert stopped == {"workspace": MAIN | {"state": "stopped"}, "ended_processes": 1}
+        restarted = await ok(client, "stop_workspace", name="main", restart=True)
+        assert restarted["workspace"] == MAIN
+        assert await refused(client, "stop_workspace", name="api") == (
+            "this chat has no workspace 'api'; it has: main. Call provision_workspace to make one."
+        )
+        assert "`name` is missing" in await refused(client, "stop_workspace")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_list_says_what_each_workspace_may_do(mode: str) -> None:
+    core = FakeCore()
+    async with open_client(core, mode) as client:
+        options = {"folder": "/srv/project", "access": "read_only", "network": "team", "secrets": {"T": "hunter2"}}
+        await ok(client, "provision_workspace", options=options)
+        for scope, made in core.made.items():
+            core.made[scope] = {name: replace(each, notes=("paused on the engine",)) for name, each in made.items()}
+        result = await call(client, "list_containers")
+        assert result.structured_content is not None
+        (found,) = result.structured_content["workspaces"]
+        assert (found["access"], found["network"]) == ("read_only", "team")
+        assert found["limits"] == "512 MiB of memory, 1 processor, 256 processes"
+        assert found["notes"] == ["paused on the engine"]
+        assert "/srv/project" not in text_of(result)
+        assert "hunter2" not in text_of(result)
 
 
 async def test_a_failure_of_the_core_reaches_the_model_as_it_is_worded() -> None:

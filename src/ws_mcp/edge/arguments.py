@@ -30,14 +30,14 @@ MAX_PROBLEMS = 1000  # characters
 
 def _without_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("has a NUL byte, which no process can be given")
+        raise ValueError("has a NUL byte, which no process can be given: leave it out")
     return text
 
 
-def _bounded(limit: int) -> AfterValidator:
+def _bounded(limit: int, remedy: str) -> AfterValidator:
     def check(text: str) -> str:
         if len(text.encode()) > limit:
-            raise ValueError(f"is too long: at most {limit} bytes")
+            raise ValueError(f"is too long: at most {limit} bytes; {remedy}")
         return text
 
     return AfterValidator(check)
@@ -77,7 +77,7 @@ def _environment(environment: dict[str, str]) -> dict[str, str]:
     if len(environment) > MAX_ENVIRONMENT or size > MAX_ENVIRONMENT_BYTES:
         raise ValueError("is too large: at most 128 variables and 128 KiB in all; use a file")
     if any(not name or "=" in name for name in environment):
-        raise ValueError("has a variable without a usable name: not empty, without '='")
+        raise ValueError("has a variable without a usable name: give one that is not empty and has no '='")
     return environment
 
 
@@ -89,11 +89,12 @@ def _at_most(limit: float) -> AfterValidator:
 _Plain = Annotated[str, AfterValidator(_without_nul)]
 JSON_OBJECT = _Unpacked = BeforeValidator(_unpacked)
 
-Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES)]
-Name = Annotated[_Plain, _bounded(MAX_TEXT_BYTES), Field(min_length=1)]
+Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES, "give a shorter one")]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), _bounded(MAX_TEXT_BYTES, "give a shorter one")]
+Key = Annotated[str, Field(max_length=200), AfterValidator(_without_nul)]
 Count = Annotated[int, Field(gt=0, le=MAX_NUMBER)]
-Input = Annotated[str, _bounded(MAX_INPUT_BYTES)]
-Encoded = Annotated[str, _bounded(MAX_INPUT_BYTES * 3 // 2)]  # base64 of as much, with line breaks
+Input = Annotated[str, _bounded(MAX_INPUT_BYTES, "send it in parts")]
+Encoded = Annotated[str, _bounded(MAX_INPUT_BYTES * 3 // 2, "send it in parts")]  # base64 of as much, with line breaks
 Command = Annotated[str | list[str], BeforeValidator(_unpacked_words), AfterValidator(_command)]
 Environment = Annotated[dict[_Plain, _Plain], _Unpacked, AfterValidator(_environment)]
 Ports = Annotated[list[Annotated[int, Field(ge=1, le=65535)]], _Unpacked, Field(max_length=32)]
@@ -138,7 +139,7 @@ def _problems(model: type[BaseModel], error: ValidationError) -> str:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         path, inner = _path(model, problem["loc"])
         text = problem["msg"].removeprefix("Value error, ")
-        wording = "is missing" if problem["type"] == "missing" else text[:1].lower() + text[1:]
+        wording = "is missing: give it" if problem["type"] == "missing" else text[:1].lower() + text[1:]
         if problem["type"] == "extra_forbidden":
             wording = f"takes no {_quoted([str(problem['loc'][-1])])}; it takes {', '.join(inner.model_fields)}"
         known = by_argument.setdefault(f"`{path}`", [])

@@ -22,7 +22,7 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceSpec,
 )
 from ws_mcp.core.workspaces.rules import WorkspaceRules
-from ws_mcp.edge.arguments import MAX_NUMBER, Count, Environment, Input, Name, Text
+from ws_mcp.edge.arguments import MAX_NUMBER, Count, Environment, Input, Key, Name, Text
 
 MAX_FILES = 256
 MAX_SECRETS = 64
@@ -116,9 +116,7 @@ class Options(Strict):
     dry_run: Annotated[
         bool, Field(description="Only say what would be done, why, and what the engine would be told")
     ] = False
-    request_key: Annotated[
-        Text, Field(max_length=200, description="Makes a retry safe: the same key stands for the same request")
-    ] = ""
+    request_key: Annotated[Key, Field(description="Makes a retry safe: the same key stands for the same request")] = ""
 
     @property
     def ask(self) -> Ask:

@@ -49,7 +49,8 @@ class WorkspaceTools:
             Literal["auto", "container", "local"], Field(description="local: sandboxed directory")
         ] = "auto",
         tier: Annotated[
-            int | None, Field(description="1: locked down, offline; 2: default; 3, 4: root on the host, if granted")
+            int | None,
+            Field(ge=1, description="1: locked down, offline; 2: default; 3, 4: root on the host, if granted"),
         ] = None,
         env: Annotated[Environment | None, Field(description="Variables")] = None,
         ports: Annotated[Ports | None, Field(description="Published on 127.0.0.1")] = None,

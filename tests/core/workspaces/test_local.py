@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
+from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.host import sandbox
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import ReadRequest, StartRequest, Until, Wait
@@ -43,6 +45,14 @@ async def open_local(path: Path) -> AsyncGenerator[Core]:
                 for scope in (SCOPE, OTHER):
                     for workspace in (await core.workspaces(scope)).workspaces:
                         await core.remove(scope, workspace.name, keep_volume=False)
+
+
+@pytest.mark.parametrize("spec", [replace(SPEC, image="debian:13"), replace(SPEC, ports=(80,))])
+async def test_what_only_a_container_has_is_refused(tmp_path: Path, spec: WorkspaceSpec) -> None:
+    async with open_local(tmp_path) as core:
+        with pytest.raises(InvalidArgumentError, match="use a container"):
+            await core.provision(SCOPE, spec, Ask(), quiet)
+        assert (await core.workspaces(SCOPE)).workspaces == ()
 
 
 async def said(core: Core, command: str) -> str:

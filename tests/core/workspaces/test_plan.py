@@ -61,7 +61,7 @@ def test_processes_are_not_ended_for_what_nobody_asked_for(running: int | None) 
     assert plan(FOUND, outside=OUTSIDE, running=running) == Plan(step=Step.NOTHING, reasons=OUTSIDE)
 
 
-@pytest.mark.parametrize(("running", "text"), [(1, "1 process run"), (3, "3 processes run"), (None, "may run")])
+@pytest.mark.parametrize(("running", "text"), [(1, "1 process runs"), (3, "3 processes run"), (None, "may run")])
 def test_processes_are_not_ended_by_a_wish_that_does_not_say_so(running: int | None, text: str) -> None:
     with pytest.raises(ConflictError, match=rf"tier is 2, not 1.*{text}.*replace=\"always\""):
         plan(FOUND, asked=ASKED, running=running)

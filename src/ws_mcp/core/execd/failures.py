@@ -80,8 +80,13 @@ _TABLE: dict[str, Callable[[str], WsError]] = {
     "conflict": ConflictError,
     "limit": LimitError,
     "bad_request": InvalidArgumentError,
-    "bad_offset": InvalidArgumentError,
-    "bad_pattern": InvalidArgumentError,
+    "bad_offset": lambda text: InvalidArgumentError(f"{text}; give that offset or a lower one, or tail"),
+    "bad_pattern": lambda text: InvalidArgumentError(
+        f"{text}; write a backslash before what is meant as it stands (RE2 has no lookaround and no backreferences)"
+    ),
+    "no_stream": lambda text: InvalidArgumentError(
+        f"{text}: its stderr is in its stdout, in order; leave `stream` out, or start it with separate_stderr"
+    ),
     "bad_signal": InvalidArgumentError,
     "no_stdin": lambda text: ConflictError(f"{text}; start it with keep_stdin or pty to write to it"),
     "no_tty": lambda text: ConflictError(f"{text}; only a process that was started with a terminal has a size"),

@@ -12,6 +12,7 @@ from ws_mcp.core.processes.environment import RESERVED
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.model import SIGNALS, ReadRequest, StartRequest, Streams, TtySize, Until, Wait
 
+IN_A_FILE = "write more into a file and use that"
 CLOSED_TREES = ("/proc", "/sys", "/dev")
 
 _PROCESS_ID = re.compile(r"p_[0-9a-z]{1,32}")
@@ -40,9 +41,7 @@ def check_start(request: StartRequest, limits: ProcessLimits) -> StartRequest:
     if request.tty is not None:
         check_size(request.tty, limits)
         if request.streams is Streams.SEPARATE:
-            raise InvalidArgumentError(
-                "a terminal has one stream: ask for a terminal or for separate streams, not both"
-            )
+            raise InvalidArgumentError("a terminal has one stream: give pty or separate_stderr, not both")
     if request.first is not None:
         check_read(request.first, limits)
     cwd = _normal_cwd(request.cwd, limits)
@@ -55,8 +54,10 @@ def check_read(request: ReadRequest, limits: ProcessLimits) -> None:
     Raises:
         InvalidArgumentError
     """
-    if not 0 <= request.offset < _MAX_OFFSET:
+    if request.offset < 0:
         raise InvalidArgumentError("offset is a number of bytes from the start of the output: 0 or more")
+    if request.offset >= _MAX_OFFSET:
+        raise InvalidArgumentError("offset is beyond the end of any output; give the next offset of an answer, or tail")
     if not 1 <= request.limit_bytes <= limits.read_bytes:
         raise InvalidArgumentError(f"limit is 1 to {limits.read_bytes} bytes")
     if not 0 <= request.tail_bytes <= limits.read_bytes:
@@ -123,26 +124,28 @@ def _check_command(command: str | tuple[str, ...], limits: ProcessLimits) -> Non
     if not words or not words[0].strip():
         raise InvalidArgumentError("the command is empty; give a shell line, or a program with its arguments")
     if sum(map(len, words)) > limits.command_bytes:
-        raise InvalidArgumentError(_too_long("the command", limits.command_bytes))
-    _check_text("the command", "".join(words), limits.command_bytes)
+        raise InvalidArgumentError(_too_long("the command", limits.command_bytes, IN_A_FILE))
+    _check_text("the command", "".join(words), limits.command_bytes, IN_A_FILE)
 
 
 def _check_environment(environment: Mapping[str, str], limits: ProcessLimits) -> None:
     if len(environment) > limits.environment_variables:
-        raise InvalidArgumentError(f"env has {len(environment)} variables; at most {limits.environment_variables}")
+        raise InvalidArgumentError(
+            f"env has {len(environment)} variables; at most {limits.environment_variables}: write more into a file"
+        )
     left = limits.environment_bytes
     for name, value in environment.items():
         # Counted as characters first: 100 MB must not be copied to be refused.
         left -= len(name) + len(value)
         if left < 0:
-            raise InvalidArgumentError(_too_long("env", limits.environment_bytes))
+            raise InvalidArgumentError(_too_long("env", limits.environment_bytes, IN_A_FILE))
         if not name or "=" in name:
             raise InvalidArgumentError(
                 f"env: {one_line(name, 40)!r} cannot be a name; names are not empty and have no ="
             )
         if name.startswith(RESERVED):
-            raise InvalidArgumentError(f"env: names that begin with {RESERVED} are reserved")
-        _check_text("env", name + value, limits.environment_bytes)
+            raise InvalidArgumentError(f"env: names that begin with {RESERVED} are reserved; choose another")
+        _check_text("env", name + value, limits.environment_bytes, IN_A_FILE)
 
 
 def _normal_cwd(cwd: str, limits: ProcessLimits) -> str:
@@ -153,7 +156,7 @@ def _normal_cwd(cwd: str, limits: ProcessLimits) -> str:
         raise InvalidArgumentError("cwd is an absolute path inside the workspace, as in /workspace/src, or empty")
     normal = "/" + posixpath.normpath(cwd).lstrip("/")
     if any(normal == tree or normal.startswith(f"{tree}/") for tree in CLOSED_TREES):
-        raise InvalidArgumentError(f"cwd cannot be in {', '.join(CLOSED_TREES)}")
+        raise InvalidArgumentError(f"cwd cannot be in {', '.join(CLOSED_TREES)}; leave it out to begin in /workspace")
     return normal
 
 
@@ -171,18 +174,18 @@ def _check_span(name: str, seconds: float, most_s: float) -> None:
         raise InvalidArgumentError(f"{name} is 0 to {most_s:g} seconds")
 
 
-def _check_text(name: str, text: str, limit_bytes: int) -> None:
+def _check_text(name: str, text: str, limit_bytes: int, remedy: str = "give a shorter one") -> None:
     if "\x00" in text:
-        raise InvalidArgumentError(f"{name} has a NUL byte, which cannot be passed to a process")
+        raise InvalidArgumentError(f"{name} has a NUL byte, which cannot be passed to a process; leave it out")
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(
-            f"{name} has half a character (a lone surrogate), which cannot be passed on"
+            f"{name} has half a character (a lone surrogate), which cannot be passed on; give whole ones"
         ) from error
     if size > limit_bytes:
-        raise InvalidArgumentError(_too_long(name, limit_bytes))
+        raise InvalidArgumentError(_too_long(name, limit_bytes, remedy))
 
 
-def _too_long(name: str, limit_bytes: int) -> str:
-    return f"{name} is too long; at most {limit_bytes} bytes (write more into a file and use that)"
+def _too_long(name: str, limit_bytes: int, remedy: str) -> str:
+    return f"{name} is too long: at most {limit_bytes} bytes; {remedy}"

@@ -6,6 +6,7 @@ same. What it remembers only saves questions.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -29,10 +30,13 @@ from ws_mcp.core.processes.model import (
     Started,
     StartRequest,
     TtySize,
+    Until,
+    Woke,
     Written,
 )
 from ws_mcp.core.processes.port import ClientOf, OnStarted, PlaceOf, PlaceRef, PlacesOf, StartReceipts
 from ws_mcp.core.processes.reach import SHORT_S, Question, Repeat
+from ws_mcp.core.processes.render import is_held
 from ws_mcp.core.processes.roster import Roster
 from ws_mcp.core.processes.starts import Starts
 
@@ -113,6 +117,21 @@ class ProcessManager:
             InvalidArgumentError: the offset is beyond the end, the pattern is none, or a number is out of range.
         """
         checks.check_read(request, self._limits)
+        wait = request.wait
+        over_at = anyio.current_time() + (wait.wait_s if wait is not None else 0.0)
+        window = await self._window(process, request)
+        if wait is None or wait.until is not Until.OUTPUT or request.tail_bytes:
+            return window
+        while window.woke is Woke.OUTPUT and is_held(window, request.stream):
+            # Nothing of it can be shown yet: who waits for output waits for what comes after it.
+            left_s = max(0.0, over_at - anyio.current_time())
+            beyond = replace(request, offset=window.end, wait=replace(wait, wait_s=left_s))
+            later = await self._window(process, beyond)
+            window = await self._window(process, replace(request, wait=None))
+            window = replace(window, woke=later.woke if window.end == beyond.offset else Woke.OUTPUT)
+        return window
+
+    async def _window(self, process: ProcessId, request: ReadRequest) -> OutputWindow:
         wait_s = request.wait.wait_s if request.wait is not None else 0.0
         over_at = anyio.current_time() + wait_s
 

@@ -119,10 +119,9 @@ def show(
 ) -> Shown:
     """A window of output for a model. `wait`: what the read waited for; `is_tail`: the last bytes were asked for."""
     info = window.info
-    kept = (info.err if stream is Stream.ERR else info.out) or OutputRange()
+    kept = _kept(info, stream)
     skipped = torn(window.data) if window.start and (is_tail or window.missed) else 0
-    is_end = (kept.is_final and window.end >= kept.end) or (kept.dropped > 0 and window.end == kept.head_end)
-    size = cut(window.data[skipped:], is_end=is_end)
+    size = cut(window.data[skipped:], is_end=_is_end(window, kept) or _is_quiet(window, wait, kept))
     start = window.start + skipped
     end = start + size
     following = _following(info, kept, end)
@@ -141,6 +140,30 @@ def show(
         next_offset=following,
         status=f"[{' | '.join(part for part in parts if part)}]",
     )
+
+
+def is_held(window: OutputWindow, stream: Stream) -> bool:
+    """Whether all that there is of a window is held back: the beginning of a character or of an escape sequence."""
+    kept = _kept(window.info, stream)
+    if not window.data or window.end < kept.end or _is_end(window, kept):
+        return False
+    return cut(window.data, is_end=False) == 0
+
+
+def _kept(info: ProcessInfo, stream: Stream) -> OutputRange:
+    return (info.err if stream is Stream.ERR else info.out) or OutputRange()
+
+
+def _is_end(window: OutputWindow, kept: OutputRange) -> bool:
+    """Whether nothing follows the window: the output is complete, or what followed was dropped."""
+    return (kept.is_final and window.end >= kept.end) or (kept.dropped > 0 and window.end == kept.head_end)
+
+
+def _is_quiet(window: OutputWindow, wait: Wait | None, kept: OutputRange) -> bool:
+    """Whether a wait found that nothing follows for now: what began at the end of the window does not go on."""
+    if wait is None or window.end < kept.end:
+        return False
+    return window.woke is Woke.IDLE or (wait.until is Until.OUTPUT and window.woke in (Woke.TIMEOUT, Woke.EXIT))
 
 
 def show_receipt(info: ProcessInfo) -> Shown:

@@ -75,7 +75,8 @@ def plan_workspace(
         return Plan(step=Step.RECREATE, reasons=reasons)
     if not asked:
         return Plan(step=Step.NOTHING, reasons=reasons)
-    many = "processes may run" if running is None else f"{running} process{'es' if running != 1 else ''} run"
+    known = "1 process runs" if running == 1 else f"{running} processes run"
+    many = "processes may run" if running is None else known
     raise ConflictError(
         f"workspace {workspace!r} exists and differs from what you ask for: {'; '.join(asked)}. Making it anew would "
         f'end what runs in it ({many}): call again with replace="always" to do so (its data is kept), or choose '
