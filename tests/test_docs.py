@@ -23,7 +23,7 @@ from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.options import Options, Ready, spec_of
 from ws_mcp.server import build_server
-from ws_mcp.settings import Settings
+from ws_mcp.settings import Settings, metavar_of
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ws_mcp"
@@ -39,6 +39,8 @@ def settings_table() -> Iterable[str]:
         bounds = " to ".join(f"{bound:,}" for bound in _bounds(setting))
         bounds += " or more" if bounds and " to " not in bounds else ""
         default = "see below" if name == "state" else _shown(setting.default)
+        value = metavar_of(setting)
+        flag += f" {value.text} ..." if value.is_repeated else ""
         text = f"{setting.description}{f' ({bounds})' if bounds else ''}"
         yield f"| `{flag}` | `WS_MCP_{name.upper()}` | {default} | {text} |"
 

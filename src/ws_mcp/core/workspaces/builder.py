@@ -6,7 +6,7 @@ The container before it is removed only when the new one answers; until then it 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import anyio
@@ -20,10 +20,10 @@ from ws_mcp.core.execd.binaries import binary
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.contents import check_required, configs_archive, home_archive
+from ws_mcp.core.workspaces.contents import configs_archive, home_archive
 from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
-from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger
+from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger, secret_bytes
 from ws_mcp.core.workspaces.looking import Look
 from ws_mcp.core.workspaces.model import Workspace
 from ws_mcp.core.workspaces.objects import Objects, Owner, forget_configs
@@ -65,6 +65,7 @@ class Builder:
         self._repair = means.repair
         self._look = look
         self._made: ContainerId | None = None
+        self._secrets_before: Mapping[str, bytes] | None = None
         owner = Owner(instance=look.instance.id, key=look.instance.key, scope=look.scope, workspace=look.spec.name)
         intent = Intent(place=look.place, kind=IntentKind.PROVISION, objects=())
         self._objects = Objects(self._engine, self._ledger, intent, owner)
@@ -95,6 +96,8 @@ class Builder:
 
     async def _roll_back(self) -> None:
         try:
+            if self._secrets_before is not None and self._made is not None:
+                await self._ledger.keep_secrets(self._look.place, self._secrets_before)
             if self._made is not None:
                 await self._engine.remove(self._made)
             await self._repair(self._look.place)
@@ -145,7 +148,6 @@ class Builder:
 
     async def _fill_configs(self) -> None:
         look, digest = self._look, configs_digest(self._look.recipe)
-        check_required(look.spec.content.required, look.contents)
         if not digest:
             return
         name = naming.configs_name(look.place, digest)
@@ -173,7 +175,8 @@ class Builder:
             await report("setting the container before it aside", 0.6)
             await self._set_aside(old, container)
         if look.contents.secrets is not None:
-            await self._ledger.keep_secrets(look.place, look.contents.secrets)
+            self._secrets_before = await self._ledger.secrets(look.place)
+            await self._ledger.keep_secrets(look.place, secret_bytes(look.contents.secrets))
         await report("starting the container", 0.7)
         await self._engine.start(container)
         await report("waiting for execd", 0.9)

@@ -76,6 +76,13 @@ def check_recipe(recipe: Recipe, level: Tier) -> None:
         raise InvalidArgumentError(f"tier {level.number} has no network, so no port can be published; use tier 2")
     if recipe.ports and recipe.network == NONE:
         raise InvalidArgumentError("a workspace with network none can publish no port; leave `network` or `ports` out")
+    if recipe.mounts and not level.has_binds:
+        raise InvalidArgumentError(f"tier {level.number} has nothing of the host: leave `mounts` out, or use tier 2")
+    if recipe.home and level.is_read_only and not recipe.has_volume:
+        raise InvalidArgumentError(
+            f"tier {level.number} without a volume has no home directory that can be written: leave `home` out, or "
+            "keep the volume"
+        )
     if level.user and recipe.user:
         raise InvalidArgumentError(f"tier {level.number} runs as {level.user} always; leave `user` out, or use tier 2")
 

@@ -41,7 +41,8 @@ class ExecdInside:
             await self._check_folder(client, workspace, folder)
         # A container that was started behind our back waits, too.
         if is_fresh or _state_of_main(client) == WAITING:
-            for name, value in (await self._ledger.secrets(workspace.place)).items():
+            secrets = await self._ledger.secrets(workspace.place) if workspace.has_secrets else {}
+            for name, value in secrets.items():
                 await files.write_file(client, SECRETS, name, value, mode=SECRET_MODE)
             await ready.release(client)
 

@@ -23,6 +23,7 @@ from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.workspaces.files import archive_of, check_path
 from ws_mcp.core.workspaces.model import CONFIGS, WORKDIR, DirectoryListing, FileEntryInfo, FileSlice
 from ws_mcp.core.workspaces.naming import reader_name
+from ws_mcp.core.workspaces.owner import account_of
 
 MAX_BYTES = 1024 * 1024  # of one file that is written, and of one piece that is read
 STOPPED_BYTES = 64 * 1024 * 1024  # of an archive of a stopped workspace: a whole file, or a directory with all in it
@@ -116,8 +117,10 @@ class StoppedFiles:
     async def write(self, path: InnerPath, content: bytes, *, is_executable: bool) -> FileSlice:
         """Put a whole file there."""
         entry = FileEntry(path=path.rest, content=content, is_executable=is_executable)
+        account = await account_of(self._engine, self._container.id, self._container.user)
+        archive = archive_of([entry], uid=account.uid, gid=account.gid, has_directories=False)
         async with self._reached() as through:
-            await self._engine.put_archive(through, path.root, archive_of([entry]))
+            await self._engine.put_archive(through, path.root, archive)
         return FileSlice(path=path.whole, content=b"", offset=0, size=len(content))
 
     async def list(self, path: InnerPath, limit: int) -> DirectoryListing:

@@ -104,8 +104,12 @@ def fingerprint(entries: Iterable[FileEntry]) -> str:
     return digest.hexdigest()
 
 
-def archive_of(entries: Iterable[FileEntry], *, below: str = "", uid: int = 0, gid: int = 0) -> bytes:
+def archive_of(
+    entries: Iterable[FileEntry], *, below: str = "", uid: int = 0, gid: int = 0, has_directories: bool = True
+) -> bytes:
     """An uncompressed tar of the files and their directories, all of one owner, in the directory `below` if given.
+
+    Without directories those that are there keep their owner and mode.
 
     Source: POSIX.1-2024, pax, "ustar Interchange Format". A longer path than that holds has one pax record, `path`.
 
@@ -116,7 +120,8 @@ def archive_of(entries: Iterable[FileEntry], *, below: str = "", uid: int = 0, g
         raise InvalidArgumentError(f"user {uid}:{gid} cannot own files here: numbers go to {NUMBER}")
     entries = sorted(entries, key=lambda entry: entry.path)
     check_names(entries)
-    directories = sorted({directory for entry in entries for directory in _above(entry.path)})
+    above = {directory for entry in entries for directory in _above(entry.path)}
+    directories = sorted(above) if has_directories else []
     names = [f"{below}/{directory}/" if below else f"{directory}/" for directory in directories]
     owner = uid, gid
     blocks = [

@@ -39,6 +39,7 @@ def workspace_of(container: Container) -> Workspace:
         volume=naming.volume_name(place) if recipe is None or recipe.has_volume else "",
         path=container.working_dir or WORKDIR,
         network=recipe.network if recipe is not None else container.network,
+        has_secrets=recipe is not None and bool(recipe.secrets_digest),
         access=recipe.access if recipe is not None and recipe.folder else Access.NONE,
         exit_code=container.exit_code if state is WorkspaceState.STOPPED else None,
         notes=tuple(_notes(container)),

@@ -80,12 +80,12 @@ class Ledger:
         rows = await self._state.run(lambda db: db.execute("SELECT place, kind, objects FROM intents").fetchall())
         return tuple(_intent(row) for row in rows)
 
-    async def keep_secrets(self, place: PlaceId, secrets: Mapping[str, str]) -> None:
+    async def keep_secrets(self, place: PlaceId, secrets: Mapping[str, bytes]) -> None:
         """Keep these and no others: they are put into the container again each time that it starts."""
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM secrets WHERE place = ?", (place,))
-            rows = [(place, name, value.encode(errors="surrogatepass")) for name, value in secrets.items()]
+            rows = [(place, name, value) for name, value in secrets.items()]
             db.executemany("INSERT INTO secrets VALUES (?, ?, ?)", rows)
 
         await self._state.run(work)
@@ -139,6 +139,11 @@ class Ledger:
 
     def _at(self) -> int:
         return int(self._now().timestamp())
+
+
+def secret_bytes(secrets: Mapping[str, str]) -> dict[str, bytes]:
+    """Secrets as they are kept, and as their files hold them."""
+    return {name: value.encode(errors="surrogatepass") for name, value in secrets.items()}
 
 
 def _intent(row: tuple[str, str, str]) -> Intent:

@@ -16,7 +16,7 @@ from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.binds import Binds, binds_of
 from ws_mcp.core.workspaces.checks import check_recipe, check_spec
-from ws_mcp.core.workspaces.contents import Contents, contents_of
+from ws_mcp.core.workspaces.contents import Contents, check_required, contents_of
 from ws_mcp.core.workspaces.drift import LABELS_DIFFER, drift
 from ws_mcp.core.workspaces.model import Sizes, WorkspaceSpec
 from ws_mcp.core.workspaces.plan import check_ours
@@ -113,6 +113,7 @@ class Looking:
         recipe = recipe_of(spec, recorded, self._rules, contents.digests)
         level = replace(self._rules.level(recipe.tier), sizes=await self._sizes(recipe))
         check_recipe(recipe, level)
+        check_required(spec.content.required, contents)
         binds = await binds_of(recipe, level, self._rules, self._engine, self._state.directory)
         image = await self._image(recipe, found)
         look = Look(

@@ -136,6 +136,7 @@ class Workspace:
     path: str = WORKDIR
     network: str = ""
     access: Access = Access.NONE
+    has_secrets: bool = False
     sandbox: str = ""  # local only: "bubblewrap" or "none"
     exit_code: int | None = None
     notes: tuple[str, ...] = ()

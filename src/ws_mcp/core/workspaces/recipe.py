@@ -170,13 +170,14 @@ def _told(name: str, was: object, now: object) -> str:
     word = _WORDS.get(name, name)
     if name in _HIDDEN:
         return f"{word} changed"
+    if isinstance(was, Sizes) and isinstance(now, Sizes):
+        names = (each.name for each in fields(Sizes))
+        changed = ((each, getattr(was, each), getattr(now, each)) for each in names)
+        return ", ".join(f"{each} is {a or 'the usual'}, not {b or 'the usual'}" for each, a, b in changed if a != b)
     return f"{word} is {_plain(was)}, not {_plain(now)}"
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, Sizes):
-        said = {each.name: getattr(value, each.name) for each in fields(Sizes) if getattr(value, each.name)}
-        return str(said) if said else "as the tier has them"
     if isinstance(value, tuple):
         return repr(list(cast("tuple[object, ...]", value)))
     return repr(str(value) if isinstance(value, str) else value)

@@ -110,6 +110,8 @@ class Removal:
                 await self._engine.rename(container.id, place)
             else:
                 await self._engine.start(container.id)
+        if not plan.is_whole:
+            await self._ledger.forget(place)
         used = await self._used(place) if plan.is_whole else set[str]()
         configs = [each for each in await self._configs(place) if each not in made]
         left = [each for each in (*configs, *made) if each.name not in used]
