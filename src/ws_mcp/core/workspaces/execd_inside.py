@@ -41,8 +41,8 @@ class ExecdInside:
             await self._check_folder(client, workspace, folder)
         # A container that was started behind our back waits, too.
         if is_fresh or _state_of_main(client) == WAITING:
-            secrets = await self._ledger.secrets(workspace.place) if workspace.has_secrets else {}
-            for name, value in secrets.items():
+            kept = await self._ledger.secrets(workspace.place)
+            for name, value in kept.items() if workspace.has_secrets else ():
                 await files.write_file(client, SECRETS, name, value, mode=SECRET_MODE)
             await ready.release(client)
 
