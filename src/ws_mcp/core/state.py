@@ -1,4 +1,4 @@
-"""What must survive besides engine objects: who this instance is, its chats, and receipts of keyed starts.
+"""What must survive besides engine objects: who this instance is, and receipts of keyed starts. Others add tables.
 
 One SQLite file in a private directory, in WAL mode, safe for several servers at once. An *instance* is this directory,
 not a process. Every call runs in one worker thread of its own, so that a slow disk never holds up the event loop.
@@ -29,16 +29,6 @@ KEEP_STARTS_S = 7 * 86_400  # execd keeps the receipt of a process for a day; no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRecord:
-    """A chat that was minted or first used here; its handle is not kept, only the id made from it."""
-
-    chat: str
-    principal: str
-    label: str
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StartRecord:
     """A keyed start: which request it was and which process it became; `is_confirmed`: execd said that it began."""
 
@@ -58,7 +48,13 @@ class State:
         self._thread = anyio.CapacityLimiter(1)
         self.instance = instance_of(database)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in one transaction; for owners of tables of their own.
+
+        Raises:
+            StateError
+        """
+
         def locked() -> T:
             try:
                 with self._database:
@@ -71,31 +67,6 @@ class State:
     async def aclose(self) -> None:
         """Close the database."""
         await anyio.to_thread.run_sync(self._database.close, limiter=self._thread)
-
-    async def remember_chat(self, record: ChatRecord) -> None:
-        """Keep a chat; one that is known stays as it is."""
-        await self._run(
-            lambda db: db.execute(
-                "INSERT OR IGNORE INTO chats VALUES (?, ?, ?, ?)",
-                (record.chat, record.principal, record.label, record.created_at),
-            )
-        )
-
-    async def chat(self, chat: str, principal: str) -> ChatRecord | None:
-        """The chat, if it exists and belongs to `principal`."""
-        found = await self._run(
-            lambda db: db.execute("SELECT * FROM chats WHERE chat = ? AND principal = ?", (chat, principal)).fetchone()
-        )
-        return ChatRecord(chat=found[0], principal=found[1], label=found[2], created_at=found[3]) if found else None
-
-    async def chats(self, principal: str) -> tuple[ChatRecord, ...]:
-        """All chats of a principal, newest first."""
-        rows = await self._run(
-            lambda db: db.execute(
-                "SELECT * FROM chats WHERE principal = ? ORDER BY created_at DESC", (principal,)
-            ).fetchall()
-        )
-        return tuple(ChatRecord(chat=r[0], principal=r[1], label=r[2], created_at=r[3]) for r in rows)
 
     async def claim_start(self, chat: str, key: str, record: StartRecord, now: datetime) -> StartRecord:
         """Remember a keyed start unless one is known; returns what is remembered now. Atomic over all servers."""
@@ -110,21 +81,21 @@ class State:
             )
             return _starts(db, "chat = ? AND request_key = ?", (chat, key))[0]
 
-        return await self._run(work)
+        return await self.run(work)
 
     async def start_of_key(self, chat: str, key: str) -> StartRecord | None:
         """The start that a key became."""
-        found = await self._run(lambda db: _starts(db, "chat = ? AND request_key = ?", (chat, key)))
+        found = await self.run(lambda db: _starts(db, "chat = ? AND request_key = ?", (chat, key)))
         return found[0] if found else None
 
     async def start_of_process(self, chat: str, process: str) -> StartRecord | None:
         """The keyed start that became this process."""
-        found = await self._run(lambda db: _starts(db, "chat = ? AND process = ?", (chat, process)))
+        found = await self.run(lambda db: _starts(db, "chat = ? AND process = ?", (chat, process)))
         return found[0] if found else None
 
     async def confirm_start(self, chat: str, key: str, process: str) -> None:
         """Remember that a keyed start became a process."""
-        await self._run(
+        await self.run(
             lambda db: db.execute(
                 "UPDATE starts SET is_confirmed = 1 WHERE chat = ? AND request_key = ? AND process = ?",
                 (chat, key, process),
@@ -133,7 +104,7 @@ class State:
 
     async def release_start(self, chat: str, key: str, process: str) -> None:
         """Forget a keyed start that did not become a process."""
-        await self._run(
+        await self.run(
             lambda db: db.execute(
                 "DELETE FROM starts WHERE chat = ? AND request_key = ? AND process = ?", (chat, key, process)
             )
@@ -141,7 +112,7 @@ class State:
 
     async def is_filled(self, engine: str, volume: str, created_at: str) -> bool:
         """Whether this very volume (by its creation time) was filled by this instance."""
-        row = await self._run(
+        row = await self.run(
             lambda db: db.execute(
                 "SELECT created_at FROM fills WHERE engine = ? AND volume = ?", (engine, volume)
             ).fetchone()
@@ -150,11 +121,11 @@ class State:
 
     async def has_fills(self) -> bool:
         """Whether any engine was ever used from this directory."""
-        return await self._run(lambda db: db.execute("SELECT 1 FROM fills LIMIT 1").fetchone() is not None)
+        return await self.run(lambda db: db.execute("SELECT 1 FROM fills LIMIT 1").fetchone() is not None)
 
     async def mark_filled(self, engine: str, volume: str, created_at: str) -> None:
         """Remember that a volume was filled to the end."""
-        await self._run(
+        await self.run(
             lambda db: db.execute("INSERT OR REPLACE INTO fills VALUES (?, ?, ?)", (engine, volume, created_at))
         )
 
