@@ -15,7 +15,7 @@ from support.openers import open_at_once
 
 from ws_mcp.core.database import OPENING
 from ws_mcp.core.errors import StateError
-from ws_mcp.core.state import ChatRecord, StartRecord, open_state
+from ws_mcp.core.state import StartRecord, open_state
 
 pytestmark = pytest.mark.usefixtures("real_io")
 
@@ -125,15 +125,6 @@ async def test_keys_of_different_chats_do_not_meet(tmp_path: Path) -> None:
     async with open_state(tmp_path / "s") as state:
         await state.claim_start("a", "k", FIRST, NOW)
         assert await state.claim_start("b", "k", SECOND, NOW) == SECOND
-
-
-async def test_a_chat_is_found_by_its_own_principal_only(tmp_path: Path) -> None:
-    async with open_state(tmp_path / "s") as state:
-        record = ChatRecord(chat="c", principal="local:1", label="x", created_at="2026-01-01")
-        await state.remember_chat(record)
-        assert await state.chat("c", "local:1") == record
-        assert await state.chat("c", "local:2") is None
-        assert await state.chats("local:2") == ()
 
 
 async def test_a_volume_that_was_made_again_counts_as_empty(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ from support.our_objects import SCOPE, container_spec, labels, place_of
 from support.peers import server_environment
 from support.real_engine import EngineGround
 
+from ws_mcp.core.clock import utc_now
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.model import VolumeMount
 from ws_mcp.core.ids import ContainerId
-from ws_mcp.core.state import ChatRecord, State, open_state
+from ws_mcp.core.known_chats import ChatRecord, KnownChats
+from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
 
 BOUND_S = 60.0
@@ -35,7 +37,9 @@ class Made:
     address: str
 
     async def make(self) -> None:
-        await self.state.remember_chat(ChatRecord(chat=SCOPE.chat, principal=SCOPE.principal, label="", created_at=""))
+        await KnownChats(self.state, utc_now).remember(
+            ChatRecord(chat=SCOPE.chat, principal=SCOPE.principal, label="", created_at="")
+        )
         for name in ("whole", "left"):
             place = place_of(name, SCOPE, self.state.instance)
             await self._volume(naming.configs_name(place, "d" * 64), "configs", name)

@@ -10,17 +10,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import anyio
+
 from ws_mcp.core.clock import Now
-from ws_mcp.core.errors import NotFoundError
+from ws_mcp.core.errors import EngineError, NotFoundError
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope
+from ws_mcp.core.known_chats import ChatRecord, KnownChats
 from ws_mcp.core.processes.manager import ProcessManager
-from ws_mcp.core.state import ChatRecord, State
+from ws_mcp.core.state import State
+
+log = logging.getLogger(__name__)
 
 KEEP_MANAGERS = 256  # chats whose process managers are kept; an older one is made again when it is needed
+OWNERS_S = 2.0  # how long the first call of a new chat may be held up by a silent engine
 PREFIX = "c_"
 
 
@@ -37,9 +44,13 @@ class ChatRef:
 class Chats:
     """The chats of one instance."""
 
-    def __init__(self, state: State, now: Now, make: Callable[[Scope], ProcessManager]) -> None:
-        self._state = state
+    def __init__(
+        self, state: State, now: Now, make: Callable[[Scope], ProcessManager], owners: Callable[[], Awaitable[set[str]]]
+    ) -> None:
+        self._key = state.instance.key
+        self._known = KnownChats(state, now)
         self._now = now
+        self._owners = owners
         self._make = make
         self._managers: dict[Scope, ProcessManager] = {}
 
@@ -47,7 +58,7 @@ class Chats:
         """The chat that `hint` selects among the principal's own; the same one after a restart."""
         # A hint may be a path, and paths may be bytes that are no text.
         message = f"chat\0{principal}\0{hint}".encode(errors="surrogateescape")
-        digest = hmac.new(self._state.instance.key, message, hashlib.sha256).digest()
+        digest = hmac.new(self._key, message, hashlib.sha256).digest()
         return await self._remembered(principal, _handle(digest[:16]), _shown(hint), is_default=True)
 
     async def new(self, principal: PrincipalId, label: str) -> ChatRef:
@@ -60,7 +71,7 @@ class Chats:
         Raises:
             NotFoundError: unknown, another principal's, or malformed: one and the same answer.
         """
-        record = await self._state.chat(_id_of(handle), principal)
+        record = await self._known.find(_id_of(handle), principal)
         if record is None:
             raise ChatNotFoundError
         return ChatRef(id=ChatId(record.chat), handle=handle, label=record.label, is_default=False)
@@ -69,7 +80,7 @@ class Chats:
         """The principal's chats, newest first."""
         return tuple(
             ChatRef(id=ChatId(r.chat), handle="", label=r.label, is_default=False)
-            for r in await self._state.chats(principal)
+            for r in await self._known.list(principal)
         )
 
     def processes(self, scope: Scope) -> ProcessManager:
@@ -83,8 +94,25 @@ class Chats:
     async def _remembered(self, principal: PrincipalId, handle: str, label: str, *, is_default: bool) -> ChatRef:
         chat = ChatId(_id_of(handle))
         record = ChatRecord(chat=chat, principal=principal, label=label, created_at=self._now().isoformat())
-        await self._state.remember_chat(record)
+        if await self._known.remember(record):
+            await self._forget_unused()
         return ChatRef(id=chat, handle=handle, label=label, is_default=is_default)
+
+    async def _forget_unused(self) -> None:
+        """Done with each new chat: there are never more than were used of late, and those that have something."""
+        unused = await self._known.unused()
+        if not unused:
+            return
+        owners: set[str] | None = None
+        with anyio.move_on_after(OWNERS_S):
+            try:
+                owners = await self._owners()
+            except EngineError as error:
+                log.info("which chats own something is not known now, so none is forgotten: %s", error)
+        if owners is None:
+            return
+        await self._known.forget(unused - owners)
+        await self._known.spare(unused & owners)
 
 
 class ChatNotFoundError(NotFoundError):

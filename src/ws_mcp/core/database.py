@@ -43,7 +43,10 @@ CREATE TABLE IF NOT EXISTS idle_stops (place TEXT PRIMARY KEY, idle_stop_s INTEG
 """
 
 # Added to the tables of older directories, too; a row from before them has the default.
-_COLUMNS = (("starts", "is_confirmed", "INTEGER NOT NULL DEFAULT 0"),)
+_COLUMNS = (
+    ("starts", "is_confirmed", "INTEGER NOT NULL DEFAULT 0"),
+    ("chats", "used_at", "TEXT NOT NULL DEFAULT ''"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

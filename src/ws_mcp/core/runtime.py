@@ -5,31 +5,29 @@ The server is a view: everything here can be built again by listing the engine, 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
-import anyio
-
-from ws_mcp.core.changes import Change, Changes, Subject
+from ws_mcp.core.changes import Changes
 from ws_mcp.core.chats import ChatRef, Chats
 from ws_mcp.core.clock import Now, utc_now
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineError, WsError
+from ws_mcp.core.errors import EngineError, EngineUnavailableError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.dial import dial_through
-from ws_mcp.core.execd.places import PlaceAddress, Places, open_places
+from ws_mcp.core.execd.places import Places, open_places
 from ws_mcp.core.execd.protocol import Event
-from ws_mcp.core.ids import ChatId, NewProcessId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
+from ws_mcp.core.ids import NewProcessId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
+from ws_mcp.core.local_starts import LocalStarts
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef, PlacesUnknownError
 from ws_mcp.core.processes.receipts import StateReceipts
 from ws_mcp.core.state import State, open_state
+from ws_mcp.core.told import change_of
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.exchange import Exchange
@@ -50,11 +48,6 @@ from ws_mcp.core.workspaces.model import (
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.rules import WorkspaceRules
-
-log = logging.getLogger(__name__)
-
-END_LOCAL_S = 5.0  # TERM to KILL for local processes at a clean stop
-CLOSE_S = 10.0  # bound of everything that a clean stop waits for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +75,7 @@ class Core:
         keeping: Keeping | None,
         now: Now,
         changes: Changes,
+        local_starts: LocalStarts,
     ) -> None:
         self.local = LocalWorkspaces(state, choices.local, now)
         self.rules = choices.workspaces
@@ -94,8 +88,8 @@ class Core:
         self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
-        self._chats = Chats(state, now, self._make_manager)
-        self._started_local: dict[tuple[Scope, ProcessId], PlaceAddress] = {}
+        self._chats = Chats(state, now, self._make_manager, self._owners)
+        self._local_starts = local_starts
 
     async def engine_answers(self) -> bool:
         """Whether a container engine answers now."""
@@ -154,12 +148,8 @@ class Core:
 
     async def end_local(self) -> None:
         """End the local processes that this server started; called at a clean stop, unless they are to be kept."""
-        if self._choices.keeps_local or not self._started_local:
-            return
-        with anyio.move_on_after(CLOSE_S, shield=True):
-            async with anyio.create_task_group() as tasks:
-                for (scope, process), address in self._started_local.items():
-                    tasks.start_soon(self._end, scope, process, address)
+        if not self._choices.keeps_local:
+            await self._local_starts.end(self.places)
 
     def _make_manager(self, scope: Scope) -> ProcessManager:
         async def places_of() -> tuple[PlaceRef, ...]:
@@ -185,8 +175,7 @@ class Core:
             return await self.places.client(place.address)
 
         def on_started(place: PlaceRef, process: ProcessId) -> None:
-            if place.address.container is None:
-                self._started_local[scope, process] = place.address
+            self._local_starts.note(scope, process, place.address)
 
         return ProcessManager(
             scope=scope,
@@ -199,15 +188,21 @@ class Core:
             on_started=on_started,
         )
 
-    _new_id: NewProcessId = staticmethod(new_process_id)
+    async def _owners(self) -> set[str]:
+        """The chats that have a workspace, or the data of one that was removed.
 
-    async def _end(self, scope: Scope, process: ProcessId, address: PlaceAddress) -> None:
-        fields = {"process": process, "chat": scope.chat, "signal": "TERM", "grace_ms": int(END_LOCAL_S * 1000)}
-        try:
-            client = await self.places.client(address)
-            await client.call("signal", fields, timeout_s=CLOSE_S)
-        except WsError as error:
-            log.debug("local process %s had ended before: %s", process, error)
+        Raises:
+            EngineError: containers and volumes cannot be listed now.
+        """
+        chats: set[str] = {scope.chat for scope, _ in await self._workspaces.list_all()}
+        if self._engine is not None:
+            volumes = await self._engine.list_volumes({naming.INSTANCE: self.state.instance.id})
+            chats |= {volume.labels.get(naming.CHAT, "") for volume in volumes}
+        elif await self.state.has_fills():
+            raise EngineUnavailableError("this server was started without an engine, and another one had one")
+        return chats
+
+    _new_id: NewProcessId = staticmethod(new_process_id)
 
 
 @asynccontextmanager
@@ -222,9 +217,10 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
         def secret_of(place: PlaceId) -> str:
             return naming.secret_of(state.instance.key, place)
 
-        changes = Changes()
+        changes, local_starts = Changes(), LocalStarts()
 
-        def listen(_place: PlaceId, event: Event) -> None:
+        def listen(place: PlaceId, event: Event) -> None:
+            local_starts.hear(place, event)
             change = change_of(event)
             if change is not None:
                 changes.emit(change)
@@ -236,15 +232,14 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 opened = open_keeping(engine, state, places, choices.workspaces, changes=changes, now=now)
                 keeping = await stack.enter_async_context(opened)
             jobs = await stack.enter_async_context(open_jobs())
-            yield Core(choices, state, engine, places, jobs, keeping=keeping, now=now, changes=changes)
-
-
-def change_of(event: Event) -> Change | None:
-    """What an event of an execd means for who watches a chat."""
-    process = event.header.get("process")
-    told = cast("Mapping[str, object]", process) if isinstance(process, dict) else event.header
-    subject = Subject.OUTPUT if event.kind == "grew" else Subject.PROCESSES
-    name, chat = told.get("process"), told.get("chat")
-    if not isinstance(name, str) or not isinstance(chat, str):
-        return None
-    return Change(subject=subject, chat=ChatId(chat), process=ProcessId(name))
+            yield Core(
+                choices,
+                state,
+                engine,
+                places,
+                jobs,
+                keeping=keeping,
+                now=now,
+                changes=changes,
+                local_starts=local_starts,
+            )

@@ -1,4 +1,4 @@
-"""What must survive besides engine objects: who this instance is, its chats, and receipts of keyed starts.
+"""What must survive besides engine objects: who this instance is, and receipts of keyed starts. Others add tables.
 
 One SQLite file in a private directory, in WAL mode, safe for several servers at once. An *instance* is this directory,
 not a process. Every call runs in one worker thread of its own, so that a slow disk never holds up the event loop.
@@ -26,16 +26,6 @@ T = TypeVar("T")
 
 LOCK_POLL_S = 0.02
 KEEP_STARTS_S = 7 * 86_400  # execd keeps the receipt of a process for a day; nobody repeats a call after a week
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRecord:
-    """A chat that was minted or first used here; its handle is not kept, only the id made from it."""
-
-    chat: str
-    principal: str
-    label: str
-    created_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,31 +67,6 @@ class State:
     async def aclose(self) -> None:
         """Close the database."""
         await anyio.to_thread.run_sync(self._database.close, limiter=self._thread)
-
-    async def remember_chat(self, record: ChatRecord) -> None:
-        """Keep a chat; one that is known stays as it is."""
-        await self.run(
-            lambda db: db.execute(
-                "INSERT OR IGNORE INTO chats VALUES (?, ?, ?, ?)",
-                (record.chat, record.principal, record.label, record.created_at),
-            )
-        )
-
-    async def chat(self, chat: str, principal: str) -> ChatRecord | None:
-        """The chat, if it exists and belongs to `principal`."""
-        found = await self.run(
-            lambda db: db.execute("SELECT * FROM chats WHERE chat = ? AND principal = ?", (chat, principal)).fetchone()
-        )
-        return ChatRecord(chat=found[0], principal=found[1], label=found[2], created_at=found[3]) if found else None
-
-    async def chats(self, principal: str) -> tuple[ChatRecord, ...]:
-        """All chats of a principal, newest first."""
-        rows = await self.run(
-            lambda db: db.execute(
-                "SELECT * FROM chats WHERE principal = ? ORDER BY created_at DESC", (principal,)
-            ).fetchall()
-        )
-        return tuple(ChatRecord(chat=r[0], principal=r[1], label=r[2], created_at=r[3]) for r in rows)
 
     async def known_chats(self) -> frozenset[tuple[str, str]]:
         """Every chat of this instance with its principal."""

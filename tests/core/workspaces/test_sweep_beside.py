@@ -14,7 +14,8 @@ from support.workspace_values import SCOPE
 
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.ids import WorkspaceName
-from ws_mcp.core.state import ChatRecord, open_state
+from ws_mcp.core.known_chats import ChatRecord, KnownChats
+from ws_mcp.core.state import open_state
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.model import Ask, Content, Replace, WorkspaceState
 from ws_mcp.core.workspaces.sweeper import Sweeper, SweepWish, Swept
@@ -52,7 +53,9 @@ class Interrupted(FakeEngine):
 async def open_sweeper(fake: FakeEngine, path: Path) -> AsyncGenerator[Sweeper]:
     """Another server on the same state directory."""
     async with open_state(path / "state") as state:
-        await state.remember_chat(ChatRecord(chat=SCOPE.chat, principal=SCOPE.principal, label="", created_at=""))
+        await KnownChats(state, utc_now).remember(
+            ChatRecord(chat=SCOPE.chat, principal=SCOPE.principal, label="", created_at="")
+        )
         yield Sweeper(fake, state, Ledger(state, utc_now), utc_now)
 
 

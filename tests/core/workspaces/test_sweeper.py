@@ -13,11 +13,13 @@ import pytest
 from support.fake_engine import FakeEngine
 from support.our_objects import IMAGE, OTHER_SCOPE, SCOPE, container_spec, engine, labels, make, place_of
 
+from ws_mcp.core.clock import utc_now
 from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.model import Container, ContainerSpec, Network
 from ws_mcp.core.errors import EngineConflictError, EngineError, EngineNotFoundError, EngineUnavailableError
 from ws_mcp.core.ids import ChatId, Scope
-from ws_mcp.core.state import ChatRecord, State, open_state
+from ws_mcp.core.known_chats import ChatRecord, KnownChats
+from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger
 from ws_mcp.core.workspaces.sweep_plan import NEVER_STARTED, NO_CONTAINER, LeftoverKind
@@ -49,7 +51,9 @@ class Ground:
 
     async def know(self, scope: Scope = SCOPE) -> None:
         """The chat is in the state directory."""
-        await self.state.remember_chat(ChatRecord(chat=scope.chat, principal=scope.principal, label="", created_at=""))
+        await KnownChats(self.state, utc_now).remember(
+            ChatRecord(chat=scope.chat, principal=scope.principal, label="", created_at="")
+        )
 
     async def leave(self, name: str = "main") -> set[str]:
         """What a workspace leaves whose container somebody removed by hand: configuration, network, data."""
@@ -264,7 +268,7 @@ async def test_containers_of_a_chat_that_nobody_knows_end_and_their_secrets_go(t
         await make(ground.fake, "main", strange, ground.instance)
         await make(ground.fake, "main", SCOPE, ground.instance)
         for scope in (strange, SCOPE):
-            await ground.ledger.keep_secrets(place_of("main", scope, ground.instance), {"token": "x"})
+            await ground.ledger.keep_secrets(place_of("main", scope, ground.instance), {"token": b"x"})
         await ground.sweeper.sweep(ALL_NOW)
         assert ground.names() == {ground.place()}
         assert await ground.ledger.secrets(place_of("main", strange, ground.instance)) == {}

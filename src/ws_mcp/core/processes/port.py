@@ -83,4 +83,4 @@ PlacesOf = Callable[[], Awaitable[tuple[PlaceRef, ...]]]
 PlaceOf = Callable[[WorkspaceName | None], Awaitable[PlaceRef]]
 """The place that a start means; raises what the workspaces say."""
 OnStarted = Callable[[PlaceRef, ProcessId], None]
-"""Told of each process that was newly started by this server."""
+"""Told of each process that was newly started by this server, unless it has ended by then."""

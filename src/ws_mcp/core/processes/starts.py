@@ -17,7 +17,7 @@ from ws_mcp.core.processes import convert
 from ws_mcp.core.processes.atlas import Atlas
 from ws_mcp.core.processes.inquiry import Inquiry, Page
 from ws_mcp.core.processes.limits import ProcessLimits
-from ws_mcp.core.processes.model import OutputWindow, ProcessInfo, ReadRequest, Started, StartRequest
+from ws_mcp.core.processes.model import OutputWindow, ProcessInfo, ProcessState, ReadRequest, Started, StartRequest
 from ws_mcp.core.processes.port import ClientOf, OnStarted, PlaceRef, StartClaim, StartReceipts
 from ws_mcp.core.processes.reach import SHORT_S, OutcomeUnknownError, Question, Repeat
 
@@ -160,7 +160,8 @@ class Starts:
             if request.request_key and (is_ours or isinstance(error, (StartError, LimitError))):
                 await self._receipts.release(self._chat, request.request_key, process)
             raise
-        if not started.was_repeated:
+        is_over = started.info.state is ProcessState.ENDED and not started.info.lingering
+        if not started.was_repeated and not is_over:
             self._on_started(place, started.info.process)
         if request.request_key:
             await self._confirm(request.request_key, started.info.process)

@@ -1,0 +1,107 @@
+"""The chats that an instance has given out, in its state directory, and which of them can be forgotten.
+
+The handle of a chat is not kept, only the id made from it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ws_mcp.core.clock import Now
+from ws_mcp.core.state import State
+
+NOTE_USE_EVERY = timedelta(days=1)  # a call must not cost a write
+KEEP_UNUSED = timedelta(days=30)
+FORGET_AT_ONCE = 500  # chats; the others are looked at with the next new one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRecord:
+    """A chat that was minted or first used here."""
+
+    chat: str
+    principal: str
+    label: str
+    created_at: str
+
+
+class KnownChats:
+    """The table of chats. `used_at` in it is exact to a day; rows of an older version have none."""
+
+    def __init__(self, state: State, now: Now) -> None:
+        self._state = state
+        self._now = now
+
+    async def remember(self, record: ChatRecord) -> bool:
+        """Keep a chat; one that is known stays as it is. Says whether it is new."""
+        now = self._now()
+
+        def work(db: sqlite3.Connection) -> bool:
+            if _found(db, record.chat, record.principal, now) is not None:
+                return False
+            columns = (record.chat, record.principal, record.label, record.created_at, now.isoformat())
+            statement = (
+                "INSERT OR IGNORE INTO chats (chat, principal, label, created_at, used_at) VALUES (?, ?, ?, ?, ?)"
+            )
+            return db.execute(statement, columns).rowcount > 0
+
+        return await self._state.run(work)
+
+    async def find(self, chat: str, principal: str) -> ChatRecord | None:
+        """The chat, if it exists and belongs to `principal`; it is used now."""
+        now = self._now()
+        return await self._state.run(lambda db: _found(db, chat, principal, now))
+
+    async def list(self, principal: str) -> tuple[ChatRecord, ...]:
+        """All chats of a principal, newest first."""
+        rows = await self._state.run(
+            lambda db: db.execute(f"{_SELECT} WHERE principal = ? ORDER BY created_at DESC", (principal,)).fetchall()
+        )
+        return tuple(_record(row) for row in rows)
+
+    async def unused(self) -> frozenset[str]:
+        """Chats that were not used for long, of which no keyed start is remembered either."""
+        before = (self._now() - KEEP_UNUSED).isoformat()
+        rows = await self._state.run(lambda db: db.execute(_UNUSED, (before, FORGET_AT_ONCE)).fetchall())
+        return frozenset(row[0] for row in rows)
+
+    async def forget(self, chats: Iterable[str]) -> None:
+        """Forget those of `chats` that are still unused."""
+        before = (self._now() - KEEP_UNUSED).isoformat()
+        rows = [(before, chat) for chat in chats]
+        await self._state.run(lambda db: db.executemany(_FORGET, rows))
+
+    async def spare(self, chats: Iterable[str]) -> None:
+        """Count these as used now: something is theirs."""
+        rows = [(self._now().isoformat(), chat) for chat in chats]
+        await self._state.run(lambda db: db.executemany("UPDATE chats SET used_at = ? WHERE chat = ?", rows))
+
+
+_SELECT = "SELECT chat, principal, label, created_at FROM chats"
+_UNUSED = """
+SELECT chat FROM chats WHERE max(used_at, created_at) < ?
+AND NOT EXISTS (SELECT 1 FROM starts WHERE starts.chat = chats.chat) LIMIT ?
+"""
+_FORGET = """
+DELETE FROM chats WHERE max(used_at, created_at) < ?
+AND NOT EXISTS (SELECT 1 FROM starts WHERE starts.chat = chats.chat) AND chat = ?
+"""
+
+
+def _found(database: sqlite3.Connection, chat: str, principal: str, now: datetime) -> ChatRecord | None:
+    row = database.execute(
+        "SELECT chat, principal, label, created_at, used_at FROM chats WHERE chat = ? AND principal = ?",
+        (chat, principal),
+    ).fetchone()
+    if row is None:
+        return None
+    if row[4] < (now - NOTE_USE_EVERY).isoformat():
+        database.execute("UPDATE chats SET used_at = ? WHERE chat = ?", (now.isoformat(), chat))
+    return _record(row)
+
+
+def _record(row: tuple[str, ...]) -> ChatRecord:
+    return ChatRecord(chat=row[0], principal=row[1], label=row[2], created_at=row[3])
