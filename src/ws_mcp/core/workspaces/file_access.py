@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ws_mcp.core.engine.fill import open_unstarted
-from ws_mcp.core.engine.model import Container
+from ws_mcp.core.engine.model import Container, Mount, TmpfsMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.entries import FileEntry
 from ws_mcp.core.errors import EngineNotFoundError, ForbiddenError, InvalidArgumentError
@@ -115,7 +115,14 @@ class StoppedFiles:
             return FileSlice(path=path.whole, content=file.read(limit), offset=offset, size=member.size)
 
     async def write(self, path: InnerPath, content: bytes, *, is_executable: bool) -> FileSlice:
-        """Put a whole file there."""
+        """Put a whole file there.
+
+        Raises:
+            ForbiddenError: the workspace has it read-only.
+        """
+        # Podman would write there all the same.
+        if any(mount.target == path.root and _is_read_only(mount) for mount in self._container.mounts):
+            raise ForbiddenError(f"{path.root} is read-only in this workspace; ask for access 'read_write' first")
         entry = FileEntry(path=path.rest, content=content, is_executable=is_executable)
         account = await account_of(self._engine, self._container.id, self._container.user)
         archive = archive_of([entry], uid=account.uid, gid=account.gid, has_directories=False)
@@ -150,6 +157,10 @@ class StoppedFiles:
             return
         async with open_unstarted(self._engine, reader_name(self._place), mounts) as through:
             yield through
+
+
+def _is_read_only(mount: Mount) -> bool:
+    return not isinstance(mount, TmpfsMount) and mount.is_read_only
 
 
 def check_writable(path: InnerPath) -> None:
