@@ -91,10 +91,10 @@ func TestIdleCountsFromTheRequestAndFromTheLastOutput(t *testing.T) {
 
 func TestAPatternWaitGivesWayToAFlood(t *testing.T) {
 	c := newPlace(t).client()
-	process := c.start("head -c 600000000 /dev/zero; echo; echo done; sleep 600", nil)
+	process := c.start("head -c 100000000 /dev/zero; echo; echo done; sleep 600", nil)
 	r := c.read(process, "pattern", fields{"pattern": "^done$|never.*(a|b)+c", "timeout_ms": 60000})
 	expect(t, "woke", r.fields["woke"], any("pattern"))
-	expect(t, "end", numberOf(r.view()["out"].(map[string]any), "end"), 600000006)
+	expect(t, "end", numberOf(r.view()["out"].(map[string]any), "end"), 100000006)
 }
 
 // scanned lets a wait look at a stream that arrives in chunks.
