@@ -254,6 +254,21 @@ func TestDetachedItGoesOnInTheBackground(t *testing.T) {
 	}
 }
 
+func TestStoppingTwiceIsStoppingOnce(t *testing.T) {
+	p := newPlace(t)
+	c := p.client()
+	process := c.start("trap '' TERM; echo ready; while :; do sleep 600; done", nil)
+	c.read(process, "output", nil)
+	other := p.client()
+	// Both are under way: the process does not end for half a second.
+	first := c.send("stop", fields{"grace_ms": 500})
+	second := other.send("stop", fields{"grace_ms": 500})
+	for id, of := range map[int64]*client{first: c, second: other} {
+		expect(t, "left", of.wait(id).number("left"), 0)
+	}
+	c.isClosed()
+}
+
 func TestBadCommandLines(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"nonsense"}, {"serve"}, {"serve", "--dir", "/tmp/x"}, {"serve", "--dir", "/tmp/x", "--place", "a/b"},

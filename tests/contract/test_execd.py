@@ -31,6 +31,13 @@ from support.execd_contract import (
 from ws_mcp.core.errors import ConflictError, InvalidArgumentError, LimitError, StartError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.failures import ExecdUnavailableError, OutputExpiredError, UnknownProcessError
+from ws_mcp.core.execd.protocol import Event
+
+
+def named(event: Event) -> str:
+    """The process that ended."""
+    process: Any = event.header["process"]
+    return process["process"]
 
 
 class LivesContract(ExecdContract):
@@ -106,6 +113,17 @@ class LivesContract(ExecdContract):
         err = await ask(client, "read", stream="err", offset=0)
         assert (said["body"], err["body"]) == (b"out\n", b"err\n")
         assert said["process"]["err"]["end"] == 4
+
+    async def test_a_start_that_is_repeated_does_not_begin_its_time_limit_again(self, client: ExecdClient) -> None:
+        limit: dict[str, Any] = {"key": "k", "digest": "d", "time_limit_ms": 1000}
+        first = await start(client, LONG, **limit)
+        said = await wait(client, "exit", timeout_ms=600)
+        assert said["woke"] == "timeout"
+        again = await start(client, LONG, "p_2", **limit)
+        assert again["process"]["pid"] == first["process"]["pid"]
+        process = (await wait(client, "exit"))["process"]
+        assert process["reason"] == "time_limit"
+        assert process["duration_ms"] < 1600  # with a new limit it would be that or more
 
     async def test_the_time_limit_ends_a_process_and_says_so(self, client: ExecdClient) -> None:
         process = (await run(client, LONG, time_limit_ms=50))["process"]
@@ -268,6 +286,19 @@ class LivesContract(ExecdContract):
         assert watch.seen[0].kind == "started"
         assert ended["process"]["code"] == 0
         assert (grew.header["process"], grew.header["chat"], grew.header["end"]) == ("p_1", CHAT, 6)
+
+    async def test_every_end_is_told_once_whatever_a_process_leaves_behind(
+        self, place: Place, client: ExecdClient
+    ) -> None:
+        watch = Watch()
+        async with place.client(watch):
+            await run(client, "sleep 0.7 & echo ok", "p_1")  # its child holds the pipe for longer than the grace
+            await run(client, "echo x; exit 1", "p_2")
+            await start(client, LONG, "p_3")
+            await ask(client, "signal", "p_3", signal="KILL")
+            await run(client, "sleep 1", "p_4")  # what would be told twice was told by now
+            await watch.until(lambda event: event.kind == "ended" and named(event) == "p_4")
+        assert sorted(named(event) for event in watch.seen if event.kind == "ended") == ["p_1", "p_2", "p_3", "p_4"]
 
     async def test_a_process_outlives_the_connection_that_started_it(self, place: Place) -> None:
         async with place.client() as first:

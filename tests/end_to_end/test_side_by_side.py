@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
 from mcp import MCPError
-from support.docker_cli import docker
-from support.instances import Instance
-from support.peers import Json, Peer, until
+from support.docker_cli import docker, remove_instance
+from support.instances import IMAGE, Instance, make_instance
+from support.peers import Json, Peer, open_peer, until
+from support.real_engine import EngineGround
 
 
 @asynccontextmanager
@@ -43,6 +45,37 @@ async def test_the_same_workspace_asked_for_by_three_servers_is_made_once(instan
             for peer in peers:
                 assert set(await peer.workspaces()) == {"shared"}
             assert len({str(answer["chat"]) for answer in made}) == 1
+
+
+async def test_three_servers_that_begin_together_on_a_new_directory_are_one_instance(
+    engine_ground: EngineGround, tmp_path: Path
+) -> None:
+    state = tmp_path / "new" / "state"
+    state.parent.mkdir()
+    peers: list[Peer] = []
+    ready, done = anyio.Event(), anyio.Event()
+
+    async def serve() -> None:
+        async with open_peer(state, "--image", IMAGE) as peer:
+            peers.append(peer)
+            if len(peers) == 3:
+                ready.set()
+            await done.wait()
+
+    try:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(serve)
+                await ready.wait()
+                made = await all_at_once(peers, "provision_workspace")
+                assert sorted(str(answer["change"]) for answer in made) == ["created", "none", "none"]
+                process = await peers[0].start("exec sleep 60", wait_s=0)
+                for peer in peers:
+                    assert set(await peer.processes()) == {process}
+                done.set()
+    finally:
+        remove_instance((await make_instance(state.parent)).id)
 
 
 async def test_one_request_key_starts_one_process_on_three_servers(instance: Instance) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -385,6 +386,20 @@ async def test_an_ended_process_is_found_by_its_key_and_not_run_again(ground: Gr
     await ended(manager, shell("echo once", request_key="k"))
     again = await ground.manager().start(None, shell("echo once", request_key="k"))
     assert (again.info.state, again.was_repeated, ground.main.starts) == (ProcessState.ENDED, True, 1)
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_repeated_start_keeps_what_is_left_of_the_time_limit(ground: Ground) -> None:
+    request = shell("sleep 3600", request_key="k", time_limit_s=10)
+    began = anyio.current_time()
+    process = (await ground.manager().start(None, request)).info.process
+    await anyio.sleep(6)
+    wait = ReadRequest(wait=Wait(until=Until.EXIT, wait_s=45))
+    again = await ground.manager().start(None, replace(request, first=wait))
+    assert (again.info.process, again.was_repeated) == (process, True)
+    assert again.info.exit is not None
+    assert again.info.exit.reason == "time_limit"
+    assert anyio.current_time() - began == pytest.approx(10, abs=0.1)
 
 
 @pytest.mark.usefixtures("virtual_time")
