@@ -14,7 +14,7 @@ import anyio
 
 from ws_mcp.core.engine.model import ContainerSpec, VolumeMount
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineConflictError, ImageNotFoundError
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, ImageNotFoundError
 
 EMPTY_IMAGE = "wsmcp-empty:1"
 ROOT = "/fill"
@@ -62,10 +62,24 @@ async def fill_volume(engine: Engine, volume: str, archive: bytes) -> None:
         await engine.remove((await engine.inspect(spec.name)).id)
         container = await engine.create(spec)
     try:
-        await engine.put_archive(container, ROOT, archive)
+        try:
+            await engine.put_archive(container, ROOT, archive)
+        except EngineNotFoundError:
+            # Podman makes mount points with the first start, and heeds the entry of the directory it unpacks into.
+            await engine.put_archive(container, f"{ROOT}/{VOLUME}", _one_level_up(archive))
     finally:
         with anyio.move_on_after(CLEAN_UP_S, shield=True):
             await engine.remove(container)
+
+
+def _one_level_up(archive: bytes) -> bytes:
+    entries: list[tuple[tarfile.TarInfo, bytes]] = []
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        for member in members:
+            content = members.extractfile(member) if member.isreg() else None
+            member.name = f".{member.name.removeprefix(VOLUME)}"
+            entries.append((member, content.read() if content else b""))
+    return tar_of(*entries)
 
 
 async def _ensure_empty_image(engine: Engine) -> None:
