@@ -6,7 +6,7 @@ import io
 import tarfile
 
 import pytest
-from support.engine_contract import Ground, NewName, OnDocker, OnFake, OnPodman, sleeper
+from support.engine_contract import Ground, NewName, OnDocker, OnFake, OnPodman, ended, sleeper
 from support.images import BUSYBOX, SCRATCH, Tree
 
 from ws_mcp.core.engine.fill import file_entry, fill_volume, own_volume, tar_of
@@ -59,11 +59,13 @@ class FilesContract(Ground):
         assert content_of(tar, found["big"]) == bytes(range(256)) * 4096
 
     async def test_files_do_not_reach_a_read_only_root(self, engine: Engine, new_name: NewName) -> None:
-        if not self.refuses_read_only_root:
-            pytest.skip("this engine writes into a read-only root before the start")
         container = await engine.create(ContainerSpec(name=new_name(), image=BUSYBOX, is_read_only=True))
-        with pytest.raises(EngineError, match="read-only"):
+        if self.refuses_read_only_root:
+            with pytest.raises(EngineError, match="read-only"):
+                await engine.put_archive(container, "/tmp", Tree().file("f", b"").tar())
+        else:
             await engine.put_archive(container, "/tmp", Tree().file("f", b"").tar())
+            assert await engine.get_archive(container, "/tmp/f", BIG)
 
     async def test_files_reach_a_container_that_runs(self, engine: Engine, new_name: NewName) -> None:
         container = await sleeper(engine, new_name())
@@ -105,10 +107,10 @@ class FilesContract(Ground):
     async def test_a_volume_is_given_to_a_user_where_the_engine_can(self, engine: Engine, new_name: NewName) -> None:
         volume = (await engine.create_volume(new_name(), {})).name
         await fill_volume(engine, volume, tar_of(file_entry("more", b"2", mode=0o600)))
-        assert await own_volume(engine, volume, 1000, 1000) is self.makes_mount_points_on_create
+        assert await own_volume(engine, volume, 1000, 1000) is self.reads_owners
         found = await self.volume_members(engine, new_name(), volume)
         assert self.looks(found["more"], tarfile.REGTYPE, 0o600, 0)
-        if self.makes_mount_points_on_create:
+        if self.reads_owners:
             assert self.looks(found[""], tarfile.DIRTYPE, 0o755, 1000)
 
     async def volume_members(self, engine: Engine, name: str, volume: str) -> dict[str, tarfile.TarInfo]:
@@ -134,6 +136,25 @@ class FilesContract(Ground):
     def looks(self, member: tarfile.TarInfo, kind: bytes, mode: int, owner: int) -> bool:
         """Whether type, permissions and owner are these; an engine may hide the owner."""
         return (member.type, member.mode & 0o7777, member.uid if self.reads_owners else owner) == (kind, mode, owner)
+
+
+class OwnersContract(Ground):
+    """Owners as processes see them, also where an engine hides them in archives."""
+
+    async def test_a_filled_volume_and_its_top_have_their_owners(self, engine: Engine, new_name: NewName) -> None:
+        volume = (await engine.create_volume(new_name(), {})).name
+        await fill_volume(engine, volume, tar_of(file_entry("execd", b"\x7fELF", mode=0o755)))
+        await own_volume(engine, volume, 1000, 1001)
+        mounts = (VolumeMount(volume=volume, target="/v", copies_image_content=False),)
+        command = ("sh", "-c", "stat -c '%u:%g %a' /v /v/execd")
+        # Podman gives a volume to the user of the first container that starts with it, whoever had it.
+        spec = ContainerSpec(
+            name=new_name(), image=BUSYBOX, command=command, user="1000:1001", mounts=mounts, network="none"
+        )
+        container = await engine.create(spec)
+        await engine.start(container)
+        await ended(engine, container)
+        assert await engine.logs(container, 10, 1000) == "1000:1001 755\n0:0 755\n"
 
 
 class ObjectsContract:
@@ -202,9 +223,9 @@ class TestFakeFiles(OnFake, FilesContract, ObjectsContract):
     """The contract on the fake."""
 
 
-class TestDockerFiles(OnDocker, FilesContract, ObjectsContract):
+class TestDockerFiles(OnDocker, FilesContract, OwnersContract, ObjectsContract):
     """The contract on a real engine."""
 
 
-class TestPodmanFiles(OnPodman, FilesContract, ObjectsContract):
+class TestPodmanFiles(OnPodman, FilesContract, OwnersContract, ObjectsContract):
     """The contract on a real Podman."""

@@ -26,7 +26,6 @@ class Ground:
     refuses_read_only_root = True  # Podman puts files into a read-only root until the start
     reads_owners = True  # Podman gives every file to root in the archives that it hands out
     fills_volumes_on_create = True  # Podman: on the first start
-    makes_mount_points_on_create = True  # Podman: on the first start, so that nothing can be put one level above
     honours_no_copy = True  # Podman fills an empty volume from the image in any case
     tells_networks = True  # Podman has no events of networks before 5
     tells_log_bounds = True  # Podman's compatible answer leaves them out
@@ -83,7 +82,6 @@ class OnPodman(Ground):
     refuses_read_only_root = False
     reads_owners = False
     fills_volumes_on_create = False
-    makes_mount_points_on_create = False
     honours_no_copy = False
     tells_networks = False
     tells_log_bounds = False

@@ -185,3 +185,51 @@ def test_podmans_engine_is_known_by_its_store() -> None:
 def test_events_are_told_in_one_language(kind: str, action: str, told: str | None) -> None:
     found = event_of(Record({"Type": kind, "Action": action, "Actor": {"ID": "x", "Attributes": {"a": "b", "n": 1}}}))
     assert found == (EngineEvent(kind=kind, action=told, id="x", labels={"a": "b"}) if told else None)
+
+
+@pytest.mark.parametrize(
+    ("config", "bound"),
+    [
+        ({"Type": "local", "Config": {"max-size": "10485760", "max-file": "3"}}, 10485760),
+        ({"Type": "json-file", "Config": {"max-size": "10m"}}, 10485760),
+        ({"Type": "json-file", "Config": {"max-size": "2GB"}}, 2 << 30),
+        ({"Type": "json-file", "Config": {"max-size": "lots"}}, 0),
+        ({"Type": "json-file", "Config": {}}, 0),
+        ({"Type": "json-file", "Config": None}, None),
+        (None, None),
+    ],
+)
+def test_how_much_is_logged_is_a_number_of_bytes(config: object, bound: int | None) -> None:
+    assert container_of(Record({"HostConfig": {"LogConfig": config}})).log_max_bytes == bound
+
+
+def test_a_rootless_podman_has_a_default_network_without_a_name() -> None:
+    found = container_of(Record({"HostConfig": {"NetworkMode": "slirp4netns"}, "NetworkSettings": {"Networks": {}}}))
+    assert (found.network, found.networks) == ("", ("",))
+
+
+def test_aliases_are_without_those_that_the_engine_gives() -> None:
+    networks = {"n": {"Aliases": ["web", ID[:12], "api"]}, "other": {"Aliases": ["x"]}}
+    answer = {"Id": ID, "HostConfig": {"NetworkMode": "n"}, "NetworkSettings": {"Networks": networks}}
+    found = container_of(Record(answer))
+    assert (found.network_aliases, found.networks) == (("api", "web"), ("n", "other"))
+
+
+def test_options_that_follow_from_others_are_left_out() -> None:
+    options = {"SecurityOpt": ["no-new-privileges:true", "label=disable"]}
+    assert container_of(Record({"HostConfig": options})).security_options == ("label=disable", "no-new-privileges")
+    for more in ({"PidMode": "host"}, {"Privileged": True}):
+        assert container_of(Record({"HostConfig": options | more})).security_options == ("no-new-privileges",)
+    assert container_of(Record({"HostConfig": options | {"PidMode": "private"}})).pid_mode == ""
+
+
+def test_images_of_the_common_registry_have_their_short_names() -> None:
+    names = ["docker.io/library/a:1", "docker.io/me/b:1", "localhost/c:1", "<none>:<none>"]
+    digests = ["docker.io/library/a@sha256:1", "<none>@<none>"]
+    found = image_of(Record({"RepoTags": names, "RepoDigests": digests, "Os": "linux"}))
+    assert (found.tags, found.digests, found.os) == (("a:1", "me/b:1", "localhost/c:1"), ("a@sha256:1",), "linux")
+
+
+def test_a_volume_that_cannot_be_measured_is_left_out() -> None:
+    volumes = [{"Name": "a", "UsageData": {"Size": 5}}, {"Name": "b", "UsageData": {"Size": -1}}, {"Name": "c"}]
+    assert usage_of(Record({"Volumes": volumes})) == {"a": 5}

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from ws_mcp.core.engine.body import Json, container_body
+from ws_mcp.core.engine.body import Json, container_body, with_process_limit
 from ws_mcp.core.engine.model import BindMount, ContainerSpec, Limits, Published, TmpfsMount, VolumeMount
 from ws_mcp.core.errors import InvalidArgumentError
 
@@ -114,3 +114,35 @@ def test_an_entrypoint_is_kept_replaced_or_cleared() -> None:
 def test_what_cannot_be_asked_for_is_refused(spec: ContainerSpec) -> None:
     with pytest.raises(InvalidArgumentError):
         container_body(spec, is_podman=False)
+
+
+def test_what_is_asked_for_beside_the_common_is_in_the_engines_words() -> None:
+    spec = ContainerSpec(
+        name="a",
+        image="b",
+        network="n",
+        network_aliases=("web",),
+        is_privileged=True,
+        pid_mode="host",
+        restart="unless-stopped",
+        runtime="runsc",
+        mounts=(TmpfsMount(target="/t", options="size=1m"), TmpfsMount(target="/x", options="exec")),
+    )
+    body = container_body(spec, is_podman=False)
+    assert body["NetworkingConfig"] == {"EndpointsConfig": {"n": {"Aliases": ["web"]}}}
+    host = host_of(spec)
+    assert (host["Privileged"], host["PidMode"], host["Runtime"]) == (True, "host", "runsc")
+    assert host["RestartPolicy"] == {"Name": "unless-stopped"}
+    assert host["Tmpfs"] == {"/t": "size=1m,noexec", "/x": "exec"}
+    with pytest.raises(InvalidArgumentError, match="Podman"):
+        container_body(spec, is_podman=True)
+
+
+def test_a_limit_of_processes_comes_with_the_others() -> None:
+    body = container_body(ContainerSpec(name="a", image="b", limits=Limits(nofile=9)), is_podman=True)
+    assert [
+        limit["Name"] for limit in cast("dict[str, list[Json]]", with_process_limit(body)["HostConfig"])["Ulimits"]
+    ] == [
+        "nofile",
+        "nproc",
+    ]

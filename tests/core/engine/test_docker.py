@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from anyio.abc import ByteStream
-from support.http_server import VERSION, Request, always, open_door, reply
+from support.http_server import VERSION, Request, always, open_door, open_server, reply
 
 from ws_mcp.core.engine.deadlines import Deadlines
 from ws_mcp.core.engine.docker import DockerEngine
@@ -175,3 +175,40 @@ async def test_a_warning_of_the_engine_is_logged(tmp_path: Path, caplog: pytest.
     async with open_door(tmp_path / "s", always(201, {"Id": ID, "Warnings": ["no swap\nlimit"]})) as (engine, _):
         await engine.create(ContainerSpec(name="x", image="y"))
     assert "no swap limit" in caplog.text
+
+
+async def test_the_beginning_of_a_networks_id_finds_nothing(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "s", always(200, {"Name": "other", "Id": ID})) as (engine, _):
+        with pytest.raises(EngineNotFoundError):
+            await engine.inspect_network("aaaa")
+
+
+async def test_a_login_that_cannot_be_read_is_said_before_anything_is_pulled(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"auths": {"registry": "?"}}')
+
+    async def report(_phase: str, _fraction: float) -> None:
+        raise AssertionError("nothing is pulled")
+
+    async with open_server(tmp_path / "s", always(200, VERSION)) as server:
+        engine = DockerEngine(str(tmp_path / "s"), {"DOCKER_CONFIG": str(tmp_path)})
+        with pytest.raises(EngineError, match="the login for the registry of 'x:1' cannot be read"):
+            await engine.pull("x:1", "", report)
+        await engine.aclose()
+    assert not [request for request in server.requests if request.method == "POST"]
+
+
+async def test_a_pull_that_the_engine_breaks_off_is_no_image(tmp_path: Path) -> None:
+    async def half(request: Request, stream: ByteStream) -> None:
+        await stream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await stream.send(b'25\r\n{"status":"Pulling fs layer","id":"a"}\r\n')
+        await stream.aclose()
+
+    phases: list[str] = []
+
+    async def report(phase: str, _fraction: float) -> None:
+        phases.append(phase)
+
+    async with open_door(tmp_path / "s", half) as (engine, _):
+        with pytest.raises(EngineUnavailableError):
+            await engine.pull("x:1", "", report)
+    assert phases == []

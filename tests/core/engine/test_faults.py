@@ -15,6 +15,7 @@ from ws_mcp.core.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
     ImageNotFoundError,
+    SubnetTakenError,
 )
 
 ID = "0123456789ab" + "c" * 52
@@ -50,6 +51,39 @@ ID = "0123456789ab" + "c" * 52
         (Call.REMOVE_NETWORK, 403, "error while removing network: network x has active endpoints", EngineConflictError),
         (Call.CREATE_NETWORK, 409, "network with name x already exists", EngineConflictError),
         (Call.CREATE_NETWORK, 500, "network name x already used: network already exists", EngineConflictError),
+        (Call.CREATE_NETWORK, 403, "Pool overlaps with other one on this address space", SubnetTakenError),
+        (
+            Call.CREATE_NETWORK,
+            500,
+            "subnet 10.1.0.0/24 is already used on the host or by another config",
+            SubnetTakenError,
+        ),
+        (
+            Call.CREATE_NETWORK,
+            500,
+            "could not find an available, non-overlapping IPv4 address pool among the defaults",
+            SubnetTakenError,
+        ),
+        (Call.CREATE_NETWORK, 500, "could not find free subnet from subnet pools", SubnetTakenError),
+        (
+            Call.CREATE,
+            404,
+            "image with reference x was found but does not match the specified platform",
+            ImageNotFoundError,
+        ),
+        (Call.PULL, 404, "manifest for x:9 not found: manifest unknown", ImageNotFoundError),
+        (Call.PULL, 200, "no matching manifest for linux/s390x in the manifest list entries", ImageNotFoundError),
+        (Call.PULL, 200, "choosing an image from manifest list: no image found in manifest list", ImageNotFoundError),
+        (
+            Call.PULL,
+            404,
+            "pull access denied for x, repository does not exist or may require 'docker login'",
+            ImageNotFoundError,
+        ),
+        (Call.PULL, 500, "toomanyrequests: You have reached your pull rate limit", EngineError),
+        (Call.PULL, 500, "dial tcp: lookup nosuch.invalid: no such host", EngineError),
+        (Call.UNPAUSE, 500, f"Container {ID} is not paused", EngineConflictError),
+        (Call.USAGE, 500, "a disk usage operation is already running", EngineConflictError),
         (Call.PUT, 404, "Could not find the file /no in container x", EngineNotFoundError),
         (Call.PUT, 403, "Forbidden", EngineError),
         (
