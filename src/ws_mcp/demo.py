@@ -17,6 +17,7 @@ from ws_mcp.console import Console, Mark, Style, console
 from ws_mcp.core.errors import WsError, one_line
 from ws_mcp.core.processes.render import span
 from ws_mcp.core.workspaces.model import WorkspaceKind
+from ws_mcp.demo_workspaces import tell_of_workspaces
 from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView
 from ws_mcp.edge.views import ProvisionView, RemoveView
 from ws_mcp.settings import Settings
@@ -27,7 +28,7 @@ HELLO = "hello from the workspace"
 TICKER = 'i=0; while :; do i=$((i+1)); echo "tick $i"; sleep 0.1; done'
 FETCH_S = 5.0
 DEAD_S = 5.0  # until a killed server is gone
-DEMO_S = 120.0  # it takes about ten; whoever waits longer wants to know
+DEMO_S = 120.0  # it takes about fifteen; whoever waits longer wants to know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,7 @@ class Play:
                 await self._find(client)
             async with self._show.step("Reading goes on at the same offset"):
                 await self._read_on(client)
+            await tell_of_workspaces(self.stage, self._show, client)
             async with self._show.step("Clearing away"):
                 await self._remove(client)
 
@@ -213,9 +215,7 @@ class Play:
     async def _signal(self, client: Client) -> None:
         asked: dict[str, object] = {"process_id": self._serving, "signal": "TERM", "grace_s": 3}
         ended = await self._show.view(client, SignalView, "signal_process", **asked)
-        self._show.answer(
-            f"{ended.status}: {ended.signalled} processes signalled, {ended.gone} gone, {ended.left} left"
-        )
+        self._show.answer(f"{ended.status}: {ended.signalled} signalled, {ended.gone} gone, {ended.left} left")
         self._show.check("the shell and its children are gone", holds=ended.gone > 1 and ended.left == 0, found=ended)
 
     async def _kill(self, server: Server) -> None:

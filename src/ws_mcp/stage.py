@@ -36,6 +36,7 @@ from ws_mcp.transcript import Server, open_server
 log = logging.getLogger(__name__)
 
 CLEAR_S = 60.0
+TEMPLATE = "demo"  # as the operator would name it with --template, and the directory in the demo's own
 PORT = 8000  # in a container of its own every port is free
 APPLETS = ("sh", "cat", "echo", "grep", "ls", "sleep", "tee", "wget", "httpd")
 
@@ -150,7 +151,9 @@ async def _in_containers(settings: Settings, directory: Path, props: _Props, eng
     if not image:
         image, origin = await _image_with_shell(engine), "found on the engine"
     return Stage(
-        settings=settings.model_copy(update={"image": image}),
+        settings=settings.model_copy(
+            update={"image": image, "template": {**settings.template, TEMPLATE: directory / TEMPLATE}}
+        ),
         kind=WorkspaceKind.CONTAINER,
         words=f"containers of {info.kind} {info.version}, image {image} ({origin})",
         is_here=info.endpoint.startswith("unix://"),
@@ -224,6 +227,8 @@ async def _clear_engine(engine: Engine, instance: str, images: Iterable[str]) ->
                 # It is there only if the server was stopped while it filled the volume.
                 await engine.remove((await engine.inspect(f"{volume.name}-fill")).id)
             await engine.remove_volume(volume.name)
+        for network in await engine.list_networks({naming.INSTANCE: instance}):
+            await engine.remove_network(network.name)
     except EngineError as error:
         problems.append(str(error))
     for image in images:

@@ -5,6 +5,7 @@ What is claimed about the answers is checked when it is claimed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -87,7 +88,8 @@ async def open_server(settings: Settings, directory: Path) -> AsyncGenerator[Ser
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """This process's environment with all `settings` in it, for a child."""
-    given = {f"WS_MCP_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    values = settings.model_dump(mode="json").items()
+    given = {f"WS_MCP_{n.upper()}": json.dumps(v) if isinstance(v, (list, dict)) else str(v) for n, v in values}
     return {**os.environ, **given}
 
 
@@ -123,6 +125,16 @@ class Transcript:
         """
         answer = await self._call(client, tool, arguments)
         return kind.model_validate(answer.structured)
+
+    async def text(self, client: Client, tool: str, /, **arguments: object) -> str:
+        """Call a tool that answers with text, which is shown.
+
+        Raises:
+            ClaimError: it failed.
+        """
+        answer = await self._call(client, tool, arguments)
+        self.answer(answer.text)
+        return answer.text
 
     async def read(self, client: Client, process: str, **arguments: object) -> tuple[str, int]:
         """Call `read_output`; the output and the offset where to go on.

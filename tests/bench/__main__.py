@@ -19,6 +19,7 @@ from tests.bench.ground import ROOT, Ground, machine, open_ground
 from tests.bench.many import measure_hundred, measure_thousand
 from tests.bench.starts import measure_callers, measure_starts
 from tests.bench.table import Line
+from tests.bench.workspaces import LISTED, measure_fifty, measure_list, measure_one
 
 RESULTS = ROOT / "bench-results"
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -27,23 +28,25 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How much is measured: the quick form says roughly the same in under a minute."""
+    """How much is measured: the quick form says roughly the same in under two minutes."""
 
     rounds: int
     floods: int
     megabytes: int
     starts: int
     living: int
+    workspaces: int
+    fifties: int
 
 
-FULL = Effort(rounds=8, floods=5, megabytes=1000, starts=7, living=1000)
-QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000)
+FULL = Effort(rounds=8, floods=5, megabytes=1000, starts=7, living=1000, workspaces=12, fifties=3)
+QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000, workspaces=4, fifties=1)
 
 
 def main() -> int:
     """Measure, print, keep; the exit code says whether every line holds."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, under a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, under two minutes")
     parser.add_argument("--setup", action="store_true", help="also the set-up of a clean clone (about a minute more)")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
@@ -82,6 +85,9 @@ def _parts(ground: Ground, effort: Effort) -> dict[str, Callable[[], list[Line]]
         "a thousand living": lambda: measure_thousand(ground, effort.living),
         "a flood of output": lambda: measure_flood(ground, effort.floods, effort.megabytes),
         "the server at rest": lambda: measure_server(ground, effort.starts),
+        "a workspace": lambda: measure_one(ground, effort.workspaces),
+        "fifty workspaces at once": lambda: measure_fifty(ground, effort.fifties),
+        "two hundred containers": lambda: measure_list(ground, LISTED),
         "execd on disk": measure_execd_on_disk,
     }
 

@@ -42,6 +42,7 @@ class Ground:
     ours: RawClient
     empty: RawClient
     argv: tuple[str, ...]
+    state: Path
     log: Path
 
     @contextmanager
@@ -61,19 +62,23 @@ def open_ground() -> Generator[Ground]:
     """Both servers, on a state directory that is thrown away with everything that it made on the engine."""
     make_image()
     with tempfile.TemporaryDirectory(prefix="ws-mcp-bench-") as directory, ExitStack() as stack:
-        log = Path(directory) / "server.log"
-        argv = server_argv(Path(directory) / "state")
+        instances: list[str] = []
+        # When our server is gone: it may be in the middle of something.
+        stack.callback(lambda: [remove_instance(instance) for instance in instances])
+        log, state = Path(directory) / "server.log", Path(directory) / "state"
+        argv = server_argv(state)
         ours = stack.enter_context(open_raw_client(argv, log=log))
-        ground = Ground(ours=ours, empty=stack.enter_context(open_raw_client(EMPTY)), argv=argv, log=log)
+        empty = stack.enter_context(open_raw_client(EMPTY))
+        ground = Ground(ours=ours, empty=empty, argv=argv, state=state, log=log)
         with ground.open_place() as first:  # brings execd to the engine, and tells which labels are ours
             labels = cast("dict[str, str]", json.loads(docker("inspect", "--format", LABELS, first.container)))
-        stack.callback(remove_instance, labels[INSTANCE])
+        instances.append(labels[INSTANCE])
         yield ground
 
 
 def server_argv(state: Path) -> tuple[str, ...]:
-    """How our server is started: as hosts do, with more room for the lines about many processes."""
-    flags = ("--state", str(state), "--image", IMAGE, "--running", "1200")
+    """How our server is started: as hosts do, with more room for the lines about many."""
+    flags = ("--state", str(state), "--image", IMAGE, "--running", "1200", "--workspaces", "300")
     return (sys.executable, "-m", "ws_mcp", "stdio", *flags)
 
 

@@ -16,14 +16,16 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support.docker_cli import containers_of, docker, volumes_of
+from support.docker_cli import containers_of, docker, networks_of, volumes_of
 from support.instances import Instance
 from support.peers import open_peer, server_environment
 
 from ws_mcp.console import Console
-from ws_mcp.transcript import ClaimError, Transcript
+from ws_mcp.demo_workspaces import LEFT_OUT
+from ws_mcp.settings import Settings, from_environment
+from ws_mcp.transcript import ClaimError, Transcript, environment_of
 
-BOUND_S = 60.0  # of a whole demo; it takes about ten seconds
+BOUND_S = 100.0  # of a whole demo; it takes about fifteen seconds
 DEAD_ENGINE = "unix:///nowhere/engine.sock"
 NO_BUBBLEWRAP = "/nowhere"  # as PATH: no program is found by its name
 
@@ -101,17 +103,26 @@ CLAIMS = (
     "what had ended still says how",
     "no tick is missing or there twice",
 )
+WITH_AN_ENGINE = (
+    "it has the template's file",
+    "and why: the template is another one",
+    "but nothing was done",
+    "it has the new template and the old files",
+    "its file is read all the same",
+    "it is gone with its data",
+)
 
 
 @pytest.mark.usefixtures("engine_ground")
 async def test_the_demo_holds_on_a_real_engine_and_leaves_nothing(tmp_path: Path) -> None:
     code, said, instance = await demo(tmp_path)
     assert code == 0, said
-    assert [claim for claim in CLAIMS if f"ok   {claim}" not in said] == []
+    assert [claim for claim in (*CLAIMS, *WITH_AN_ENGINE) if f"ok   {claim}" not in said] == []
+    assert "would be recreated: the template changed" in said
     assert "kill -9" in said
     assert "\x1b" not in said
     assert instance
-    assert (containers_of(instance), volumes_of(instance)) == ([], [])
+    assert (containers_of(instance), volumes_of(instance), networks_of(instance)) == ([], [], [])
     made = re.search(r"ws-mcp-demo:\w+", said)
     assert made is not None
     assert docker("images", "--quiet", made[0]) == ""
@@ -125,7 +136,7 @@ async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Pat
     assert "clearing away" in said
     assert "Traceback" not in said
     assert instance
-    assert (containers_of(instance), volumes_of(instance)) == ([], [])
+    assert (containers_of(instance), volumes_of(instance), networks_of(instance)) == ([], [], [])
     assert left_in(tmp_path) == []
 
 
@@ -136,6 +147,7 @@ async def test_the_demo_holds_without_an_engine(tmp_path: Path, real_io: None, e
     code, said, _ = await demo(tmp_path, "--engine", engine)
     assert code == 0, said
     assert "bubblewrap" in said
+    assert LEFT_OUT in said
     assert [claim for claim in CLAIMS if f"ok   {claim}" not in said] == []
     assert local_daemons() <= before
     assert left_in(tmp_path) == []
@@ -156,6 +168,18 @@ async def test_a_demo_without_a_sandbox_runs_only_when_allowed(tmp_path: Path, r
     assert code == 0, said
     assert "without a sandbox" in said
     assert left_in(tmp_path) == []
+
+
+def test_the_servers_of_a_demo_get_every_setting_of_it(tmp_path: Path) -> None:
+    settings = Settings(
+        state=tmp_path / "state",
+        root=(tmp_path / "one", tmp_path / "two"),
+        template={"demo": tmp_path / "a, b"},
+        runtime={"python": "python:3.12"},
+        size={"2.cpus": 1.5},
+        pull=True,
+    )
+    assert Settings.model_validate(from_environment(environment_of(settings))) == settings
 
 
 def test_a_claim_that_does_not_hold_ends_the_demo_with_a_clear_line() -> None:

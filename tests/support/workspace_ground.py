@@ -73,10 +73,12 @@ def an_engine() -> FakeEngine:
 
 
 @asynccontextmanager
-async def open_service(fake: FakeEngine, path: Path, rules: WorkspaceRules | None = None) -> AsyncGenerator[Service]:
+async def open_service(
+    fake: FakeEngine, path: Path, rules: WorkspaceRules | None = None, inside: FakeInside | None = None
+) -> AsyncGenerator[Service]:
     """A server on the state directory in `path`."""
     async with open_state(path / "state") as state:
-        inside = FakeInside()
+        inside = inside or FakeInside()
         yield Service(ContainerWorkspaces(fake, state, rules or WorkspaceRules(), inside, utc_now), inside)
 
 

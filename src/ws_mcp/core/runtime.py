@@ -94,7 +94,7 @@ class Core:
     async def engine_answers(self) -> bool:
         """Whether a container engine answers now."""
         try:
-            return self._engine is not None and bool(await self._engine.info())
+            return self._workspaces.sees_engine or (self._engine is not None and bool(await self._engine.info()))
         except EngineError:
             return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from ws_mcp.core.workspaces.model import (
 )
 
 MIB = 1024 * 1024
+VIEWS = 512  # of workspaces that stay as they are: to make them anew is most of the work of a long list
 HIDDEN = "(hidden)"
 OUT_OF_DATE = (
     'it is out of date and was kept, since processes run in it: with the option replace="always" it is made anew, '
@@ -143,6 +145,11 @@ class ProvisionView(View):
         )
 
 
+@lru_cache(maxsize=VIEWS)
+def _listed(workspace: Workspace) -> WorkspaceView:
+    return WorkspaceView.of(workspace)
+
+
 class StopView(View):
     """A workspace that was stopped, or stopped and started."""
 
@@ -183,7 +190,7 @@ class ContainersView(View):
     def of(cls, chat: str, listing: WorkspaceListing) -> Self:
         return cls(
             chat=chat,
-            workspaces=tuple(WorkspaceView.of(workspace) for workspace in listing.workspaces),
+            workspaces=tuple(map(_listed, listing.workspaces)),
             unknown=listing.unknown,
         )
 

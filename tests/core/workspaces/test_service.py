@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support.workspace_ground import MAIN, NEW, SPEC, Service, an_engine, left_over, open_service
+from support.workspace_ground import MAIN, NEW, SPEC, FakeInside, Service, an_engine, left_over, open_service
 from support.workspace_values import SCOPE
 
 from ws_mcp.core.clock import utc_now
@@ -24,13 +24,15 @@ from ws_mcp.core.errors import (
     LimitError,
     PlaceUnavailableError,
 )
+from ws_mcp.core.host.model import HostFolder
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.state import open_state
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import Ledger
-from ws_mcp.core.workspaces.model import Ask, Content, Replace, Sizes, WorkspaceState
+from ws_mcp.core.workspaces.model import Ask, Content, Replace, Sizes, Workspace, WorkspaceState
 from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.core.workspaces.service import BUILDS
 
 pytestmark = pytest.mark.usefixtures("real_io")
 
@@ -114,6 +116,50 @@ async def test_two_servers_at_once_make_one_container(tmp_path: Path) -> None:
                 tasks.start_soon(provision, service)
     assert sorted(changes) == ["created", *["none"] * 5]
     assert len(await fake.list_containers({})) == 1
+
+
+class Crowd(FakeInside):
+    """Whoever is made ready waits for the others; `most`: how many were at it at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = self._there = 0
+        self._full = anyio.Event()
+
+    async def prepare(self, workspace: Workspace, *, folder: HostFolder | None, is_fresh: bool) -> None:
+        self._there += 1
+        self.most = max(self.most, self._there)
+        if self._there >= BUILDS:
+            self._full.set()
+        with anyio.move_on_after(1):
+            await self._full.wait()
+        await anyio.wait_all_tasks_blocked()  # whoever else could come would be here now
+        self._there -= 1
+        await super().prepare(workspace, folder=folder, is_fresh=is_fresh)
+
+
+async def test_many_at_once_are_made_a_few_at_a_time_and_all_get_their_turn(tmp_path: Path) -> None:
+    fake, inside = an_engine(), Crowd()
+    async with open_service(fake, tmp_path, WorkspaceRules(workspaces=50), inside) as service:
+        async with anyio.create_task_group() as tasks:
+            for number in range(3 * BUILDS):
+                spec = replace(SPEC, name=WorkspaceName(f"w{number}"))
+                tasks.start_soon(service.provision, spec)
+        assert len(await service.workspaces.list(SCOPE)) == 3 * BUILDS
+    assert inside.most == BUILDS
+
+
+async def test_a_new_workspace_is_made_with_few_calls_however_many_there_are(tmp_path: Path) -> None:
+    fake = an_engine()
+    asked: list[list[str]] = []
+    async with open_service(fake, tmp_path) as service:
+        for name in ("first", "second", "third"):
+            fake.calls.clear()
+            await service.provision(replace(SPEC, name=WorkspaceName(name)))
+            asked.append(list(fake.calls))
+    assert asked[1] == asked[2]
+    assert asked[1].count("create") == 1  # no container through which files are moved
+    assert asked[1].count("image") == 2  # before the lock and under it
 
 
 async def test_a_tag_that_moved_is_a_reason_and_ends_no_process(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class Means:
     ledger: Ledger
     inside: Inside
     repair: Repair
+    turns: anyio.Semaphore
 
 
 class Builder:
@@ -63,9 +64,11 @@ class Builder:
         self._ledger = means.ledger
         self._inside = means.inside
         self._repair = means.repair
+        self._turns = means.turns
         self._look = look
         self._made: ContainerId | None = None
         self._secrets_before: Mapping[str, bytes] | None = None
+        self._has_new_volume = False
         owner = Owner(instance=look.instance.id, key=look.instance.key, scope=look.scope, workspace=look.spec.name)
         intent = Intent(place=look.place, kind=IntentKind.PROVISION, objects=())
         self._objects = Objects(self._engine, self._ledger, intent, owner)
@@ -80,19 +83,29 @@ class Builder:
         if step is Step.NOTHING and found is not None:
             return await self._prepared(found, is_fresh=False)
         if step is Step.START and found is not None:
-            await report("starting the container", 0.6)
-            await self._engine.start(found.id)
-            return await self._prepared(await self._engine.inspect(found.id), is_fresh=True)
+            await report("waiting for its turn", 0.5)
+            async with self._turns:
+                return await self._started(found, report)
+        # A pull may take minutes: nobody waits for that one's turn.
         image = await self._usable_image(rules, report)
+        await report("waiting for its turn", 0.3)
+        async with self._turns:
+            return await self._made_whole(image, rules, report)
+
+    async def _started(self, found: Container, report: Report) -> Workspace:
+        await report("starting the container", 0.6)
+        await self._engine.start(found.id)
+        return await self._prepared(await self._engine.inspect(found.id), is_fresh=True)
+
+    async def _made_whole(self, image: Image, rules: WorkspaceRules, report: Report) -> Workspace:
         await self._objects.begin()
         try:
-            workspace = await self._make(image, rules, report)
+            return await self._make(image, rules, report)
         except BaseException:
             # Also when the caller stopped waiting: what is half-made would belong to nobody.
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
                 await self._roll_back()
             raise
-        return workspace
 
     async def _roll_back(self) -> None:
         try:
@@ -109,12 +122,10 @@ class Builder:
         if not recipe.image:
             raise InvalidArgumentError(await self._which_image())
         await report("looking at the image", 0.1)
-        try:
-            image = await self._engine.image(recipe.image)
-        except ImageNotFoundError:
-            if not rules.may_pull:
-                raise
-            image = await self._pulled(report)
+        # With a container there, the look may have found the image of that one, which has lost its name.
+        image = self._look.image if self._look.found is None else None
+        if image is None:
+            image = await self._named_image(rules, report)
         wanted = recipe.platform.partition("/")[2].partition("/")[0]
         if wanted and image.architecture != wanted:
             if not rules.may_pull:
@@ -124,6 +135,14 @@ class Builder:
                 )
             image = await self._pulled(report)
         return image
+
+    async def _named_image(self, rules: WorkspaceRules, report: Report) -> Image:
+        try:
+            return await self._engine.image(self._look.recipe.image)
+        except ImageNotFoundError:
+            if not rules.may_pull:
+                raise
+            return await self._pulled(report)
 
     async def _pulled(self, report: Report) -> Image:
         async def told(phase: str, fraction: float) -> None:
@@ -140,7 +159,7 @@ class Builder:
         if look.recipe.network not in (NONE, HOST):
             await self._objects.ensure_network(look.network)
         if look.recipe.has_volume:
-            await self._objects.ensure_volume("volume", naming.volume_name(look.place))
+            self._has_new_volume = await self._objects.ensure_volume("volume", naming.volume_name(look.place))
         await self._fill_configs()
         await report("creating the container", 0.5)
         container = await self._created(image)
@@ -160,9 +179,10 @@ class Builder:
         name = request.name if look.found is None else naming.incoming_name(look.place)
         self._made = container = await self._engine.create(replace(request, name=name))
         account = await account_of(self._engine, container, request.user or image.user)
-        # An empty one gets the owner that the image's directory has; one with files may have been another user's.
+        # A new one gets the owner that the image's directory has, which root (tier 1 never is) can write in any case;
+        # one with files may have been another user's.
         is_other_user = look.found is None or look.found.user != (request.user or image.user)
-        if look.recipe.has_volume and (account.uid or is_other_user):
+        if look.recipe.has_volume and (account.uid or (is_other_user and not self._has_new_volume)):
             await give_to(self._engine, naming.volume_name(look.place), account)
         if look.contents.home:
             home = request.environment.get("HOME") or account.home

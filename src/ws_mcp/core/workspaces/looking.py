@@ -86,6 +86,7 @@ class Looking:
         self._engine = engine
         self._state = state
         self._rules = rules
+        self._cpus: int | None = None
 
     async def container(self, name: str) -> Container | None:
         """The container of this name or id, or None when the engine says that there is none."""
@@ -138,8 +139,9 @@ class Looking:
         if recipe.sizes.cpus or sizes.cpus <= 1:
             return sizes
         # Nobody asked for the tier's number, and an engine with fewer refuses it.
-        cpus = (await self._engine.info()).cpus
-        return replace(sizes, cpus=min(sizes.cpus, cpus)) if cpus else sizes
+        if self._cpus is None:
+            self._cpus = (await self._engine.info()).cpus
+        return replace(sizes, cpus=min(sizes.cpus, self._cpus)) if self._cpus else sizes
 
     async def _image(self, recipe: Recipe, found: Container | None) -> Image | None:
         if not recipe.image:

@@ -65,7 +65,8 @@ class Provisions:
 
         async def work(told: Report) -> Provisioned:
             made = await self._provision(scope, spec, ask, told)
-            await self._workspaces.looked_again()
+            if made.change != Step.NOTHING.value and not ask.is_dry_run:
+                await self._workspaces.looked_again()
             return made
 
         done = await self._jobs.run(request, work, report)

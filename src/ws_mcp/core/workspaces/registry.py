@@ -122,6 +122,11 @@ class Workspaces:
         self._resolved.pop((scope, name), None)
 
     @property
+    def sees_engine(self) -> bool:
+        """Whether the engine answered last, and is being listened to."""
+        return self._watch is not None and self._watch.sees_engine
+
+    @property
     def has_engine(self) -> bool:
         """Whether this server was started with an engine."""
         return self._containers is not None

@@ -13,7 +13,7 @@ import anyio
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.body import container_body
-from ws_mcp.core.engine.model import BindMount
+from ws_mcp.core.engine.model import BindMount, Container
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import LimitError, NotFoundError
 from ws_mcp.core.execd.client import ExecdClient
@@ -35,6 +35,7 @@ from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 STOP_GRACE_S = 10.0
+BUILDS = 4  # containers that are made or started at once: an engine gets no faster with more, only its tail longer
 
 
 class ContainerWorkspaces:
@@ -49,7 +50,14 @@ class ContainerWorkspaces:
         self._ledger = Ledger(state, now)
         self._looking = Looking(engine, state, rules)
         self._removal = Removal(engine, state, self._ledger)
-        self._means = Means(engine=engine, state=state, ledger=self._ledger, inside=inside, repair=self._removal.repair)
+        self._means = Means(
+            engine=engine,
+            state=state,
+            ledger=self._ledger,
+            inside=inside,
+            repair=self._removal.repair,
+            turns=anyio.Semaphore(BUILDS),
+        )
 
     def place(self, scope: Scope, name: WorkspaceName) -> PlaceId:
         """The place of a workspace, whether or not it exists."""
@@ -85,13 +93,7 @@ class ContainerWorkspaces:
 
     async def list(self, scope: Scope) -> tuple[Workspace, ...]:
         """The chat's container workspaces, oldest first; foreign objects with copied labels are left out."""
-        labels = {
-            naming.INSTANCE: self._state.instance.id,
-            naming.PRINCIPAL: scope.principal,
-            naming.CHAT: scope.chat,
-            naming.KIND: "container",
-        }
-        return tuple(workspace for _, workspace in await self._listed(labels))
+        return tuple(workspace for _, workspace in await self._listed(_labels_of(self._state.instance.id, scope)))
 
     async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
         """Every container workspace of this instance with its scope, for the operator."""
@@ -140,10 +142,13 @@ class ContainerWorkspaces:
         return await self._removal.repair_all()
 
     async def _listed(self, labels: Mapping[str, str]) -> tuple[tuple[Scope, Workspace], ...]:
-        listed = [c for c in await self._engine.list_containers(labels) if naming.is_ours(self._key, c.name, c.labels)]
+        listed = await self._ours(labels)
         found = [c for each in listed if (c := await self._looking.container(each.id)) is not None]
         found.sort(key=lambda container: (container.created_at, container.name))
         return tuple((naming.scope_of(container.labels), workspace_of(container)) for container in found)
+
+    async def _ours(self, labels: Mapping[str, str]) -> list[Container]:
+        return [c for c in await self._engine.list_containers(labels) if naming.is_ours(self._key, c.name, c.labels)]
 
     async def _planned(self, look: Look, ask: Ask) -> Plan:
         running: int | None = 0
@@ -174,7 +179,7 @@ class ContainerWorkspaces:
             return await Builder(self._means, look).do(plan.step, self._rules, report), plan
 
     async def _check_count(self, scope: Scope) -> None:
-        there = len(await self.list(scope))
+        there = len(await self._ours(_labels_of(self._state.instance.id, scope)))
         if there >= self._rules.workspaces:
             raise LimitError(
                 f"this chat has {there} workspaces, as many as it may ({self._rules.workspaces}): remove one with "
@@ -208,3 +213,12 @@ class ContainerWorkspaces:
             notes=look.binds.notes,
             request=request,
         )
+
+
+def _labels_of(instance: str, scope: Scope) -> dict[str, str]:
+    return {
+        naming.INSTANCE: instance,
+        naming.PRINCIPAL: scope.principal,
+        naming.CHAT: scope.chat,
+        naming.KIND: "container",
+    }

@@ -74,6 +74,11 @@ class Watch:
             self._tasks.start_soon(self._listen_on, name="engine events")
             self._tasks.start_soon(self._look_on, name="looks at containers")
 
+    @property
+    def sees_engine(self) -> bool:
+        """Whether the last look went well and events can be heard: an engine that went away would have ended them."""
+        return self._is_listening and not self._unknown
+
     async def list(self) -> Sight:
         """The workspaces of all chats: at once, if nothing has happened since they were looked at."""
         self.begin()
