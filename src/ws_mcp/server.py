@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server._otel import OpenTelemetryMiddleware  # mcp>=2.3,<2.4
 from mcp.server.caching import CacheHint
@@ -16,6 +17,7 @@ from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import PrincipalId
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Hint, Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
@@ -68,10 +70,14 @@ def build_server(
     if changes is not None:
         changes.listen(partial(_tell, notifier))
 
+    attention = Attention(core, principal or local_principal(), notifier)
+
     @asynccontextmanager
     async def lifespan(_: MCPServer) -> AsyncGenerator[None]:
-        async with notifier.running():
+        async with notifier.running(), anyio.create_task_group() as tasks:
+            tasks.start_soon(attention.run)
             yield
+            tasks.cancel_scope.cancel()
 
     server = MCPServer(
         NAME,

@@ -262,3 +262,32 @@ async def test_changes_when_nobody_serves_are_dropped() -> None:
         await notifier.publish(ResourceUpdated(uri="not watched"))
         await anyio.wait_all_tasks_blocked()
     assert len(told) == 1
+
+
+# --- what other servers do ---
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("uri", ["ws://chats/{chat}/processes", "ws://chats/{chat}/processes/p_1/output"])
+@pytest.mark.usefixtures("virtual_time")
+async def test_the_places_of_a_watched_chat_are_looked_at_until_nobody_watches(mode: str, uri: str) -> None:
+    core = FakeCore()
+    async with listening(mode, uri, core=core) as listener:
+        await anyio.sleep(9)
+        scope = next(iter(core.attended))
+        assert 4 <= core.attended.count(scope) == len(core.attended) <= 6
+        assert listener.heard == []
+        core.has_new_places = True
+        assert await listener.told(1) == [uri.format(chat=next(iter(core.chats_by.values())).handle)]
+    looks = len(core.attended)
+    await anyio.sleep(60)
+    assert len(core.attended) == looks
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.usefixtures("virtual_time")
+async def test_who_watches_containers_only_has_no_places_looked_at(mode: str) -> None:
+    core = FakeCore()
+    async with listening(mode, "ws://containers", core=core):
+        await anyio.sleep(60)
+    assert core.attended == []

@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from mcp import MCPError
+from mcp import MCPDeprecationWarning, MCPError
+from mcp.server.subscriptions import ResourceUpdated
 from support.docker_cli import docker, remove_instance
 from support.instances import IMAGE, Instance, make_instance
-from support.peers import Json, Peer, open_peer, until
+from support.peers import MODES, Json, Peer, open_peer, until
 from support.real_engine import EngineGround
 
 
@@ -119,6 +121,55 @@ async def test_starts_of_three_servers_at_once_are_all_there_and_none_twice(inst
                 assert set(await peer.processes()) == ids
             counted = docker("top", instance.container, "-eo", "pid,args").count("sleep 60")
             assert counted == 15
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_who_watches_hears_what_another_server_does(instance: Instance, mode: str) -> None:
+    with anyio.fail_after(60):
+        async with instance.open_peer(mode=mode) as watching, instance.open_peer(mode=mode) as working:
+            chat = str((await working.ok("provision_workspace"))["chat"])
+            processes = f"ws://chats/{chat}/processes"
+            async with heard_by(watching, mode, processes) as heard:
+                await until(lambda: _is_told(heard, processes, 1))  # it is connected: things may have happened before
+                process = await working.start("read x; echo hello; read x", keep_stdin=True, wait_s=0)
+                await until(lambda: _is_told(heard, processes, 2))
+                output = f"{processes}/{process}/output"
+                async with heard_by(watching, mode, output) as told:
+                    await working.ok("write_input", process_id=process, text="go", enter=True)
+                    await until(lambda: _is_told(told, output, 1))
+                before = heard.count(processes)
+                await working.ok("signal_process", process_id=process, signal="KILL")
+                await until(lambda: _is_told(heard, processes, before + 1))
+                # A place that did not exist when the watch began.
+                await working.ok("provision_workspace", name="second")
+                before = heard.count(processes)
+                await until(lambda: _is_told(heard, processes, before + 1))
+
+
+async def _is_told(heard: list[str], uri: str, count: int) -> bool:
+    await anyio.lowlevel.checkpoint()
+    return heard.count(uri) >= count
+
+
+@asynccontextmanager
+async def heard_by(peer: Peer, mode: str, uri: str) -> AsyncGenerator[list[str]]:
+    """What a client that watches an address is told from now on."""
+    if mode == "legacy":
+        with pytest.warns(MCPDeprecationWarning):
+            await peer.client.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]  # the era has nothing else
+        yield peer.updates
+        return
+    heard: list[str] = []
+    async with peer.client.listen(resource_subscriptions=[uri]) as events, anyio.create_task_group() as tasks:
+
+        async def hear() -> None:
+            async for event in events:
+                name = event.uri if isinstance(event, ResourceUpdated) else type(event).__name__
+                heard.append(name)
+
+        tasks.start_soon(hear)
+        yield heard
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_workspace_that_one_server_removed_is_gone_for_the_others(instance: Instance) -> None:

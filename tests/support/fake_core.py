@@ -112,6 +112,11 @@ class FakeProcesses:
     scope: Scope
     made: dict[ProcessId, FakeProcess] = field(default_factory=dict[ProcessId, FakeProcess])
 
+    async def attend(self) -> bool:
+        self.core.attended.append(self.scope)
+        is_new, self.core.has_new_places = self.core.has_new_places, False
+        return is_new
+
     async def start(self, workspace: WorkspaceName | None, request: StartRequest) -> Started:
         name = workspace or WorkspaceName("main")
         if self.core.fault:
@@ -263,6 +268,8 @@ class FakeCore:
         self.has_engine = has_engine
         self.script = script
         self.fault: Exception | None = None
+        self.attended: list[Scope] = []
+        self.has_new_places = False
         self.read_fault: Exception | None = None
         self.provision_fault: Exception | None = None
         self.unknown = ""

@@ -15,7 +15,7 @@ from typing import cast
 import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from mcp.types import CallToolResult, TextContent, TextResourceContents
+from mcp.types import CallToolResult, ResourceUpdatedNotification, TextContent, TextResourceContents
 
 Json = dict[str, object]
 MODES = ("legacy", "auto")
@@ -37,11 +37,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A client and the server that it speaks to. `log`: what the server wrote to stderr."""
+    """A client and the server that it speaks to.
+
+    `log`: what the server wrote to stderr. `updates`: addresses that it said to have changed, in the older era.
+    """
 
     client: Client
     pid: int
     log: Path
+    updates: list[str]
 
     async def call(self, tool: str, **arguments: object) -> CallToolResult:
         """Call a tool; the answer may be a refusal."""
@@ -112,9 +116,17 @@ async def open_peer(
         env={**server_environment(), **(environment or {})},
         cwd=str(project_of(state)),
     )
+    updates: list[str] = []
+
+    async def on_message(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            updates.append(str(message.params.uri))
+
     with log.open("w") as errors:
-        async with Client(stdio_client(server, errlog=errors), mode=mode, read_timeout_seconds=60) as client:
-            yield Peer(client=client, pid=int(pid_file.read_text()), log=log)
+        handler = on_message if mode == "legacy" else None
+        transport = stdio_client(server, errlog=errors)
+        async with Client(transport, mode=mode, read_timeout_seconds=60, message_handler=handler) as client:
+            yield Peer(client=client, pid=int(pid_file.read_text()), log=log, updates=updates)
 
 
 def server_argv(command: str, state: Path, *flags: str) -> Sequence[str]:

@@ -97,6 +97,7 @@ class Notifier:
         self._topic_of = topic_of
         self._peers: dict[object, Peer] = {}
         self._groups: list[TaskGroup] = []
+        self.watch_began = anyio.Event()  # a new one for each time
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -108,6 +109,10 @@ class Notifier:
             finally:
                 self._groups.remove(tasks)
                 tasks.cancel_scope.cancel()
+
+    def watched(self) -> frozenset[str]:
+        """The topics that somebody watches."""
+        return frozenset(topic for peer in self._peers.values() for topic in peer.watched.values())
 
     def containers_changed(self, chat: ChatId) -> None:
         """A workspace of the chat came, went, or changed its state."""
@@ -143,6 +148,7 @@ class Notifier:
 
         key = object()
         self._peers[key] = Peer(send, _watched.get({}))
+        self._begin()
         return lambda: self._forget(key)
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
@@ -165,6 +171,10 @@ class Notifier:
             return {}
         return await call_next(ctx)
 
+    def _begin(self) -> None:
+        began, self.watch_began = self.watch_began, anyio.Event()
+        began.set()
+
     async def _subscribe(self, ctx: Request) -> None:
         uri = str(SubscribeRequestParams.model_validate(ctx.params or {}, by_name=False).uri)
         watched = self._legacy_peer(ctx).watched
@@ -172,6 +182,7 @@ class Notifier:
             watched.pop(uri, None)
         else:
             watched.update(await self._allowed((*watched, uri), known=watched))
+            self._begin()
 
     async def _allowed(self, uris: Iterable[str], known: dict[str, str] | None = None) -> dict[str, str]:
         """The topics of addresses.

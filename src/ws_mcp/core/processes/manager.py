@@ -18,6 +18,7 @@ from ws_mcp.core.ids import NewProcessId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes import checks, convert
 from ws_mcp.core.processes.atlas import Atlas
 from ws_mcp.core.processes.finder import Finder, LostProcessError
+from ws_mcp.core.processes.hearing import Hearing
 from ws_mcp.core.processes.inquiry import Inquiry, Page
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.model import (
@@ -68,6 +69,7 @@ class ProcessManager:
         self._roster = Roster(limits.remembered, limits.ended)
         self._inquiry = Inquiry(scope.chat, client_of, self._atlas, self._roster)
         self._finder = Finder(self._inquiry, client_of, self._atlas, self._roster, receipts)
+        self._hearing = Hearing(client_of, self._finder)
         self._starts = Starts(
             scope=scope,
             client_of=client_of,
@@ -78,6 +80,10 @@ class ProcessManager:
             receipts=receipts,
             on_started=on_started,
         )
+
+    async def attend(self) -> bool:
+        """See `Hearing.attend`."""
+        return await self._hearing.attend()
 
     async def start(self, workspace: WorkspaceName | None, request: StartRequest) -> Started:
         """Start a process; a request key makes it safe to repeat.
