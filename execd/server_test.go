@@ -482,3 +482,20 @@ func TestStatsCountWhatThereIs(t *testing.T) {
 		t.Fatal(r.fields)
 	}
 }
+
+func TestShareLetsEveryUserMakeFiles(t *testing.T) {
+	directory := t.TempDir()
+	if err := os.Chmod(directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := execdCommand("share", directory).CombinedOutput(); err != nil {
+		t.Fatal(err, string(text))
+	}
+	found, err := os.Stat(directory)
+	if err != nil || found.Mode() != os.ModeDir|os.ModeSticky|0o777 {
+		t.Fatal(found.Mode(), err)
+	}
+	if execdCommand("share").Run() == nil || execdCommand("share", directory+"/none").Run() == nil {
+		t.Fatal("share takes one directory that is there")
+	}
+}

@@ -105,8 +105,9 @@ async def test_a_container_with_copied_labels_shows_what_it_really_is_and_is_mad
 
 
 async def test_a_changed_template_or_home_makes_an_idle_workspace_anew_and_leaves_a_busy_one_alone(
-    instance: Instance, tmp_path: Path
+    each_instance: Instance, tmp_path: Path
 ) -> None:
+    instance = each_instance
     template, home = tmp_path / "template", tmp_path / "home"
     for directory in (template, home):
         directory.mkdir()

@@ -1,32 +1,52 @@
-"""A unix socket in front of the engine's, whose connections a test can cut."""
+"""A unix socket in front of the engine's, whose connections a test can cut, or whose client it can kill at a call."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 from anyio.abc import SocketStream
 
+from support.engine_calls import CallReader
 from ws_mcp.core.engine.context import resolve_endpoint
+
+OnCall = Callable[[str], bool]
+
+
+@dataclass(eq=False)
+class _Connection:
+    """A client's way to the engine. `is_fatal`: the client does not live to see the next answer."""
+
+    client: SocketStream
+    engine: SocketStream
+    calls: CallReader = field(default_factory=CallReader)
+    is_fatal: bool = False
 
 
 class EngineProxy:
-    """Forwards connections to the engine while `is_open`; `cut` ends those that there are."""
+    """Forwards connections to the engine while `is_open`; `cut` ends those that there are.
+
+    `is_fatal` says at which calls `kill` is called: when the engine has answered, before the client hears of it.
+    """
 
     def __init__(self, path: Path, engine: str) -> None:
         self.url = f"unix://{path}"
         self.is_open = True
+        self.is_fatal: OnCall = lambda _call: False
+        self.kill: Callable[[], None] = lambda: None
         self._engine = engine
-        self._connections: set[SocketStream] = set()
+        self._connections: set[_Connection] = set()
 
     async def cut(self) -> None:
         """Break every connection, as a restart of the engine does."""
-        for stream in tuple(self._connections):
-            await stream.aclose()
+        for connection in tuple(self._connections):
+            await connection.client.aclose()
+            await connection.engine.aclose()
 
     async def serve(self, client: SocketStream) -> None:
         """One connection."""
@@ -34,13 +54,31 @@ class EngineProxy:
             await client.aclose()
             return
         async with client, await anyio.connect_unix(self._engine) as engine:
-            self._connections |= {client, engine}
+            connection = _Connection(client, engine)
+            self._connections.add(connection)
             try:
                 async with anyio.create_task_group() as both:
-                    both.start_soon(_forward, client, engine)
-                    both.start_soon(_forward, engine, client)
+                    both.start_soon(self._ask, connection)
+                    both.start_soon(self._answer, connection)
             finally:
-                self._connections -= {client, engine}
+                self._connections.discard(connection)
+
+    async def _ask(self, connection: _Connection) -> None:
+        async def send(chunk: bytes) -> None:
+            for call in connection.calls.feed(chunk):
+                connection.is_fatal = self.is_fatal(call)
+            await connection.engine.send(chunk)
+
+        await _forward(connection.client, connection.engine, send)
+
+    async def _answer(self, connection: _Connection) -> None:
+        async def send(chunk: bytes) -> None:
+            if connection.is_fatal:
+                self.kill()
+                return
+            await connection.client.send(chunk)
+
+        await _forward(connection.engine, connection.client, send)
 
 
 @asynccontextmanager
@@ -55,10 +93,10 @@ async def open_proxy(path: Path) -> AsyncGenerator[EngineProxy]:
         tasks.cancel_scope.cancel()
 
 
-async def _forward(source: SocketStream, sink: SocketStream) -> None:
+async def _forward(source: SocketStream, sink: SocketStream, send: Callable[[bytes], Awaitable[None]]) -> None:
     try:
         async for chunk in source:
-            await sink.send(chunk)
+            await send(chunk)
         await sink.send_eof()
     except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
         return  # cut, or one side has left

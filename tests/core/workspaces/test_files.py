@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ws_mcp.core.entries import CONFIG_LIMITS, MIB, FileEntry, TreeLimits
 from ws_mcp.core.errors import InvalidArgumentError
-from ws_mcp.core.workspaces.files import check_files, fingerprint, merged
+from ws_mcp.core.workspaces.files import check_files, fingerprint, merged, name_below
 
 LIMITS = TreeLimits(files=2, file_bytes=MIB, total_bytes=MIB + 1)
 ENTRIES = st.lists(
@@ -65,3 +65,19 @@ def test_content_that_looks_like_another_file_does_not_make_the_same_fingerprint
 
 def test_the_content_of_a_file_is_not_in_its_description() -> None:
     assert "s3cret" not in repr(entry("token", b"s3cret"))
+
+
+@pytest.mark.parametrize(
+    ("member", "name"),
+    [
+        ("configs", ""),
+        ("configs/", ""),
+        ("configs/a/b", "a/b"),
+        ("configs/a/", "a"),
+        ("", ""),
+        ("/a", "a"),
+        ("/a/b", "a/b"),
+    ],
+)
+def test_a_member_of_an_archive_has_its_name_below_the_directory_on_either_engine(member: str, name: str) -> None:
+    assert name_below(member) == name

@@ -16,7 +16,7 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.entries import CONFIG_LIMITS, HOME_LIMITS, FileEntry, TreeLimits
 from ws_mcp.core.errors import ConflictError, EngineNotFoundError, InvalidArgumentError
 from ws_mcp.core.host.tree import read_tree
-from ws_mcp.core.workspaces.files import archive_of, check_files, check_path, fingerprint, merged
+from ws_mcp.core.workspaces.files import archive_of, check_files, check_path, fingerprint, merged, name_below
 from ws_mcp.core.workspaces.model import CONFIGS, WorkspaceSpec
 from ws_mcp.core.workspaces.owner import Account
 from ws_mcp.core.workspaces.recipe import Digests, Recipe, secrets_digest
@@ -125,8 +125,9 @@ async def _carried(names: tuple[str, ...], engine: Engine, found: Container | No
         archive = await engine.get_archive(found.id, CONFIGS, ARCHIVE_BYTES)
     except EngineNotFoundError as error:
         raise gone from error
-    top = CONFIGS.strip("/")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        members = {member.name.removeprefix(f"{top}/"): member for member in tar if member.isreg()}
-        read = {name: tar.extractfile(members[name]) for name in names if name in members}
+        members = {name_below(member.name): member for member in tar if member.isreg()}
+        if not members.keys() >= set(names):
+            raise gone
+        read = {name: tar.extractfile(members[name]) for name in names}
         return tuple(FileEntry(path=name, content=file.read()) for name, file in read.items() if file is not None)

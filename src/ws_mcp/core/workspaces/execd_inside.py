@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 
+import anyio
+
+from ws_mcp.core.engine.model import ExecSpec
+from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import ForbiddenError, NotFoundError, WsError
 from ws_mcp.core.execd import delivery, files, ready
 from ws_mcp.core.execd.client import ExecdClient
@@ -15,14 +19,16 @@ from ws_mcp.core.workspaces.request import SECRETS
 
 log = logging.getLogger(__name__)
 
-SECRET_MODE = 0o400
+SECRET_MODE, SHARED_MODE = 0o400, 0o1777
+SHARE_S = 10.0
 WAITING = "waiting"
 
 
 class ExecdInside:
     """See `inside.Inside`."""
 
-    def __init__(self, places: Places, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, places: Places, ledger: Ledger) -> None:
+        self._engine = engine
         self._places = places
         self._ledger = ledger
 
@@ -41,10 +47,26 @@ class ExecdInside:
             await self._check_folder(client, workspace, folder)
         # A container that was started behind our back waits, too.
         if is_fresh or _state_of_main(client) == WAITING:
-            kept = await self._ledger.secrets(workspace.place)
-            for name, value in kept.items() if workspace.has_secrets else ():
-                await files.write_file(client, SECRETS, name, value, mode=SECRET_MODE)
+            await self._put_secrets(client, workspace)
             await ready.release(client)
+
+    async def _put_secrets(self, client: ExecdClient, workspace: Workspace) -> None:
+        if not workspace.has_secrets:
+            return
+        secrets = await self._ledger.secrets(workspace.place)
+        if secrets and (await files.stat(client, SECRETS, "")).mode & SHARED_MODE != SHARED_MODE:
+            await self._share_secrets(address_of(workspace))
+        for name, value in secrets.items():
+            await files.write_file(client, SECRETS, name, value, mode=SECRET_MODE)
+
+    async def _share_secrets(self, address: PlaceAddress) -> None:
+        """Let the container's user write there: at a second start Docker's tmpfs has the mode of the mount point."""
+        argv = (address.binary, "share", SECRETS)
+        if address.container is not None:
+            async with self._engine.open_exec(address.container, ExecSpec(argv=argv, user="0")) as stream:
+                with anyio.move_on_after(SHARE_S):
+                    async for _ in stream:
+                        pass  # it prints nothing: its end is what is waited for
 
     async def _check_folder(self, client: ExecdClient, workspace: Workspace, folder: HostFolder) -> None:
         """That what the engine mounted is what was checked: it resolves the path again, and later than we did."""

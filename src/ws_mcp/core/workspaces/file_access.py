@@ -20,7 +20,7 @@ from ws_mcp.core.errors import EngineNotFoundError, ForbiddenError, InvalidArgum
 from ws_mcp.core.execd import files
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.ids import ContainerId, PlaceId
-from ws_mcp.core.workspaces.files import archive_of, check_path
+from ws_mcp.core.workspaces.files import archive_of, check_path, name_below
 from ws_mcp.core.workspaces.model import CONFIGS, WORKDIR, DirectoryListing, FileEntryInfo, FileSlice
 from ws_mcp.core.workspaces.naming import reader_name
 from ws_mcp.core.workspaces.owner import account_of
@@ -109,8 +109,6 @@ class StoppedFiles:
             if member is None or file is None:
                 kind = _KINDS.get(member.type, "special file") if member is not None else "special file"
                 raise InvalidArgumentError(f"{path.whole!r} is a {kind}; give the path of a file")
-            if offset > member.size:
-                raise InvalidArgumentError(f"offset {offset} is beyond the end of {path.whole!r}: {member.size} bytes")
             file.seek(offset)
             return FileSlice(path=path.whole, content=file.read(limit), offset=offset, size=member.size)
 
@@ -135,10 +133,10 @@ class StoppedFiles:
         found: dict[str, FileEntryInfo] = {}
         with tarfile.open(fileobj=io.BytesIO(await self._archive(path))) as tar:
             for member in tar:
-                parts = member.name.strip("/").split("/")[1:]
-                if len(parts) == 1:
+                name = name_below(member.name)
+                if name and "/" not in name:
                     kind = _KINDS.get(member.type, "other")
-                    found[parts[0]] = FileEntryInfo(name=parts[0], kind=kind, size=member.size)
+                    found[name] = FileEntryInfo(name=name, kind=kind, size=member.size)
         entries = tuple(found[name] for name in sorted(found)[:limit])
         return DirectoryListing(path=path.whole, entries=entries, total=len(found))
 

@@ -133,6 +133,11 @@ def archive_of(
     return b"".join((*blocks, bytes(2 * BLOCK)))
 
 
+def name_below(member: str) -> str:
+    """A member of a directory's archive by its name in that directory: Podman leaves out the name of a mount's top."""
+    return member.strip("/") if member.startswith("/") else member.partition("/")[2].strip("/")
+
+
 def _why_not(path: str, most_parts: int) -> str:
     parts = path.split("/")
     reasons = (

@@ -38,7 +38,7 @@ async def open_keeping(
 ) -> AsyncGenerator[Keeping]:
     """Own the tasks; none asks the engine before somebody asks for a container."""
     ledger = Ledger(state, now)
-    workspaces = ContainerWorkspaces(engine, state, rules, ExecdInside(places, ledger), now)
+    workspaces = ContainerWorkspaces(engine, state, rules, ExecdInside(engine, places, ledger), now)
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(open_watch(engine, state.instance, changes))
         sweeper = Sweeper(engine, state, ledger, now)
