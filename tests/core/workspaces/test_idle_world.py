@@ -116,7 +116,7 @@ async def test_a_workspace_in_which_nothing_goes_on_is_stopped_once(tmp_path: Pa
         ground.pass_time(1)
         assert [each.name for each in await ground.stops.look()] == ["main"]
         assert not ground.is_running
-        await ground.watch.look_now()
+        ground.watch.look_soon()
         assert not await ground.stopped_after(STOP_S)
 
 

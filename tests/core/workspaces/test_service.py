@@ -7,7 +7,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support.workspace_ground import MAIN, NEW, SPEC, FakeInside, Service, an_engine, left_over, open_service
+from support.fake_engine import FakeEngine
+from support.workspace_ground import MAIN, NEW, OLD, SPEC, FakeInside, Service, an_engine, left_over, open_service
 from support.workspace_values import SCOPE
 
 from ws_mcp.core.clock import utc_now
@@ -25,7 +26,7 @@ from ws_mcp.core.errors import (
     PlaceUnavailableError,
 )
 from ws_mcp.core.host.model import HostFolder
-from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
+from ws_mcp.core.ids import ChatId, ContainerId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.state import open_state
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import Ledger
@@ -116,6 +117,25 @@ async def test_two_servers_at_once_make_one_container(tmp_path: Path) -> None:
                 tasks.start_soon(provision, service)
     assert sorted(changes) == ["created", *["none"] * 5]
     assert len(await fake.list_containers({})) == 1
+
+
+class YoungVolumes(FakeEngine):
+    """Docker's volumes are as old as the last change of their top directory."""
+
+    async def put_archive(self, container: ContainerId, path: str, tar: bytes) -> None:
+        await super().put_archive(container, path, tar)
+        for kept in self.volumes.values():
+            kept.volume = replace(kept.volume, created_at=f"{kept.volume.created_at} and later")
+
+
+async def test_execd_is_brought_to_an_engine_once(tmp_path: Path) -> None:
+    fake = YoungVolumes()
+    fake.add_image(Image(id=OLD, tags=("img:1",), architecture="amd64", command=("sleep", "inf")))
+    async with open_service(fake, tmp_path) as service:
+        await service.provision()
+        fake.calls.clear()
+        await service.provision(replace(SPEC, name=WorkspaceName("other")))
+    assert "put_archive" not in fake.calls
 
 
 class Crowd(FakeInside):

@@ -191,7 +191,8 @@ async def test_who_wrote_reads_it_though_no_event_came(virtual_time: None) -> No
         await anyio.sleep(1)
         await make(fake, "main")
         assert shown(await watch.list()) == {}
-        assert shown(await watch.look_now()).keys() == {"main"}
+        watch.look_soon()
+        assert shown(await watch.list()).keys() == {"main"}
 
 
 async def test_what_no_event_told_is_seen_at_the_next_look_of_the_safe_side(virtual_time: None) -> None:
@@ -226,7 +227,8 @@ async def test_a_look_that_had_begun_before_does_not_count_as_reading_what_was_w
         await make(fake, "main")
 
         async def read() -> None:
-            got.append(await watch.look_now())
+            watch.look_soon()
+            got.append(await watch.list())
 
         tasks.start_soon(read)
         await settle()
@@ -440,7 +442,8 @@ async def test_two_servers_come_to_the_truth_whatever_happens_to_events(virtual_
         fake.calls.clear()
         seen = [(await watch.list()).workspaces for watch in (one, two)]
         assert fake.calls == []
-        truth = (await one.look_now()).workspaces
+        one.look_soon()
+        truth = (await one.list()).workspaces
     assert seen[0] == seen[1] == truth
     assert sum(map(len, truth.values())) == len(fake.containers)
     states: dict[str, Workspace] = {each.place: each for found in truth.values() for each in found}

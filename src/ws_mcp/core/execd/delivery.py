@@ -49,27 +49,37 @@ def volume_name(instance: str, binary: Binary) -> str:
     return f"{volume_prefix(instance)}{binary.digest}"
 
 
-async def ensure_volume(engine: Engine, state: State, binary: Binary) -> str:
-    """The name of the volume that holds `binary` as `execd`, filled to the end; safe with several servers.
+class ExecdVolumes:
+    """The volumes with execd on one engine."""
 
-    Raises:
-        EngineConflictError: a volume of this name exists that is no plain volume of ours.
-    """
-    name = volume_name(state.instance.id, binary)
-    engine_id = (await engine.info()).engine_id
-    try:
-        volume = await engine.inspect_volume(name)
-        if await state.is_filled(engine_id, name, volume.created_at):
-            return name
-    except EngineNotFoundError:
-        pass
-    async with state.lock(name):
-        volume = await engine.create_volume(name, {LABEL: state.instance.id})
-        _check(volume, state.instance.id)
-        if not await state.is_filled(engine_id, name, volume.created_at):
-            await fill_volume(engine, name, await anyio.to_thread.run_sync(_program_tar, binary))
-            await state.mark_filled(engine_id, name, volume.created_at)
-    return name
+    def __init__(self, engine: Engine, state: State) -> None:
+        self._engine = engine
+        self._state = state
+        self._engine_id = ""
+
+    async def ensure(self, binary: Binary) -> str:
+        """The name of the volume that holds `binary` as `execd`, filled to the end; safe with several servers.
+
+        Raises:
+            EngineConflictError: a volume of this name exists that is no plain volume of ours.
+        """
+        engine, state, name = self._engine, self._state, volume_name(self._state.instance.id, binary)
+        # Asked once, since Docker starts programs to answer. The volume of another engine would have another age.
+        engine_id = self._engine_id = self._engine_id or (await engine.info()).engine_id
+        try:
+            volume = await engine.inspect_volume(name)
+            if await state.is_filled(engine_id, name, volume.created_at):
+                return name
+        except EngineNotFoundError:
+            pass
+        async with state.lock(name):
+            volume = await engine.create_volume(name, {LABEL: state.instance.id})
+            _check(volume, state.instance.id)
+            if not await state.is_filled(engine_id, name, volume.created_at):
+                await fill_volume(engine, name, await anyio.to_thread.run_sync(_program_tar, binary))
+                # Docker counts a volume's age from the last change of its top directory, and this was one.
+                await state.mark_filled(engine_id, name, (await engine.inspect_volume(name)).created_at)
+        return name
 
 
 async def inject(engine: Engine, container: ContainerId, place: PlaceId, binary: Binary, verifier: str) -> PlaceAddress:

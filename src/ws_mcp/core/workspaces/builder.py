@@ -15,8 +15,8 @@ from ws_mcp.core.engine.fill import EMPTY_IMAGE, fill_volume
 from ws_mcp.core.engine.model import Container, ContainerState, Image
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import ConflictError, ImageNotFoundError, InvalidArgumentError, WsError
-from ws_mcp.core.execd import delivery
 from ws_mcp.core.execd.binaries import binary
+from ws_mcp.core.execd.delivery import ExecdVolumes
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
@@ -52,6 +52,7 @@ class Means:
     ledger: Ledger
     inside: Inside
     repair: Repair
+    execd: ExecdVolumes
     turns: anyio.Semaphore
 
 
@@ -64,6 +65,7 @@ class Builder:
         self._ledger = means.ledger
         self._inside = means.inside
         self._repair = means.repair
+        self._execd = means.execd
         self._turns = means.turns
         self._look = look
         self._made: ContainerId | None = None
@@ -153,7 +155,7 @@ class Builder:
 
     async def _make(self, image: Image, rules: WorkspaceRules, report: Report) -> Workspace:
         await report("bringing execd to the engine", 0.3)
-        volume = await delivery.ensure_volume(self._engine, self._state, binary("linux", image.architecture))
+        volume = await self._execd.ensure(binary("linux", image.architecture))
         look = self._look = replace(self._look, execd_volume=volume, keep_ended=rules.keep_ended)
         await report("making its network and volumes", 0.4)
         if look.recipe.network not in (NONE, HOST):

@@ -66,7 +66,7 @@ class Provisions:
         async def work(told: Report) -> Provisioned:
             made = await self._provision(scope, spec, ask, told)
             if made.change != Step.NOTHING.value and not ask.is_dry_run:
-                await self._workspaces.looked_again()
+                self._workspaces.look_again()
             return made
 
         done = await self._jobs.run(request, work, report)
@@ -122,7 +122,7 @@ class Provisions:
         if restarts:
             spec = WorkspaceSpec(name=name, kind=workspace.kind)
             await self._provision(scope, spec, Ask(), _unheard)
-        await self._workspaces.looked_again()
+        self._workspaces.look_again()
         return Stopped(workspace=await self._workspaces.found(scope, name), ended_processes=ended)
 
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
@@ -186,7 +186,7 @@ class Provisions:
         else:
             kept = await self._workspaces.containers.remove(workspace, keep_volume=keep_volume)
         await self._places.drop(workspace.place)
-        await self._workspaces.looked_again()
+        self._workspaces.look_again()
         return kept
 
     async def _stop(self, workspace: Workspace) -> None:

@@ -60,10 +60,10 @@ class Workspaces:
                 self.forget(scope, workspace.name)
         return WorkspaceListing(workspaces=found, unknown=sight.unknown)
 
-    async def looked_again(self) -> None:
-        """See what was just done to a container, before anybody asks for the list."""
+    def look_again(self) -> None:
+        """Something was just done to a container: who asks for the list from now on sees it."""
         if self._watch is not None and self._watch.is_begun:
-            await self._watch.look_now()
+            self._watch.look_soon()
 
     async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
         """Every workspace of this instance, for the operator.

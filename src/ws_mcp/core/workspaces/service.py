@@ -17,6 +17,7 @@ from ws_mcp.core.engine.model import BindMount, Container
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import LimitError, NotFoundError
 from ws_mcp.core.execd.client import ExecdClient
+from ws_mcp.core.execd.delivery import ExecdVolumes
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
@@ -35,7 +36,7 @@ from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 STOP_GRACE_S = 10.0
-BUILDS = 4  # containers that are made or started at once: an engine gets no faster with more, only its tail longer
+BUILDS = 6  # containers that are made or started at once: an engine gets no faster with more, only its tail longer
 
 
 class ContainerWorkspaces:
@@ -56,6 +57,7 @@ class ContainerWorkspaces:
             ledger=self._ledger,
             inside=inside,
             repair=self._removal.repair,
+            execd=ExecdVolumes(engine, state),
             turns=anyio.Semaphore(BUILDS),
         )
 

@@ -88,11 +88,9 @@ class Watch:
             await self._until_looked(self._wished)
         return self._sight()
 
-    async def look_now(self) -> Sight:
-        """As they are after this call began: for reading what was just written."""
-        self.begin()
-        await self._until_looked(self._want())
-        return self._sight()
+    def look_soon(self) -> None:
+        """Look after this call, and let nobody see what was before it; for who changed something, and need not wait."""
+        self._want()
 
     def _sight(self) -> Sight:
         age_s = anyio.current_time() - self._seen_at if self._seen_at is not None else None
