@@ -40,7 +40,7 @@ class Effort:
 
 
 FULL = Effort(rounds=8, floods=5, megabytes=1000, starts=7, living=1000, workspaces=12, fifties=3)
-QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000, workspaces=4, fifties=1)
+QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000, workspaces=3, fifties=1)
 
 
 def main() -> int:

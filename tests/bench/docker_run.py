@@ -6,14 +6,14 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from itertools import islice
 from typing import cast
-
-from tests.support.docker_cli import docker
 
 Json = Mapping[str, object]
 
 POOL = IPv4Network("10.214.0.0/16")  # beside the one of our workspaces: engines have only about thirty of their own
 PREFIX_LENGTH = 28
+CLIENTS = 8
 VERIFIER = "WSMCP_VERIFIER"
 _SIMPLE = {"User": "--user", "WorkingDir": "--workdir"}
 _HOST = {
@@ -96,17 +96,19 @@ class Alternatives:
     request: Json
     names: list[str] = field(default_factory=list[str])
 
-    def ready(self, name: str) -> tuple[str, ...]:
-        """Make the network, which `docker run` does not; returns what is to be run."""
+    def argvs(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The network, which `docker run` does not make, and the container in it."""
         self.names.append(name)
-        subnets = POOL.subnets(new_prefix=PREFIX_LENGTH)
-        subnet = next(subnet for number, subnet in enumerate(subnets, 1) if number == len(self.names))
-        docker("network", "create", "--subnet", str(subnet), name)
-        return run_argv(self.request, name, network=name, volume=name)
+        subnet = next(islice(POOL.subnets(new_prefix=PREFIX_LENGTH), len(self.names) - 1, None))
+        network = ("docker", "network", "create", "--subnet", str(subnet), name)
+        return network, run_argv(self.request, name, network=name, volume=name)
 
     def clear(self) -> None:
-        """Remove everything, with few calls of the CLI."""
+        """Remove everything; a few clients at once, since each takes one thing after the other."""
         for verb in (("rm", "--force"), ("network", "rm"), ("volume", "rm", "--force")):
-            argv = ("docker", *verb, *self.names)
-            subprocess.run(argv, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            parts = [self.names[first::CLIENTS] for first in range(CLIENTS)]
+            argvs = [("docker", *verb, *names) for names in parts if names]
+            quiet = subprocess.DEVNULL
+            for child in [subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet) for argv in argvs]:
+                child.wait()
         self.names.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import subprocess
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import closing, contextmanager
@@ -40,8 +41,9 @@ def measure_one(ground: Ground, rounds: int) -> list[Line]:
     others = Alternatives(request=_request(ground))
     try:
         for _ in range(rounds):
-            argv = others.ready(_name())
-            by_run.append(timed(lambda argv=argv: _run_at_once([argv])))
+            network, run = others.argvs(_name())
+            _run_at_once([network])
+            by_run.append(timed(lambda run=run: _run_at_once([run])))
             settle()
             with _open_workspace(ground.ours) as (name, took):
                 ours.append(took)
@@ -64,12 +66,15 @@ def measure_one(ground: Ground, rounds: int) -> list[Line]:
 
 
 def measure_fifty(ground: Ground, rounds: int) -> list[Line]:
-    """50 at once, in turn with as many `docker run -d`; one that fails ends the benchmark."""
+    """50 at once, in turn with as many `docker run -d`, each in a network of its own, too.
+
+    One that fails ends the benchmark.
+    """
     ours, by_run = ([] for _ in range(2))
     others = Alternatives(request=_request(ground))
     for _ in range(rounds):
         try:
-            argvs = [others.ready(_name()) for _ in range(AT_ONCE)]
+            argvs = [_one_after_the_other(*others.argvs(_name())) for _ in range(AT_ONCE)]
             by_run.append(AT_ONCE / timed(lambda argvs=argvs: _run_at_once(argvs)))
         finally:
             others.clear()
@@ -79,7 +84,7 @@ def measure_fifty(ground: Ground, rounds: int) -> list[Line]:
         _remove_all(ground.ours, names)
         settle()
     mine, alternative = table.p50(ours), table.p50(by_run)
-    name = f"{AT_ONCE} provision_workspace at once / docker run -d"
+    name = f"{AT_ONCE} provision_workspace at once / docker network create + docker run -d"
     return [table.at_least(name, table.rate(mine), table.rate(alternative), mine / alternative, 1)]
 
 
@@ -151,6 +156,10 @@ def _run_at_once(argvs: list[tuple[str, ...]]) -> None:
     for child, argv in zip(children, argvs, strict=True):
         if child.wait(300):
             raise subprocess.CalledProcessError(child.returncode, argv)
+
+
+def _one_after_the_other(*argvs: tuple[str, ...]) -> tuple[str, ...]:
+    return ("sh", "-c", " && ".join(shlex.join(argv) for argv in argvs))
 
 
 def _labels(name: str) -> dict[str, str]:
