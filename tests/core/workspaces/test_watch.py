@@ -183,6 +183,21 @@ async def test_events_of_others_are_no_reason_to_look(virtual_time: None) -> Non
         assert "list_containers" not in fake.calls
 
 
+@pytest.mark.parametrize(
+    "action", ["exec_create: execd attach", "exec_start: execd attach", "exec_die", "exec", "exec_died"]
+)
+async def test_that_somebody_connects_to_an_execd_is_no_reason_to_look(virtual_time: None, action: str) -> None:
+    fake = engine()
+    made = await make(fake, "main")
+    async with open_watching(fake) as watch:
+        await watch.list()
+        await anyio.sleep(1)
+        fake.calls.clear()
+        fake._tell("container", action, made, fake.containers[made].spec.labels)
+        await anyio.sleep(1)
+        assert fake.calls == []
+
+
 async def test_who_wrote_reads_it_though_no_event_came(virtual_time: None) -> None:
     fake = Silent()
     fake.add_image(IMAGE)

@@ -203,8 +203,10 @@ class Watch:
                     self._want()
 
     def _concerns_us(self, event: EngineEvent) -> bool:
-        is_ours = event.labels.get(naming.INSTANCE) == self._instance.id or event.id in self._known
-        return event.kind == "container" and is_ours
+        # Each connection to an execd is an exec: three events that change nothing about the container.
+        if event.kind != "container" or event.action.startswith("exec"):
+            return False
+        return event.labels.get(naming.INSTANCE) == self._instance.id or event.id in self._known
 
 
 @asynccontextmanager
