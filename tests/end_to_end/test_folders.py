@@ -58,7 +58,7 @@ async def test_a_folder_is_at_workspace_as_much_as_was_asked_for(each_instance: 
             assert (project / "file").read_text() == "written\n"
             assert (await peer.ok("provision_workspace"))["change"] == "none"
 
-            await peer.ok("provision_workspace", options={"state": "stopped"})
+            await peer.ok("stop_workspace", name="main")
             assert (await file_of(peer, "hello.txt", action="read")).startswith("hello\n[")
             assert "read-only" in await peer.refused("workspace_files", action="write", path="new", content="x")
             assert sorted(entry.name for entry in project.iterdir()) == ["file", "hello.txt"]

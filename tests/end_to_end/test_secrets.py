@@ -71,7 +71,7 @@ async def test_a_secret_is_readable_for_the_user_of_a_locked_down_workspace_and_
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace", tier=1, options=wish_for(secret))
             await check_is_inside(peer, secret)
-            await peer.ok("provision_workspace", options={"state": "restarted"})
+            await peer.ok("stop_workspace", name="main", restart=True)
             await check_is_inside(peer, secret)
             await output_of(peer, "rm /workspace/got")
             await peer.ok("remove_workspace", name="main")

@@ -195,7 +195,7 @@ def test_a_racer_that_swaps_a_directory_for_a_link_gets_no_foreign_byte_in(tree:
         target.unlink()
         aside.rename(target)
 
-    assert contents_during(tree, swap) == {b"a: 1\n", b"mine"}
+    assert contents_during(tree, swap) <= {b"a: 1\n", b"mine"}  # now and then the directory was just not there
 
 
 def contents_during(tree: Path, swap: Callable[[], None]) -> set[bytes]:
