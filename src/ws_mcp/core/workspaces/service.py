@@ -79,7 +79,8 @@ class ContainerWorkspaces:
         plan = await self._planned(look, ask)
         if ask.is_dry_run:
             return await self._foretold(look, plan, began)
-        if plan.step is Step.NOTHING and look.found is not None:
+        is_begun = await self._ledger.intent(look.place) is not None  # by a server that is at it, or that died
+        if plan.step is Step.NOTHING and look.found is not None and not is_begun:
             workspace = workspace_of(look.found)
             await self._inside.prepare(workspace, folder=look.binds.folder, is_fresh=False)
         else:
