@@ -11,8 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from ws_mcp.core.devcontainers.model import Hook, Key, Phase
-from ws_mcp.core.errors import WsError
+from ws_mcp.core.devcontainers.model import Hook, Key, Kind, Phase, Record
+from ws_mcp.core.engine.model import Container
+from ws_mcp.core.errors import InvalidArgumentError, NotFoundError, WsError
+from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId
 
 
@@ -108,5 +110,76 @@ class DevcontainerCli(Protocol):
         Raises:
             CliMissingError
             InvalidArgumentError: the CLI cannot read it; the message says why.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A devcontainer.json as read, strictly: `properties` with old names mapped to new ones, unsubstituted."""
+
+    key: Key
+    kind: Kind
+    text: str
+    properties: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """The inputs of a dev container: part (`dockerfile/<path>`) to digest. `untracked`: too large to be read."""
+
+    parts: Mapping[str, str]
+    untracked: tuple[str, ...] = ()
+
+
+class DefinitionMissingError(NotFoundError):
+    """The folder or the definition is gone."""
+
+
+class UnreadableDefinitionError(InvalidArgumentError):
+    """A definition, or a file that it names, cannot be read just now; says file, line and column."""
+
+
+class Definitions(Protocol):
+    """The definitions on this machine; every call works in a thread.
+
+    Raises:
+        DefinitionMissingError, UnreadableDefinitionError
+    """
+
+    async def read(self, key: Key) -> Definition:
+        """The definition as it is now."""
+        ...
+
+    async def fingerprint(self, key: Key) -> Fingerprint:
+        """What its container would be made from now. Files that did not change are not read again."""
+        ...
+
+    async def stamp(self, key: Key) -> str:
+        """Changes when an input may have changed: sizes, times and inodes only. Raises nothing."""
+        ...
+
+    async def find(self, folder: str, config: str) -> Key:
+        """The definition that is meant; without `config` the folder's only one.
+
+        Raises:
+            InvalidArgumentError: there are several; says which.
+            ForbiddenError: the folder is not below a root of the operator.
+        """
+        ...
+
+    async def discover(self) -> tuple[Key, ...]:
+        """All below the operator's roots, in three places of each folder; what git ignores is left out."""
+        ...
+
+
+class Inside(Protocol):
+    """The execd of a dev container."""
+
+    async def arrive(self, container: Container, record: Record) -> PlaceAddress:
+        """Have execd run in it as its user, brought there if need be; safe to repeat.
+
+        Raises:
+            PlaceUnavailableError: it cannot run there; says why.
         """
         ...
