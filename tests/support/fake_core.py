@@ -14,9 +14,22 @@ from datetime import UTC, datetime
 
 import anyio
 
+from ws_mcp.core.devcontainers.model import (
+    DevContainer,
+    DevContainerListing,
+    Freshness,
+    Hook,
+    Key,
+    RecreateAsk,
+    Recreated,
+    Status,
+    Target,
+    Verdict,
+)
 from ws_mcp.core.engine.model import Limits
 from ws_mcp.core.errors import ConflictError, EngineUnavailableError, InvalidArgumentError, NotFoundError, StartError
-from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
+from ws_mcp.core.ids import ChatId, ContainerId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
+from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.processes.model import (
     Exit,
     Listing,
@@ -56,6 +69,15 @@ from ws_mcp.core.workspaces.model import (
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.core_port import Report
 
+DEV = DevContainer(
+    key=Key(folder="/src/app", config="/src/app/.devcontainer/devcontainer.json"),
+    name="app",
+    status=Status.RUNNING,
+    container=ContainerId("d" * 64),
+    verdict=Verdict(freshness=Freshness.DIRTY, reasons=("Dockerfile changed",)),
+    user="dev",
+    path="/workspaces/app",
+)
 BEGAN = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 Script = Callable[["FakeProcess"], None]
 """What a process does when it is started: it may write and end."""
@@ -256,6 +278,51 @@ class FakeFiles:
         return DirectoryListing(path="/workspace", entries=tuple(entries[:limit]), total=len(names))
 
 
+class FakeDevContainers:
+    """The dev containers of all chats."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, DevContainer] = {}
+        self.asked: list[tuple[Target, RecreateAsk, float]] = []
+        self.pending: StillRunning | None = None
+        self.fault: Exception | None = None
+        self.unknown = ""
+
+    async def list(self) -> DevContainerListing:
+        return DevContainerListing(devcontainers=tuple(self.there.values()), unknown=self.unknown)
+
+    async def recreate(
+        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float
+    ) -> Recreated | StillRunning:
+        self.asked.append((target, ask, wait_s))
+        if self.fault:
+            raise self.fault
+        await report("building the image: step 2/4 RUN make", 0.3)
+        if self.pending:
+            return self.pending
+        old = self.there.get(target.name, DEV)
+        made = replace(old, container=ContainerId("e" * 64), verdict=Verdict(freshness=Freshness.CLEAN))
+        if not ask.is_dry_run:
+            self.there[made.name] = made
+        hooks = (Hook(name="postCreateCommand", duration_s=1.24, is_ok=True),)
+        return Recreated(
+            devcontainer=old if ask.is_dry_run else made,
+            change="recreated",
+            old_container=old.container,
+            reasons=old.verdict.reasons if old.verdict else (),
+            hooks=() if ask.is_dry_run else hooks,
+            runs=("devcontainer build",) if ask.is_dry_run else (),
+            duration_s=3.21,
+        )
+
+    async def stop(self, name: str, *, restarts: bool) -> DevContainer:
+        self.there[name] = replace(self.there[name], status=Status.RUNNING if restarts else Status.STOPPED)
+        return self.there[name]
+
+    async def remove(self, name: str) -> DevContainer:
+        return replace(self.there.pop(name), status=Status.ABSENT, container=None)
+
+
 class FakeCore:
     """See `edge.core_port.Core`."""
 
@@ -265,6 +332,7 @@ class FakeCore:
         self.pending: Pending | None = None  # what a provision answers instead
         self.answer: Callable[[Provisioned], Provisioned] = lambda made: made  # what else it says
         self.files = FakeFiles()
+        self.devcontainers = FakeDevContainers()
         self.has_engine = has_engine
         self.script = script
         self.fault: Exception | None = None

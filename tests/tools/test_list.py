@@ -29,6 +29,7 @@ TOOLS = [
     "signal_process",
     "list_containers",
     "workspace_files",
+    "recreate_devcontainer",
     "stop_workspace",
     "remove_workspace",
 ]
@@ -42,6 +43,7 @@ HINTS = {
     "signal_process": (False, True, False, False),
     "list_containers": (True, False, True, False),
     "workspace_files": (False, True, True, False),
+    "recreate_devcontainer": (False, True, True, True),
     "stop_workspace": (False, True, False, False),
     "remove_workspace": (False, True, True, False),
 }

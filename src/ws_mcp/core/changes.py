@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from ws_mcp.core.ids import ChatId, ProcessId
 
+NO_CHAT = ChatId("")
+
 
 class Subject(StrEnum):
     """What there is to look at again."""
@@ -15,6 +17,7 @@ class Subject(StrEnum):
     PROCESSES = "processes"
     OUTPUT = "output"
     CONTAINERS = "containers"
+    DEVCONTAINERS = "devcontainers"  # of no chat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,7 @@ class Change:
     """Something of a chat changed; `process`: which one, where the subject is one of them."""
 
     subject: Subject
-    chat: ChatId
+    chat: ChatId = NO_CHAT
     process: ProcessId | None = None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.chats import ChatRef, Chats
 from ws_mcp.core.clock import Now, utc_now
+from ws_mcp.core.devcontainers.off import NoDevContainers
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, EngineUnavailableError
 from ws_mcp.core.execd.client import ExecdClient
@@ -86,6 +87,7 @@ class Core:
         self._choices = choices
         self._workspaces = Workspaces(keeping, self.local, places)
         self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key)
+        self.devcontainers = NoDevContainers(has_engine=engine is not None)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager, self._owners)

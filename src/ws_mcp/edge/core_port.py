@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, RecreateAsk, Recreated, Target
 from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId, Scope, WorkspaceName
+from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.processes.model import (
     Listing,
     OutputWindow,
@@ -70,6 +72,17 @@ class Files(Protocol):
     async def list(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing: ...
 
 
+class DevContainers(Protocol):
+    """The dev containers below the operator's roots; without roots every call but `list` is forbidden."""
+
+    async def list(self) -> DevContainerListing: ...
+    async def recreate(
+        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float
+    ) -> Recreated | StillRunning: ...
+    async def stop(self, name: str, *, restarts: bool) -> DevContainer: ...
+    async def remove(self, name: str) -> DevContainer: ...
+
+
 class Core(Protocol):
     """Everything behind the tools and resources. Every lookup takes the caller's principal or scope."""
 
@@ -77,6 +90,8 @@ class Core(Protocol):
     def rules(self) -> WorkspaceRules: ...
     @property
     def files(self) -> Files: ...
+    @property
+    def devcontainers(self) -> DevContainers: ...
     async def engine_answers(self) -> bool: ...
     async def default_chat(self, principal: PrincipalId, hint: str) -> ChatRef: ...
     async def new_chat(self, principal: PrincipalId, label: str) -> ChatRef: ...

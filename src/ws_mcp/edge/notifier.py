@@ -12,25 +12,25 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
-from mcp.server.session import ServerSession
-from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ResourceUpdated, ServerEvent
+from mcp.server.subscriptions import ResourceUpdated, ServerEvent
 from mcp.types import INVALID_PARAMS, SubscribeRequestParams, SubscriptionsListenRequestParams
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.ids import ChatId, ProcessId
 from ws_mcp.edge.identity import Request
+from ws_mcp.edge.subscribing import legacy_sender, with_subscriptions
 
 TopicOf = Callable[[str], Awaitable[str | None]]
 """The topic of an address as the caller of this request means it; None for one that it cannot watch."""
 
+CONTAINERS, DEVCONTAINERS = "containers ", "devcontainers"
 INTERVAL_S = 0.25  # at most four notifications a second for one address and peer
 SEND_S = 2.0  # a peer that has not taken a notification by then loses it
 MAX_WATCHED = 1024  # addresses of one peer
@@ -116,7 +116,13 @@ class Notifier:
 
     def containers_changed(self, chat: ChatId) -> None:
         """A workspace of the chat came, went, or changed its state."""
-        self.changed(f"containers {chat}")
+        self.changed(f"{CONTAINERS}{chat}")
+
+    def devcontainers_changed(self) -> None:
+        """A dev container came, went, or changed; lists of containers have them, too."""
+        for topic in self.watched():
+            if topic.startswith((DEVCONTAINERS, CONTAINERS)):
+                self.changed(topic)
 
     def processes_changed(self, chat: ChatId) -> None:
         """A process of the chat came, ended, or was forgotten."""
@@ -163,7 +169,7 @@ class Notifier:
             finally:
                 _watched.reset(token)
         if ctx.method == "initialize":
-            return _with_subscriptions(await call_next(ctx))
+            return with_subscriptions(await call_next(ctx))
         if ctx.method == "notifications/initialized":
             self._legacy_peer(ctx)
         elif ctx.method in ("resources/subscribe", "resources/unsubscribe"):
@@ -208,7 +214,7 @@ class Notifier:
         # A ServerSession is made for each request; the connection behind it is what lives, and it is not public.
         connection = ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # mcp>=2.3,<2.4
         if connection not in self._peers:
-            self._peers[connection] = Peer(_legacy_sender(ctx.session), {})
+            self._peers[connection] = Peer(legacy_sender(ctx.session), {})
             connection.exit_stack.callback(self._forget, connection)
         return self._peers[connection]
 
@@ -220,26 +226,3 @@ class Notifier:
         peer = self._peers.pop(key, None)
         if peer is not None:
             peer.close()
-
-
-def _legacy_sender(session: ServerSession) -> Callable[[ServerEvent], Awaitable[None]]:
-    async def send(event: ServerEvent) -> None:
-        if isinstance(event, ResourceUpdated):
-            await session.send_resource_updated(event.uri)
-        elif isinstance(event, ResourcesListChanged):
-            await session.send_resource_list_changed()
-        elif isinstance(event, PromptsListChanged):
-            await session.send_prompt_list_changed()
-        else:
-            await session.send_tool_list_changed()
-
-    return send
-
-
-def _with_subscriptions(result: HandlerResult) -> HandlerResult:
-    """The finished answer to `initialize`, saying what this middleware adds."""
-    assert isinstance(result, dict)
-    capabilities = cast("dict[str, dict[str, Any]]", result.setdefault("capabilities", {}))
-    capabilities.setdefault("resources", {}).update(subscribe=True, listChanged=True)
-    capabilities.setdefault("tools", {}).update(listChanged=True)
-    return result

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 CONTAINERS = "ws://containers"
+DEVCONTAINERS = "ws://devcontainers"
 CHAT_CONTAINERS = "ws://chats/{chat}/containers"
 PROCESSES = "ws://chats/{chat}/processes"
 OUTPUT = "ws://chats/{chat}/processes/{process}/output{?offset,tail,stream,raw}"
 
 _ADDRESS = re.compile(
-    r"ws://(?:containers|chats/(?P<chat>[^/?#]+)/(?:containers|(?P<list>processes)(?:/(?P<process>[^/?#]+)/output)?))"
+    r"ws://(?:containers|(?P<dev>devcontainers)|chats/(?P<chat>[^/?#]+)/(?:containers|(?P<list>processes)(?:/(?P<process>[^/?#]+)/output)?))"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """What an address names. An empty `chat` is the caller's default one; `topic`: containers, processes or output."""
+    """What an address names. An empty `chat` is the caller's default one; `topic`: what changes."""
 
     topic: str
     chat: str = ""
@@ -35,5 +36,5 @@ def address_of(uri: str) -> Address | None:
     found = _ADDRESS.fullmatch(uri)
     if found is None:
         return None
-    topic = "output" if found["process"] else found["list"] or "containers"
+    topic = "output" if found["process"] else found["list"] or found["dev"] or "containers"
     return Address(topic=topic, chat=unquote(found["chat"] or ""), process=unquote(found["process"] or ""))

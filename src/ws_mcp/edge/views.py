@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,15 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from ws_mcp.core.workspaces.model import (
     Pending,
     Provisioned,
-    Removed,
-    Stopped,
     Workspace,
     WorkspaceKind,
-    WorkspaceListing,
 )
 
 MIB = 1024 * 1024
-VIEWS = 512  # of workspaces that stay as they are: to make them anew is most of the work of a long list
 HIDDEN = "(hidden)"
 OUT_OF_DATE = (
     'it is out of date and was kept, since processes run in it: with the option replace="always" it is made anew, '
@@ -142,56 +137,6 @@ class ProvisionView(View):
             phase=pending.phase,
             seconds=round(pending.elapsed_s, 1),
             note="; ".join(part for part in (AGAIN, note) if part),
-        )
-
-
-@lru_cache(maxsize=VIEWS)
-def _listed(workspace: Workspace) -> WorkspaceView:
-    return WorkspaceView.of(workspace)
-
-
-class StopView(View):
-    """A workspace that was stopped, or stopped and started."""
-
-    workspace: Annotated[WorkspaceView, Field(description="As it is now")]
-    ended_processes: Annotated[int, Field(description="Running processes that ended")]
-
-    @classmethod
-    def of(cls, stopped: Stopped) -> Self:
-        return cls(workspace=WorkspaceView.of(stopped.workspace), ended_processes=stopped.ended_processes)
-
-
-class RemoveView(View):
-    """A workspace that is gone."""
-
-    workspace: Annotated[str, Field(description="Its name")]
-    state: Annotated[Literal["removed"], Field(description="What it is now")]
-    ended_processes: Annotated[int, Field(description="Running processes that ended with it")]
-    data: Annotated[Literal["kept", "removed", "none"], Field(description="What became of its data; none: it had none")]
-    note: Annotated[str, Field(description="What to do to get kept data back")] = ""
-
-    @classmethod
-    def of(cls, removed: Removed, *, had_data: bool) -> Self:
-        kept = "kept" if removed.kept_volume else "removed" if had_data else "none"
-        note = f"provision_workspace with name {removed.name!r} finds its data again" if kept == "kept" else ""
-        return cls(
-            workspace=removed.name, state="removed", ended_processes=removed.ended_processes, data=kept, note=note
-        )
-
-
-class ContainersView(View):
-    """The workspaces of a chat."""
-
-    chat: Annotated[str, Field(description="Handle of the chat")]
-    workspaces: Annotated[tuple[WorkspaceView, ...], Field(description="Containers and local workspaces, oldest first")]
-    unknown: Annotated[str, Field(description="Why containers could not be listed now: they are not gone")] = ""
-
-    @classmethod
-    def of(cls, chat: str, listing: WorkspaceListing) -> Self:
-        return cls(
-            chat=chat,
-            workspaces=tuple(map(_listed, listing.workspaces)),
-            unknown=listing.unknown,
         )
 
 

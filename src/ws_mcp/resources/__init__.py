@@ -10,6 +10,7 @@ from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.errors import reads
 from ws_mcp.edge.identity import Identity
 from ws_mcp.resources.containers import ContainerResources
+from ws_mcp.resources.devcontainers import DevContainerResources
 from ws_mcp.resources.processes import ProcessResources
 
 JSON = "application/json"
@@ -22,6 +23,15 @@ def add_resources(server: MCPServer, core: Core, identity: Identity) -> None:
     server.add_resource(
         FunctionResource.from_function(
             reads(containers.containers), uris.CONTAINERS, name="containers", title="Workspaces", mime_type=JSON
+        )
+    )
+    server.add_resource(
+        FunctionResource.from_function(
+            reads(DevContainerResources(core).devcontainers),
+            uris.DEVCONTAINERS,
+            name="devcontainers",
+            title="Dev containers",
+            mime_type=JSON,
         )
     )
     server.resource(uris.CHAT_CONTAINERS, name="chat_containers", title="Workspaces of a chat", mime_type=JSON)(

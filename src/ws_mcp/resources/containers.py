@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
-from ws_mcp.edge.views import ContainersView
+from ws_mcp.edge.place_views import ContainersView
 
 
 class ContainerResources:
@@ -21,5 +21,6 @@ class ContainerResources:
     async def chat_containers(self, chat: str) -> str:
         """Workspaces of a chat: state, image, tier, URLs of published ports."""
         caller = await self._identity.caller(chat)
-        view = ContainersView.of(caller.chat, await self._core.workspaces(caller.scope))
+        found = await self._core.devcontainers.list()
+        view = ContainersView.of(caller.chat, await self._core.workspaces(caller.scope), found)
         return view.model_dump_json(exclude_defaults=True)

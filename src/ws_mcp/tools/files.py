@@ -49,7 +49,7 @@ class FileTools:
     ) -> CallToolResult:
         """Read, list or write files of a workspace, also a stopped one.
 
-        The last line of a read, in brackets: bytes shown, next offset.
+        The last line of a read says the next offset.
         """
         written = _content(action, content)
         caller = await self._identity.caller(chat)

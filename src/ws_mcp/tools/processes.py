@@ -62,14 +62,14 @@ class ProcessTools:
         pty: Annotated[bool, Field(description="Run in a terminal")] = False,
         keep_stdin: Annotated[bool, Field(description="For write_input")] = False,
         separate_stderr: Annotated[bool, Field(description="Default: with stdout")] = False,
-        wait_s: Annotated[WaitSeconds, Field(description="Seconds to wait for its end, 0-45, default 2")] = 2,
+        wait_s: Annotated[WaitSeconds, Field(description="Seconds, 0-45, default 2")] = 2,
         time_limit_s: Annotated[LimitSeconds, Field(description="Kill it after; default never")] = 0,
         request_key: Annotated[Text, Field(description="Same key: same process")] = "",
         chat: Chat = "",
     ) -> Output:
         """Run a command. It goes on in the background when the wait is over.
 
-        Returns process_id, state and first output. Still running is no error: go on with read_output.
+        Still running is no error: go on with read_output.
         """
         caller = await self._identity.caller(chat)
         advice = advise(command if isinstance(command, str) else tuple(command))
@@ -96,7 +96,7 @@ class ProcessTools:
         limit: Annotated[int, Field(ge=1, description="1-200, default 50")] = 50,
         chat: Chat = "",
     ) -> ProcessesView:
-        """List this chat's processes, running first, newest first."""
+        """List this chat's processes."""
         caller = await self._identity.caller(chat)
         wanted = ProcessState(state) if state else None
         listing = await self._core.processes(caller.scope).list(wanted, min(limit, MAX_LISTED))
@@ -120,7 +120,7 @@ class ProcessTools:
     ) -> CallToolResult:
         """Read output of a running or ended process as text; can wait first, which never stops it.
 
-        The last line, in brackets: state, bytes shown, next offset.
+        The last line, in brackets: state, next offset.
         """
         request = _read_request(offset, tail, limit, _wait(wait_for, pattern, wait_s), stream)
         caller = await self._identity.caller(chat)

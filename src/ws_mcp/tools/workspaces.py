@@ -13,8 +13,9 @@ from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.options import Options, spec_of
+from ws_mcp.edge.place_views import ContainersView, RemoveView, StopView
 from ws_mcp.edge.progress import reporter
-from ws_mcp.edge.views import ContainersView, ProvisionView, RemoveView, StopView
+from ws_mcp.edge.views import ProvisionView
 
 SHARED = (
     "all conversations about this project that name no chat share this one; for a chat of your own call "
@@ -22,10 +23,10 @@ SHARED = (
 )
 
 OPTIONS = (
-    "Rarer: runtime, platform, memory_mib, cpus, pids, tmpfs_mib, network (own, none, a shared name), folder (of the "
-    "host), access (none, read_only, read_write), mounts {target: file}, files {path: text} of /configs, template, "
-    "required, home, secrets {name: value}, command, user, cwd, restart, idle_stop_s, ready {tcp, http or command}, "
-    "replace (if_idle, always), dry_run, request_key"
+    "Rarer: runtime, platform, memory_mib, cpus, pids, tmpfs_mib, network (own, none, name), folder, access (none, "
+    "read_only, read_write), mounts {target: file}, files {path: text} of /configs, template, required, home, secrets "
+    "{name: value}, command, user, cwd, restart, idle_stop_s, ready {tcp, http or command}, replace (if_idle, always), "
+    "dry_run, request_key"
 )
 
 Chat = Annotated[Text, Field(description="Handle")]
@@ -50,7 +51,7 @@ class WorkspaceTools:
         ] = "auto",
         tier: Annotated[
             int | None,
-            Field(ge=1, description="1: locked down, offline; 2: default; 3, 4: root on the host, if granted"),
+            Field(ge=1, description="1: locked down, offline; 2: default; 3, 4: root on the host"),
         ] = None,
         env: Annotated[Environment | None, Field(description="Variables")] = None,
         ports: Annotated[Ports | None, Field(description="Published on 127.0.0.1")] = None,
@@ -58,10 +59,7 @@ class WorkspaceTools:
         options: Annotated[Options | None, JSON_OBJECT, Field(description=OPTIONS)] = None,
         chat: Annotated[Text, Field(description='Handle, or "new"')] = "",
     ) -> ProvisionView:
-        """Make or change a workspace: a container or a sandboxed directory. Call this first; repeating is safe.
-
-        Returns the chat handle and URLs of ports.
-        """
+        """Make or change a workspace: a container or a sandboxed directory. Call this first; repeating is safe."""
         caller = await self._identity.caller_or_new(chat, label=name)
         more = options or Options()
         spec = spec_of(
@@ -92,6 +90,8 @@ class WorkspaceTools:
     ) -> StopView:
         """Stop a workspace with its processes. Its files stay."""
         caller = await self._identity.caller(chat)
+        if await self._is_devcontainer(caller.scope, name):
+            return StopView.of_devcontainer(await self._core.devcontainers.stop(name, restarts=restart))
         stopped = await self._core.stop(caller.scope, WorkspaceName(name), restarts=restart)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
@@ -101,12 +101,14 @@ class WorkspaceTools:
         self,
         *,
         name: Named,
-        keep_data: Annotated[bool, Field(description="Default true")] = True,
+        keep_data: Annotated[bool, Field(description="Default true: its files stay")] = True,
         chat: Chat = "",
     ) -> RemoveView:
-        """Remove a workspace with its processes. Its files are kept unless keep_data is false."""
+        """Remove a workspace with its processes."""
         caller = await self._identity.caller(chat)
         found = await self._found(caller.scope, name)
+        if found is None and await self._is_devcontainer(caller.scope, name):
+            return RemoveView.of_devcontainer(await self._core.devcontainers.remove(name))
         removed = await self._core.remove(caller.scope, WorkspaceName(name), keep_volume=keep_data)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
@@ -114,9 +116,15 @@ class WorkspaceTools:
         return RemoveView.of(removed, had_data=not keep_data and (found is None or bool(found.volume)))
 
     async def list_containers(self, chat: Chat = "") -> ContainersView:
-        """List this chat's workspaces: state, limits, URLs of ports."""
+        """List this chat's workspaces (limits, URLs of ports) and dev containers (why out of date)."""
         caller = await self._identity.caller(chat)
-        return ContainersView.of(caller.chat, await self._core.workspaces(caller.scope))
+        found = await self._core.devcontainers.list()
+        return ContainersView.of(caller.chat, await self._core.workspaces(caller.scope), found)
+
+    async def _is_devcontainer(self, scope: Scope, name: str) -> bool:
+        """Whether a dev container is meant: a workspace of the chat wins over one of the same name."""
+        found = (await self._core.devcontainers.list()).devcontainers
+        return any(each.name == name for each in found) and await self._found(scope, name) is None
 
     async def _found(self, scope: Scope, name: str) -> Workspace | None:
         listing = await self._core.workspaces(scope)

@@ -1,0 +1,42 @@
+"""Dev containers where the operator allows none."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from ws_mcp.core.devcontainers.model import DevContainerListing, RecreateAsk, Target
+from ws_mcp.core.errors import EngineUnavailableError, ForbiddenError, WsError
+from ws_mcp.core.host.model import ROOT_FLAG
+from ws_mcp.core.jobs import Report
+
+
+class NoDevContainers:
+    """There are none, and every act is refused with what would allow it."""
+
+    def __init__(self, *, has_engine: bool) -> None:
+        self._has_engine = has_engine
+
+    async def list(self) -> DevContainerListing:
+        """An empty list."""
+        return DevContainerListing(devcontainers=())
+
+    async def recreate(self, target: Target, ask: RecreateAsk, report: Report, wait_s: float) -> NoReturn:  # noqa: ARG002
+        """Refused."""
+        raise self._refusal()
+
+    async def stop(self, name: str, *, restarts: bool) -> NoReturn:  # noqa: ARG002 - as the one that has some takes it
+        """Refused."""
+        raise self._refusal()
+
+    async def remove(self, name: str) -> NoReturn:  # noqa: ARG002
+        """Refused."""
+        raise self._refusal()
+
+    def _refusal(self) -> WsError:
+        if not self._has_engine:
+            return EngineUnavailableError(
+                "this server was started without a container engine, so it has no dev containers"
+            )
+        return ForbiddenError(
+            f"dev containers are off: the operator names the directories that may have some with {ROOT_FLAG} DIR"
+        )

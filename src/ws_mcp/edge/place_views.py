@@ -1,0 +1,80 @@
+"""What tools and resources answer about all that a chat can work in: listed, stopped, removed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing
+from ws_mcp.core.workspaces.model import Removed, Stopped, Workspace, WorkspaceListing
+from ws_mcp.edge.devcontainer_views import DevContainerView
+from ws_mcp.edge.views import View, WorkspaceView
+
+VIEWS = 512  # of workspaces that stay as they are: to make them anew is most of the work of a long list
+KEPT = "its folder, its volumes and its image stay; recreate_devcontainer makes it again"
+
+
+@lru_cache(maxsize=VIEWS)
+def _listed(workspace: Workspace) -> WorkspaceView:
+    return WorkspaceView.of(workspace)
+
+
+class StopView(View):
+    """A workspace or dev container that was stopped, or stopped and started."""
+
+    workspace: Annotated[WorkspaceView | None, Field(description="The workspace as it is now")] = None
+    devcontainer: Annotated[DevContainerView | None, Field(description="The dev container as it is now")] = None
+    ended_processes: Annotated[int | None, Field(description="Running processes that ended, if counted")] = None
+
+    @classmethod
+    def of(cls, stopped: Stopped) -> Self:
+        return cls(workspace=WorkspaceView.of(stopped.workspace), ended_processes=stopped.ended_processes)
+
+    @classmethod
+    def of_devcontainer(cls, found: DevContainer) -> Self:
+        return cls(devcontainer=DevContainerView.of(found))
+
+
+class RemoveView(View):
+    """A workspace or dev container that is gone."""
+
+    workspace: Annotated[str, Field(description="Its name")]
+    state: Annotated[Literal["removed"], Field(description="What it is now")]
+    ended_processes: Annotated[int | None, Field(description="Running processes that ended, if counted")] = None
+    data: Annotated[Literal["kept", "removed", "none"], Field(description="What became of its data; none: it had none")]
+    note: Annotated[str, Field(description="What to do to get kept data back")] = ""
+
+    @classmethod
+    def of(cls, removed: Removed, *, had_data: bool) -> Self:
+        kept = "kept" if removed.kept_volume else "removed" if had_data else "none"
+        note = f"provision_workspace with name {removed.name!r} finds its data again" if kept == "kept" else ""
+        return cls(
+            workspace=removed.name, state="removed", ended_processes=removed.ended_processes, data=kept, note=note
+        )
+
+    @classmethod
+    def of_devcontainer(cls, found: DevContainer) -> Self:
+        return cls(workspace=found.name, state="removed", data="kept", note=KEPT)
+
+
+class ContainersView(View):
+    """The workspaces of a chat, and the dev containers of this machine."""
+
+    chat: Annotated[str, Field(description="Handle of the chat")]
+    workspaces: Annotated[tuple[WorkspaceView, ...], Field(description="Containers and local workspaces, oldest first")]
+    unknown: Annotated[str, Field(description="Why containers could not be listed now: they are not gone")] = ""
+    devcontainers: Annotated[
+        tuple[DevContainerView, ...], Field(description="Dev containers below the operator's roots, by folder")
+    ] = ()
+
+    @classmethod
+    def of(cls, chat: str, listing: WorkspaceListing, found: DevContainerListing) -> Self:
+        taken = {workspace.name for workspace in listing.workspaces}
+        return cls(
+            chat=chat,
+            workspaces=tuple(map(_listed, listing.workspaces)),
+            unknown=listing.unknown or found.unknown,
+            devcontainers=tuple(DevContainerView.of(each, taken=taken) for each in found.devcontainers),
+        )
