@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ws_mcp.core.entries import CONFIG_LIMITS, MIB, FileEntry, TreeLimits
 from ws_mcp.core.errors import InvalidArgumentError
-from ws_mcp.core.workspaces.files import check_files, fingerprint, merged, name_below
+from ws_mcp.core.workspaces.files import check_files, fingerprint, merged, name_below, with_unix_lines
 
 LIMITS = TreeLimits(files=2, file_bytes=MIB, total_bytes=MIB + 1)
 ENTRIES = st.lists(
@@ -81,3 +81,11 @@ def test_the_content_of_a_file_is_not_in_its_description() -> None:
 )
 def test_a_member_of_an_archive_has_its_name_below_the_directory_on_either_engine(member: str, name: str) -> None:
     assert name_below(member) == name
+
+
+def test_scripts_of_a_checkout_on_windows_run() -> None:
+    text, unix = b"#!/bin/sh\r\necho a\rb\r\n", b"#!/bin/sh\necho a\rb\n"
+    kept = [entry(name, text) for name in ("a.bat", "sh", "a.sh.txt")]
+    changed = [entry(name, text, is_executable=True) for name in ("run.sh", "x/a.py", "README.md")]
+    found = with_unix_lines([*kept, *changed])
+    assert found == (*kept, *(entry(each.path, unix, is_executable=True) for each in changed))

@@ -16,7 +16,15 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.entries import CONFIG_LIMITS, HOME_LIMITS, FileEntry, TreeLimits
 from ws_mcp.core.errors import ConflictError, EngineNotFoundError, InvalidArgumentError
 from ws_mcp.core.host.tree import read_tree
-from ws_mcp.core.workspaces.files import archive_of, check_files, check_path, fingerprint, merged, name_below
+from ws_mcp.core.workspaces.files import (
+    archive_of,
+    check_files,
+    check_path,
+    fingerprint,
+    merged,
+    name_below,
+    with_unix_lines,
+)
 from ws_mcp.core.workspaces.model import CONFIGS, WorkspaceSpec
 from ws_mcp.core.workspaces.owner import Account
 from ws_mcp.core.workspaces.recipe import Digests, Recipe, secrets_digest
@@ -46,7 +54,7 @@ async def contents_of(spec: WorkspaceSpec, recorded: Recipe | None, rules: Works
     wish, old = spec.content, recorded or Recipe()
     template_name = old.template if wish.template is None else wish.template
     home_name = old.home if wish.home is None else wish.home
-    template = await _tree("template", template_name, rules.templates, CONFIG_LIMITS)
+    template = with_unix_lines(await _tree("template", template_name, rules.templates, CONFIG_LIMITS))
     home = await _tree("home", home_name, rules.homes, HOME_LIMITS)
     files = None if wish.files is None else _files(wish.files)
     check_files(merged(template, files or ()), CONFIG_LIMITS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ws_mcp.core.entries import MIB, FileEntry, TreeLimits
 from ws_mcp.core.errors import InvalidArgumentError
@@ -17,6 +18,7 @@ PART_BYTES = 255  # what file systems take
 PATH_BYTES = 1024  # what macOS takes, the least of those we know
 PARTS = 16
 BLOCK = 512
+UNIX_TEXTS = (".sh", ".py", ".md")
 NUMBER = 0o7777777  # of a user: as many digits as the header has room for
 # Text that is shown in another order than it is written in misleads who reads a list of files.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -80,6 +82,14 @@ def check_names(entries: Iterable[FileEntry]) -> None:
 def folded(path: str) -> str:
     """One text for all spellings that some file system takes for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+
+
+def with_unix_lines(entries: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
+    """Scripts and pages as a checkout on Windows has them would not run: their lines end with a line feed alone."""
+    return tuple(
+        replace(entry, content=entry.content.replace(b"\r\n", b"\n")) if entry.path.endswith(UNIX_TEXTS) else entry
+        for entry in entries
+    )
 
 
 def merged(*layers: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
