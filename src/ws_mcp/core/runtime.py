@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ws_mcp.core.changes import Changes
+from ws_mcp.core.chat_places import ChatPlaces
 from ws_mcp.core.chats import ChatRef, Chats
 from ws_mcp.core.clock import Now, utc_now
 from ws_mcp.core.devcontainers.off import NoDevContainers
@@ -25,7 +27,7 @@ from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
-from ws_mcp.core.processes.port import PlaceRef, PlacesUnknownError
+from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.told import change_of
@@ -35,7 +37,6 @@ from ws_mcp.core.workspaces.exchange import Exchange
 from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
-    OBSTACLES,
     Ask,
     Pending,
     Provisioned,
@@ -44,7 +45,6 @@ from ws_mcp.core.workspaces.model import (
     Workspace,
     WorkspaceListing,
     WorkspaceSpec,
-    WorkspaceState,
 )
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
@@ -88,6 +88,7 @@ class Core:
         self._workspaces = Workspaces(keeping, self.local, places)
         self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key)
         self.devcontainers = NoDevContainers(has_engine=engine is not None)
+        self._chat_places = ChatPlaces(self._workspaces, self.devcontainers)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager, self._owners)
@@ -154,25 +155,6 @@ class Core:
             await self._local_starts.end(self.places)
 
     def _make_manager(self, scope: Scope) -> ProcessManager:
-        async def places_of() -> tuple[PlaceRef, ...]:
-            found = await self._workspaces.list(scope)
-            refs = tuple(
-                PlaceRef(
-                    workspace=workspace.name,
-                    address=self._workspaces.address(workspace),
-                    is_running=workspace.state is WorkspaceState.RUNNING,
-                    obstacle=OBSTACLES.get(workspace.state, ""),
-                )
-                for workspace in found.workspaces
-            )
-            if found.unknown:
-                raise PlacesUnknownError(found.unknown, refs)
-            return refs
-
-        async def place_of(name: WorkspaceName | None) -> PlaceRef:
-            workspace, address = await self._workspaces.resolve(scope, name)
-            return PlaceRef(workspace=workspace, address=address, is_running=True)
-
         async def client_of(place: PlaceRef) -> ExecdClient:
             return await self.places.client(place.address)
 
@@ -182,8 +164,8 @@ class Core:
         return ProcessManager(
             scope=scope,
             client_of=client_of,
-            places_of=places_of,
-            place_of=place_of,
+            places_of=partial(self._chat_places.all, scope),
+            place_of=partial(self._chat_places.of, scope),
             new_id=self._new_id,
             limits=self._choices.limits,
             receipts=self._receipts,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NoReturn
 
 from ws_mcp.core.devcontainers.model import DevContainerListing, RecreateAsk, Target
-from ws_mcp.core.errors import EngineUnavailableError, ForbiddenError, WsError
+from ws_mcp.core.errors import EngineUnavailableError, ForbiddenError, NotFoundError, WsError
 from ws_mcp.core.host.model import ROOT_FLAG
 from ws_mcp.core.jobs import Report
+from ws_mcp.core.processes.port import PlaceRef
 
 
 class NoDevContainers:
@@ -31,6 +32,14 @@ class NoDevContainers:
     async def remove(self, name: str) -> NoReturn:  # noqa: ARG002
         """Refused."""
         raise self._refusal()
+
+    def seen(self) -> tuple[PlaceRef, ...]:
+        """None."""
+        return ()
+
+    async def place_of(self, name: str) -> NoReturn:
+        """There is none of any name."""
+        raise NotFoundError("dev container", name, (), "recreate_devcontainer makes them.")
 
     def _refusal(self) -> WsError:
         if not self._has_engine:
