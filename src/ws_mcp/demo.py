@@ -18,8 +18,9 @@ from ws_mcp.core.errors import WsError, one_line
 from ws_mcp.core.processes.render import span
 from ws_mcp.core.workspaces.model import WorkspaceKind
 from ws_mcp.demo_workspaces import tell_of_workspaces
+from ws_mcp.edge.place_views import RemoveView
 from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView
-from ws_mcp.edge.views import ProvisionView, RemoveView
+from ws_mcp.edge.views import ProvisionView
 from ws_mcp.settings import Settings
 from ws_mcp.stage import Stage, open_stage
 from ws_mcp.transcript import ClaimError, Server, Transcript, first_of, log_lines, there

@@ -8,8 +8,9 @@ import anyio.to_thread
 from mcp import Client
 
 from ws_mcp.core.workspaces.model import WorkspaceKind
+from ws_mcp.edge.place_views import RemoveView, StopView
 from ws_mcp.edge.process_views import StartView
-from ws_mcp.edge.views import ProvisionView, RemoveView, StopView
+from ws_mcp.edge.views import ProvisionView
 from ws_mcp.stage import TEMPLATE, Stage
 from ws_mcp.transcript import Transcript, there
 
@@ -74,8 +75,9 @@ class _Chapter:
 
     async def stop(self) -> None:
         stopped = await self._show.view(self._client, StopView, "stop_workspace", name=NAME)
-        state = stopped.workspace.state
-        self._show.answer(f"{stopped.workspace.name} {state}")
+        workspace = there(stopped.workspace)
+        state = workspace.state
+        self._show.answer(f"{workspace.name} {state}")
         self._show.check("it is stopped", holds=state == "stopped", found=state)
         text = await self._show.text(self._client, "workspace_files", action="read", workspace=NAME, path="kept.txt")
         self._show.check("its file is read all the same", holds=text.startswith(f"{KEPT}\n"), found=text)

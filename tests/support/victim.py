@@ -46,4 +46,5 @@ async def main(state: str, engine: str, chat: str, act: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:5])
+    _, STATE, ENGINE, CHAT, ACT = sys.argv
+    anyio.run(main, STATE, ENGINE, CHAT, ACT)
