@@ -245,7 +245,5 @@ class Play:
 
     async def _remove(self, client: Client) -> None:
         gone = await self._show.view(client, RemoveView, "remove_workspace", name="main", keep_data=False)
-        self._show.answer(
-            f"{gone.workspace} {gone.state}: {gone.ended_processes} running ended with it, data {gone.data}"
-        )
+        self._show.answer(f"{gone.workspace} {gone.state}: {gone.ended_processes} ended with it, data {gone.data}")
         self._show.check("the workspace is gone", holds=gone.state == "removed", found=gone.state)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import anyio
 
 from ws_mcp.core.devcontainers.model import (
+    Acted,
     DevContainer,
     DevContainerListing,
     Freshness,
@@ -288,11 +289,11 @@ class FakeDevContainers:
         self.fault: Exception | None = None
         self.unknown = ""
 
-    async def list(self) -> DevContainerListing:
+    async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
         return DevContainerListing(devcontainers=tuple(self.there.values()), unknown=self.unknown)
 
     async def recreate(
-        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float
+        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float = 45
     ) -> Recreated | StillRunning:
         self.asked.append((target, ask, wait_s))
         if self.fault:
@@ -315,12 +316,21 @@ class FakeDevContainers:
             duration_s=3.21,
         )
 
-    async def stop(self, name: str, *, restarts: bool) -> DevContainer:
-        self.there[name] = replace(self.there[name], status=Status.RUNNING if restarts else Status.STOPPED)
-        return self.there[name]
+    async def start(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
+        return self._set(name, Status.RUNNING)
 
-    async def remove(self, name: str) -> DevContainer:
-        return replace(self.there.pop(name), status=Status.ABSENT, container=None)
+    async def stop(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
+        return self.pending or self._set(name, Status.STOPPED)
+
+    async def remove(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
+        if self.pending:
+            return self.pending
+        del self.there[name]
+        return Acted(devcontainer=None, containers=(name,))
+
+    def _set(self, name: str, status: Status) -> Acted:
+        self.there[name] = replace(self.there[name], status=status)
+        return Acted(devcontainer=self.there[name], containers=(name,))
 
 
 class FakeCore:

@@ -142,13 +142,22 @@ async def test_a_dev_container_is_stopped_started_and_removed_by_its_name() -> N
     core = core_with_app()
     async with open_client(core) as client:
         stopped = await ok(client, "stop_workspace", name="app")
-        assert stopped == {"devcontainer": {**APP, "state": "stopped"}}
+        assert stopped == {"devcontainer": {**APP, "state": "stopped"}, "containers": ["app"]}
         assert core.devcontainers.there["app"].status is Status.STOPPED
         assert (await ok(client, "stop_workspace", name="app", restart=True))["devcontainer"]["state"] == "running"
         removed = await ok(client, "remove_workspace", name="app")
         assert (removed["state"], removed["data"]) == ("removed", "kept")
         assert "recreate_devcontainer" in removed["note"]
         assert core.devcontainers.there == {}
+
+
+async def test_what_takes_long_to_stop_goes_on() -> None:
+    core = core_with_app()
+    core.devcontainers.pending = StillRunning(phase="stopping", fraction=0.1, elapsed_s=45.0)
+    async with open_client(core) as client:
+        assert "call again" in (await ok(client, "stop_workspace", name="app", restart=True))["note"]
+        removed = await ok(client, "remove_workspace", name="app")
+        assert (removed["state"], "call again" in removed["note"]) == ("removing", True)
 
 
 async def test_a_workspace_of_the_chat_wins_over_a_dev_container_of_its_name() -> None:

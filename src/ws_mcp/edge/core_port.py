@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, RecreateAsk, Recreated, Target
+from ws_mcp.core.devcontainers.model import Acted, DevContainerListing, RecreateAsk, Recreated, Target
 from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId, Scope, WorkspaceName
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.jobs import WAIT_S, StillRunning
 from ws_mcp.core.processes.model import (
     Listing,
     OutputWindow,
@@ -75,12 +75,13 @@ class Files(Protocol):
 class DevContainers(Protocol):
     """The dev containers below the operator's roots; without roots every call but `list` is forbidden."""
 
-    async def list(self) -> DevContainerListing: ...
+    async def list(self, *, is_fresh: bool = False) -> DevContainerListing: ...
     async def recreate(
-        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float
+        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float = WAIT_S
     ) -> Recreated | StillRunning: ...
-    async def stop(self, name: str, *, restarts: bool) -> DevContainer: ...
-    async def remove(self, name: str) -> DevContainer: ...
+    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning: ...
+    async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning: ...
+    async def remove(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning: ...
 
 
 class Core(Protocol):

@@ -7,12 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing
+from ws_mcp.core.devcontainers.model import Acted, DevContainerListing
+from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Removed, Stopped, Workspace, WorkspaceListing
 from ws_mcp.edge.devcontainer_views import DevContainerView
 from ws_mcp.edge.views import View, WorkspaceView
 
 VIEWS = 512  # of workspaces that stay as they are: to make them anew is most of the work of a long list
+GOES_ON = "it goes on meanwhile: call again with the same arguments to wait for its end"
 KEPT = "its folder, its volumes and its image stay; recreate_devcontainer makes it again"
 
 
@@ -27,23 +29,29 @@ class StopView(View):
     workspace: Annotated[WorkspaceView | None, Field(description="The workspace as it is now")] = None
     devcontainer: Annotated[DevContainerView | None, Field(description="The dev container as it is now")] = None
     ended_processes: Annotated[int | None, Field(description="Running processes that ended, if counted")] = None
+    containers: Annotated[tuple[str, ...], Field(description="Containers of the dev container that were stopped")] = ()
+    note: Annotated[str, Field(description="What else to know, and what to do next")] = ""
 
     @classmethod
     def of(cls, stopped: Stopped) -> Self:
         return cls(workspace=WorkspaceView.of(stopped.workspace), ended_processes=stopped.ended_processes)
 
     @classmethod
-    def of_devcontainer(cls, found: DevContainer) -> Self:
-        return cls(devcontainer=DevContainerView.of(found))
+    def of_devcontainer(cls, done: Acted | StillRunning) -> Self:
+        if isinstance(done, StillRunning):
+            return cls(note=GOES_ON)
+        view = DevContainerView.of(done.devcontainer) if done.devcontainer else None
+        return cls(devcontainer=view, containers=done.containers, note="; ".join(done.warnings))
 
 
 class RemoveView(View):
     """A workspace or dev container that is gone."""
 
     workspace: Annotated[str, Field(description="Its name")]
-    state: Annotated[Literal["removed"], Field(description="What it is now")]
+    state: Annotated[Literal["removed", "removing"], Field(description="What it is now")]
     ended_processes: Annotated[int | None, Field(description="Running processes that ended, if counted")] = None
     data: Annotated[Literal["kept", "removed", "none"], Field(description="What became of its data; none: it had none")]
+    containers: Annotated[tuple[str, ...], Field(description="Containers of the dev container that went")] = ()
     note: Annotated[str, Field(description="What to do to get kept data back")] = ""
 
     @classmethod
@@ -55,8 +63,11 @@ class RemoveView(View):
         )
 
     @classmethod
-    def of_devcontainer(cls, found: DevContainer) -> Self:
-        return cls(workspace=found.name, state="removed", data="kept", note=KEPT)
+    def of_devcontainer(cls, name: str, done: Acted | StillRunning) -> Self:
+        if isinstance(done, StillRunning):
+            return cls(workspace=name, state="removing", data="kept", note=GOES_ON)
+        note = "; ".join((KEPT, *done.warnings))
+        return cls(workspace=name, state="removed", data="kept", containers=done.containers, note=note)
 
 
 class ContainersView(View):

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ws_mcp.core.devcontainers.model import Acted
 from ws_mcp.core.ids import Scope, WorkspaceName
+from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Pending, Workspace, WorkspaceKind
 from ws_mcp.edge.arguments import JSON_OBJECT, Environment, Ports, Text
 from ws_mcp.edge.core_port import Core
@@ -91,7 +93,7 @@ class WorkspaceTools:
         """Stop a workspace with its processes. Its files stay."""
         caller = await self._identity.caller(chat)
         if await self._is_devcontainer(caller.scope, name):
-            return StopView.of_devcontainer(await self._core.devcontainers.stop(name, restarts=restart))
+            return StopView.of_devcontainer(await self._stop_devcontainer(name, restarts=restart))
         stopped = await self._core.stop(caller.scope, WorkspaceName(name), restarts=restart)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
@@ -108,7 +110,7 @@ class WorkspaceTools:
         caller = await self._identity.caller(chat)
         found = await self._found(caller.scope, name)
         if found is None and await self._is_devcontainer(caller.scope, name):
-            return RemoveView.of_devcontainer(await self._core.devcontainers.remove(name))
+            return RemoveView.of_devcontainer(name, await self._core.devcontainers.remove(name, reporter()))
         removed = await self._core.remove(caller.scope, WorkspaceName(name), keep_volume=keep_data)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
@@ -125,6 +127,12 @@ class WorkspaceTools:
         """Whether a dev container is meant: a workspace of the chat wins over one of the same name."""
         found = (await self._core.devcontainers.list()).devcontainers
         return any(each.name == name for each in found) and await self._found(scope, name) is None
+
+    async def _stop_devcontainer(self, name: str, *, restarts: bool) -> Acted | StillRunning:
+        done = await self._core.devcontainers.stop(name, reporter())
+        if isinstance(done, StillRunning) or not restarts:
+            return done
+        return await self._core.devcontainers.start(name, reporter())
 
     async def _found(self, scope: Scope, name: str) -> Workspace | None:
         listing = await self._core.workspaces(scope)

@@ -7,7 +7,7 @@ from typing import NoReturn
 from ws_mcp.core.devcontainers.model import DevContainerListing, RecreateAsk, Target
 from ws_mcp.core.errors import EngineUnavailableError, ForbiddenError, NotFoundError, WsError
 from ws_mcp.core.host.model import ROOT_FLAG
-from ws_mcp.core.jobs import Report
+from ws_mcp.core.jobs import WAIT_S, Report
 from ws_mcp.core.processes.port import PlaceRef
 
 
@@ -17,21 +17,25 @@ class NoDevContainers:
     def __init__(self, *, has_engine: bool) -> None:
         self._has_engine = has_engine
 
-    async def list(self) -> DevContainerListing:
+    async def list(self, *, is_fresh: bool = False) -> DevContainerListing:  # noqa: ARG002
         """An empty list."""
         return DevContainerListing(devcontainers=())
 
-    async def recreate(self, target: Target, ask: RecreateAsk, report: Report, wait_s: float) -> NoReturn:  # noqa: ARG002
+    async def recreate(
+        self,
+        target: Target,  # noqa: ARG002 - all of these are as the ones that exist take them
+        ask: RecreateAsk,  # noqa: ARG002
+        report: Report,  # noqa: ARG002
+        wait_s: float = WAIT_S,  # noqa: ARG002
+    ) -> NoReturn:
         """Refused."""
         raise self._refusal()
 
-    async def stop(self, name: str, *, restarts: bool) -> NoReturn:  # noqa: ARG002 - as the one that has some takes it
+    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> NoReturn:  # noqa: ARG002
         """Refused."""
         raise self._refusal()
 
-    async def remove(self, name: str) -> NoReturn:  # noqa: ARG002
-        """Refused."""
-        raise self._refusal()
+    stop = remove = start
 
     def seen(self) -> tuple[PlaceRef, ...]:
         """None."""
