@@ -137,9 +137,8 @@ def test_even_where_all_hashes_are_taken_there_is_a_name() -> None:
 FOLDERS = lists(sampled_from(["a", "b", "Ä", "!", "x" * 70, "a b", "-"]), min_size=1, max_size=9).map(
     lambda parts: "/" + "/".join(parts)
 )
-CONFIGS = sampled_from(
-    [MAIN, ".devcontainer.json", ".devcontainer/a/devcontainer.json", ".devcontainer/!/devcontainer.json"]
-)
+NAMED = [f".devcontainer/{name}/devcontainer.json" for name in ("a", "!")]
+CONFIGS = sampled_from([MAIN, ".devcontainer.json", *NAMED])
 KEYS = sets(FOLDERS.flatmap(lambda folder: CONFIGS.map(lambda config: key(folder, config))), max_size=12)
 
 
