@@ -158,6 +158,15 @@ class Recreated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Acted:
+    """Answer to a start, a stop or a removal: how it is now (None: nothing is left), and what it was done to."""
+
+    devcontainer: DevContainer | None
+    containers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What is kept of a container, by its id: the inputs it was made from (`parts`: part to digest)."""
 
