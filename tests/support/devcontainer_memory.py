@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
@@ -18,6 +18,7 @@ class MemoryRecords:
     def __init__(self) -> None:
         self.records: dict[ContainerId, Record] = {}
         self.said: dict[Key, str] = {}
+        self.on_write: Callable[[], None] = lambda: None  # before a write, and after it
 
     async def all(self) -> Mapping[ContainerId, Record]:
         await anyio.lowlevel.checkpoint()
@@ -25,7 +26,9 @@ class MemoryRecords:
 
     async def keep(self, record: Record) -> None:
         await anyio.lowlevel.checkpoint()
+        self.on_write()
         self.records[record.container] = record
+        self.on_write()
 
     async def forget(self, containers: Collection[ContainerId]) -> None:
         await anyio.lowlevel.checkpoint()
@@ -38,10 +41,12 @@ class MemoryRecords:
 
     async def set_error(self, key: Key, text: str) -> None:
         await anyio.lowlevel.checkpoint()
+        self.on_write()
         if text:
             self.said[key] = text
         else:
             self.said.pop(key, None)
+        self.on_write()
 
 
 class MemoryLocks:

@@ -38,6 +38,7 @@ class EngineCli:
         self.reached: defaultdict[Phase, anyio.Event] = defaultdict(anyio.Event)
         self.fails: dict[Phase, str] = {}
         self.at: dict[Phase, Callable[[], None]] = {}
+        self.on_phase: Callable[[], None] = lambda: None
         self.misses_start = False
         self.missing: WsError | None = None
         self.merged: dict[str, object] = {}
@@ -117,6 +118,7 @@ class EngineCli:
     ) -> None:
         number = list(Phase).index(phase)
         tell(CliProgress(phase=phase, detail="step", fraction=number / len(Phase), is_reading_files=is_reading))
+        self.on_phase()
         self.at.get(phase, lambda: None)()
         self.reached[phase].set()
         await anyio.lowlevel.checkpoint()
@@ -128,19 +130,23 @@ class EngineCli:
     async def _create(self, call: CliCall, properties: Mapping[str, object]) -> ContainerId:
         labels = {FOLDER: call.key.folder, CONFIG: call.key.config, METADATA: json.dumps([dict(properties)])}
         if "dockerComposeFile" in properties:
-            for service in self.sidecars:
-                spec = ContainerSpec(
-                    name=f"shop_{service}_{len(self.calls)}", image="img:1", labels=_composed(call.key.folder, service)
-                )
-                await self._engine.start(await self._engine.create(spec))
-            labels |= _composed(
-                call.key.folder, "app", depends_on=",".join(f"{each}:service_started:false" for each in self.sidecars)
-            )
+            labels |= await self._compose(call.key)
         mount = BindMount(source=call.key.folder, target="/workspaces/shop")
         name = f"{call.key.folder.rpartition('/')[2]}-{len(self.calls)}"
         made = await self._engine.create(ContainerSpec(name=name, image="img:1", labels=labels, mounts=(mount,)))
         await self._engine.start(made)
         return made
+
+    async def _compose(self, key: Key) -> dict[str, str]:
+        """The services that the dev container's own depends on, where they are not there; its labels."""
+        there = {c.spec.labels.get(SERVICE) for c in self._engine.containers.values()}
+        for service in self.sidecars:
+            if service not in there:
+                labels = _composed(key.folder, service)
+                made = await self._engine.create(ContainerSpec(name=f"shop_{service}_1", image="img:1", labels=labels))
+                await self._engine.start(made)
+        needs = ",".join(f"{service}:service_started:false" for service in self.sidecars)
+        return _composed(key.folder, "app", depends_on=needs)
 
     def _found(self, key: Key) -> ContainerId | None:
         same = [c for c in self._engine.containers.values() if c.spec.labels.get(CONFIG) == key.config]

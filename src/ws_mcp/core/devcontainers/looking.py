@@ -71,6 +71,7 @@ class Looks:
     def retry(self) -> None:
         """Look again in a moment: something was half done."""
         self._retry_at = min(self._retry_at, anyio.current_time() + RETRY_S)
+        self._wish.set()
 
     async def settled(self, *, is_fresh: bool) -> None:
         """Wait until all that was wished for is seen; with `is_fresh` it is wished for now."""
@@ -88,9 +89,10 @@ class Looks:
 
     async def _look_on(self) -> None:
         while True:
-            if self._looked == self._wished:
+            safety_at = anyio.current_time() + SAFETY_S
+            while self._looked == self._wished and anyio.current_time() < min(self._retry_at, safety_at):
                 self._wish = anyio.Event()
-                with anyio.move_on_at(min(self._retry_at, anyio.current_time() + SAFETY_S)):
+                with anyio.move_on_after(min(self._retry_at, safety_at) - anyio.current_time()):
                     await self._wish.wait()
             if not self._waiting:
                 self._hurry = anyio.Event()
