@@ -6,7 +6,6 @@ import json
 
 from ws_mcp.core.devcontainers.cli_events import EventLog
 from ws_mcp.core.devcontainers.cli_words import Said, reason_of
-from ws_mcp.core.devcontainers.model import Phase
 from ws_mcp.core.devcontainers.port import CliResult, Outcome
 from ws_mcp.core.engine.record import Record
 from ws_mcp.core.ids import ContainerId
@@ -45,11 +44,11 @@ def result_of(stdout: bytes, code: int, log: EventLog) -> CliResult:
     )
 
 
-def stalled_of(phase: Phase, silent_s: float, log: EventLog) -> CliResult:
+def stalled_of(log: EventLog, silent_s: float) -> CliResult:
     """What a run came to that was ended because it said nothing for too long."""
     return CliResult(
         outcome=Outcome.STALLED,
-        reason=f"the dev container CLI said nothing for {silent_s:.0f} s while {phase.value}, and was ended",
+        reason=f"the dev container CLI said nothing for {silent_s:.0f} s while {log.phase.value}, and was ended",
         tail=tuple(log.tail),
         hooks=log.hooks,
         warnings=tuple(log.warnings),
@@ -59,7 +58,9 @@ def stalled_of(phase: Phase, silent_s: float, log: EventLog) -> CliResult:
 def failure_of(answer: Record, code: int, log: EventLog) -> str:
     """Why it failed, in one line."""
     if code < 0 and not answer.keys():
-        return f"the dev container CLI was ended by signal {-code}: somebody else did that, or memory ran out; try again"
+        return (
+            f"the dev container CLI was ended by signal {-code}: somebody else did that, or memory ran out; try again"
+        )
     said = Said(
         message=answer.text("message") or _thrown(log),
         description=answer.text("description"),

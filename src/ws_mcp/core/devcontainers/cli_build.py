@@ -19,6 +19,7 @@ _NO_OUTPUT = re.compile(
     r"|> \[|\d+\.\d+ |Dockerfile\S*:\d+|(?:>>> )?\d* ?\||The command '|ERROR: failed|failed to solve"
 )
 _CODE = re.compile(r"(?:exit code: |returned a non-zero code: )(?P<code>\d+)")
+_LACKS_FRONTEND = re.compile(r"(?:ERROR: )?failed to solve.*docker/dockerfile[:/]")
 _REASON = re.compile(r"(?:ERROR: )?failed to solve: (?P<solve>.*)|(?P<copy>COPY failed: .*|ADD failed: .*)")
 
 
@@ -41,6 +42,7 @@ class BuildLines:
         self.step: Step | None = None
         self.last = ""  # the last line that a step wrote
         self.code = ""  # with which it failed
+        self.lacks_frontend = False  # BuildKit could not fetch what it reads Dockerfiles with
         self.reason = ""  # why a build failed that failed without a step's words
 
     @property
@@ -56,6 +58,7 @@ class BuildLines:
             self.last = "" if is_new and not line.startswith(">") else self.last
             self.step = Step(number=int(step["n"]), of=int(step["of"]), what=step["what"])
             return
+        self.lacks_frontend = self.lacks_frontend or bool(_LACKS_FRONTEND.match(line))
         if code := _CODE.search(line):
             self.code = code["code"]
         if reason := _REASON.match(line):

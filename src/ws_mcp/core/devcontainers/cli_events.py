@@ -37,9 +37,9 @@ _READS = re.compile(r"Run: (?:\S+ (?:inspect --type image|build|buildx build|run
 
 
 class EventLog:
-    """The log of one run."""
+    """The log of one run. `fraction`: how far an attempt before it was, below which this one is not said to be."""
 
-    def __init__(self) -> None:
+    def __init__(self, fraction: float = 0.0) -> None:
         self.phase = Phase.RESOLVE
         self.build = BuildLines()
         self.last_of_hook = ""
@@ -50,7 +50,7 @@ class EventLog:
         self._plain = PlainLines()
         self._open: dict[str, str] = {}  # the last line of each channel, while it has no end
         self._detail = ""
-        self._fraction = 0.0
+        self.fraction = fraction
         self._is_reading = False
 
     @property
@@ -80,9 +80,9 @@ class EventLog:
         reached = _BEGINS[self.phase]
         if self.phase is Phase.BUILD:
             reached += self.build.share * (_BEGINS[Phase.CREATE] - reached)
-        self._fraction = max(self._fraction, reached)
+        self.fraction = max(self.fraction, reached)
         return CliProgress(
-            phase=self.phase, detail=self._detail, fraction=self._fraction, is_reading_files=self._is_reading
+            phase=self.phase, detail=self._detail, fraction=self.fraction, is_reading_files=self._is_reading
         )
 
     def _take(self, event: Record) -> None:

@@ -1,4 +1,4 @@
-"""Lines of the dev container CLI that a reader is shown: without colours, stacks, and what it only says to itself (pure).
+"""Lines of the dev container CLI that a reader is shown: no colours, no stacks, nothing that it says to itself (pure).
 
 Its log has more than lines of a log: command lines with environment values, whole compose files, objects of Node.
 """

@@ -127,7 +127,7 @@ _ROWS = (
     ),
     # Images and builds.
     _log(
-        r"docker/dockerfile:\S+[\s\S]*(?:failed to do request|failed to resolve|no such host|unreachable)",
+        r"(?m)^(?:ERROR: )?failed to solve.*docker/dockerfile[:/]",
         "BuildKit cannot fetch its Dockerfile frontend from the registry: give the engine access to it, use Docker 23"
         " or newer, or remove features",
     ),
@@ -198,7 +198,7 @@ _ENGINE = re.compile(r"(?:^docker: )?Error response from daemon: (?P<words>.+)|^
 
 def reason_of(said: Said) -> str:
     """Why it failed. Only what a reader may see is taken over from the log."""
-    of_cli = "\n".join((said.message, said.description))
+    of_cli = f"{said.message}\n{said.description}"
     log = "\n".join((*said.lines, of_cli))
     for row in _ROWS:
         if found := row.pattern.search(of_cli if row.is_of_cli else log):
