@@ -48,7 +48,7 @@ def stalled_of(log: EventLog, silent_s: float) -> CliResult:
     """What a run came to that was ended because it said nothing for too long."""
     return CliResult(
         outcome=Outcome.STALLED,
-        reason=f"the dev container CLI said nothing for {silent_s:.0f} s while {log.phase.value}, and was ended",
+        reason=f"the dev container CLI said nothing for {silent_s:.0f} s ({log.phase.value}) and was ended",
         tail=tuple(log.tail),
         hooks=log.hooks,
         warnings=tuple(log.warnings),

@@ -32,7 +32,7 @@ class Step:
     what: str
 
     def __str__(self) -> str:
-        return f"step {self.number}/{self.of}: {self.what}"
+        return f"step {self.number}/{self.of} ({self.what})"
 
 
 class BuildLines:

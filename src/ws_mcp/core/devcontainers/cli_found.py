@@ -58,7 +58,7 @@ def _path(setting: str, search: str, own: Path) -> Path:
         if found is None:
             raise CliMissingError(f"the dev container CLI that the operator named is not there or no program; {HOW}")
         return Path(found).absolute()
-    for candidate in (shutil.which("devcontainer", path=search), shutil.which(own)):
+    for candidate in (shutil.which("devcontainer", path=search), shutil.which(str(own))):
         if candidate:
             return Path(candidate).absolute()
     raise CliMissingError(f"dev containers need the dev container CLI, which is not installed: {HOW}")

@@ -51,16 +51,16 @@ _ROWS = (
     _log(
         r"(?P<hook>(?:\S+ of )?\w+Command) from (?P<origin>.+?) failed with exit code (?P<code>12[67])\b",
         "{hook} failed with exit code {code}, a command that is not in the container or cannot be run: {of_hook};"
-        " the container runs, later hooks did not: correct the hook, then recreate",
+        " the container runs, later hooks were not run: correct the hook, then recreate",
     ),
     _log(
         r"(?P<hook>(?:\S+ of )?\w+Command) from (?P<origin>.+?) failed with exit code (?P<code>\d+)",
-        "{hook} failed with exit code {code}: {of_hook}; the container runs, later hooks did not: correct the hook,"
+        "{hook} failed with exit code {code}: {of_hook}; the container runs, later hooks were not run: correct the hook,"
         " then recreate",
     ),
     _log(
         r"(?P<hook>(?:\S+ of )?\w+Command) from (?P<origin>.+?) failed",
-        "{hook} failed: {of_hook}; the container runs, later hooks did not: correct the hook, then recreate",
+        "{hook} failed: {of_hook}; the container runs, later hooks were not run: correct the hook, then recreate",
     ),
     _cli(
         r"The initializeCommand in the devcontainer\.json failed",

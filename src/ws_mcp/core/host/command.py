@@ -109,7 +109,7 @@ async def run_command(
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_hear_lines, process.stderr, hear)
                 tasks.start_soon(_keep_end, process.stdout, output)
-                code = await process.wait()
+                await process.wait()
                 reading.deadline = anyio.current_time() + DRAIN_S
     except BaseException:
         with anyio.CancelScope(shield=True):
@@ -118,7 +118,7 @@ async def run_command(
     finally:
         with anyio.CancelScope(shield=True):
             await process.aclose()
-    return Finished(code=code, stdout=bytes(output))
+    return Finished(code=await process.wait(), stdout=bytes(output))
 
 
 async def _start(argv: tuple[str, ...], environment: Mapping[str, str], cwd: Path) -> Process:
