@@ -10,7 +10,7 @@ from support.images import BUSYBOX
 
 from ws_mcp.core.engine.model import ContainerSpec, EngineEvent, ExecSpec
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineConflictError
+from ws_mcp.core.errors import EngineConflictError, InvalidArgumentError
 
 CAT = ExecSpec(argv=("cat",))
 
@@ -79,6 +79,20 @@ class StreamsContract(Ground):
         async with engine.open_exec(container, ExecSpec(argv=("/no/such/program",))) as stream:
             # Some engines say why on stdout, others on stderr.
             assert b"hello" not in await rest_of(stream)
+
+    async def test_a_command_runs_in_the_directory_that_is_asked_for(self, engine: Engine, new_name: NewName) -> None:
+        container = await sleeper(engine, new_name())
+        for cwd, said in (("", b"/\n"), ("/tmp", b"/tmp\n")):
+            async with engine.open_exec(container, ExecSpec(argv=("pwd",), cwd=cwd)) as stream:
+                assert await rest_of(stream) == said
+
+    async def test_a_relative_directory_is_refused_before_anything_runs(
+        self, engine: Engine, new_name: NewName
+    ) -> None:
+        container = await sleeper(engine, new_name())
+        with pytest.raises(InvalidArgumentError):
+            async with engine.open_exec(container, ExecSpec(argv=("pwd",), cwd="tmp")):
+                pass
 
     async def test_a_stream_ends_with_its_container(self, engine: Engine, new_name: NewName) -> None:
         container = await sleeper(engine, new_name())

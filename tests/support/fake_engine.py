@@ -140,6 +140,8 @@ class FakeEngine(FakeObjects):
 
     @asynccontextmanager
     async def open_exec(self, container: ContainerId, spec: ExecSpec) -> AsyncGenerator[ByteStream]:
+        if spec.cwd:
+            checked_path(spec.cwd)
         async with self._called("open_exec"):
             found = self._container(container)
             if not found.is_running:

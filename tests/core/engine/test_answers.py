@@ -233,3 +233,27 @@ def test_images_of_the_common_registry_have_their_short_names() -> None:
 def test_a_volume_that_cannot_be_measured_is_left_out() -> None:
     volumes = [{"Name": "a", "UsageData": {"Size": 5}}, {"Name": "b", "UsageData": {"Size": -1}}, {"Name": "c"}]
     assert usage_of(Record({"Volumes": volumes})) == {"a": 5}
+
+
+@pytest.mark.parametrize(
+    ("host", "ways"),
+    [
+        ({}, ()),
+        ({"IpcMode": "private", "UTSMode": "", "UsernsMode": "", "Devices": [], "DeviceRequests": None}, ()),
+        ({"IpcMode": "shareable", "MaskedPaths": ["/proc/kcore"], "VolumesFrom": None}, ()),
+        ({"IpcMode": "host", "UTSMode": "host", "UsernsMode": "host"}, ("ipc host", "uts host", "userns host")),
+        ({"IpcMode": "container:abc"}, ("ipc container:abc",)),
+        ({"Devices": [{"PathOnHost": "/dev/fuse"}]}, ("device /dev/fuse",)),
+        ({"DeviceRequests": [{"Count": -1}]}, ("devices of a driver (gpus)",)),
+        ({"DeviceCgroupRules": ["c 1:1 rwm"]}, ("device rule c 1:1 rwm",)),
+        ({"VolumesFrom": ["other"]}, ("volumes of other containers",)),
+        ({"MaskedPaths": []}, ("system paths unmasked",)),
+        ({"MaskedPaths": [], "Privileged": True}, ()),
+    ],
+)
+def test_every_further_way_to_the_host_is_named(host: dict[str, object], ways: tuple[str, ...]) -> None:
+    assert container_of(Record({"HostConfig": host})).host_access == ways
+
+
+def test_an_image_has_its_labels() -> None:
+    assert image_of(Record({"Config": {"Labels": {"a": "b", "c": 1}}})).labels == {"a": "b"}

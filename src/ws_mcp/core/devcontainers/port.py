@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -126,14 +127,27 @@ class Definition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """The inputs of a dev container: part (`dockerfile/<path>`) to digest. `untracked`: too large to be read."""
+    """The inputs of a dev container: part (`dockerfile/<path>`) to digest. `untracked`: too large to be read.
+
+    `images`: what it is built on, as far as its files say that. `newest`: the file that was changed last.
+    """
 
     parts: Mapping[str, str]
     untracked: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    newest: str = ""
+    newest_at: datetime | None = None
 
 
 class DefinitionMissingError(NotFoundError):
     """The folder or the definition is gone."""
+
+    def __init__(self, name: str) -> None:
+        WsError.__init__(
+            self, f"the dev container definition {name!r} does not exist; make it, or name another folder or config"
+        )
+        self.kind = "dev container definition"
+        self.name = name
 
 
 class UnreadableDefinitionError(InvalidArgumentError):

@@ -75,6 +75,7 @@ def image_of(found: Record) -> Image:
         user=config.text("User"),
         working_dir=config.text("WorkingDir"),
         environment=environment_of(config),
+        labels=config.record("Labels").strings(),
     )
 
 

@@ -71,6 +71,7 @@ def container_of(found: Record) -> Container:
         # "oci" is Podman's word for whatever its own configuration names.
         runtime=host.text("Runtime").removeprefix("oci"),
         is_oom_killed=state.flag("OOMKilled"),
+        host_access=tuple(_host_access(host)),
     )
 
 
@@ -200,6 +201,23 @@ def _security(host: Record) -> tuple[str, ...]:
 
 def _pid_mode(host: Record) -> str:
     return host.text("PidMode").removeprefix("private")
+
+
+def _host_access(host: Record) -> Iterator[str]:
+    for device in host.records("Devices"):
+        yield f"device {device.text('PathOnHost')}"
+    if host.get("DeviceRequests"):
+        yield "devices of a driver (gpus)"
+    for rule in host.texts("DeviceCgroupRules"):
+        yield f"device rule {rule}"
+    for name, word in (("IpcMode", "ipc"), ("UTSMode", "uts"), ("UsernsMode", "userns")):
+        # Everything else ("private", "shareable") is its own.
+        if host.text(name) == "host" or host.text(name).startswith(("container:", "ns:")):
+            yield f"{word} {host.text(name)}"
+    if host.texts("VolumesFrom"):
+        yield "volumes of other containers"
+    if host.get("MaskedPaths") == [] and not host.flag("Privileged"):
+        yield "system paths unmasked"
 
 
 def _log_max(config: Record) -> int | None:

@@ -10,8 +10,7 @@ from enum import StrEnum
 from ws_mcp.core.engine.capabilities import capabilities_of
 from ws_mcp.core.ids import ContainerId
 
-# What engines put into a container's environment by themselves.
-ENGINE_VARIABLES = frozenset({"PATH", "HOME", "HOSTNAME", "TERM", "container"})
+ENGINE_VARIABLES = frozenset({"PATH", "HOME", "HOSTNAME", "TERM", "container"})  # engines set them by themselves
 
 
 class ContainerState(StrEnum):
@@ -49,10 +48,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeMount:
-    """A named volume in a container; with `copies_image_content` the engine fills an empty one from the image.
-
-    Whether it did cannot be seen afterwards, so two mounts that differ in that alone are equal.
-    """
+    """A named volume in a container; that the engine fills an empty one from the image is not seen, nor compared."""
 
     volume: str
     target: str
@@ -149,8 +145,8 @@ class ContainerSpec:
 class Container:
     """A container as found, in the words of `ContainerSpec`: what was asked for is found again, on every engine.
 
-    What was left open is found as the image or the engine has it. Beside what was asked for there may be labels of the
-    image, its environment and `ENGINE_VARIABLES`. A listing says what its own fields say, and nothing about the rest.
+    What was left open is as the image or the engine has it. Beside it there may be labels of the image, its environment
+    and `ENGINE_VARIABLES`. A listing says what its own fields say, and nothing about the rest.
     """
 
     id: ContainerId
@@ -185,6 +181,7 @@ class Container:
     restart: str = "no"
     runtime: str = ""  # as the engine names it, its default, too; "" = it does not say (Podman)
     is_oom_killed: bool = False  # its last run ended, or lost a process, for want of memory
+    host_access: tuple[str, ...] = ()  # ways to its host that no other field has ("device /dev/fuse", "ipc host")
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -206,6 +203,7 @@ class Image:
     user: str = ""
     working_dir: str = ""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,10 +231,11 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecSpec:
-    """A command to run in a container, its stdin and stdout a stream."""
+    """A command to run in a container, its stdin and stdout a stream; `cwd` "" = the container's own."""
 
     argv: tuple[str, ...]
     user: str = ""
+    cwd: str = ""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

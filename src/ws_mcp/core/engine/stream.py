@@ -22,7 +22,7 @@ from ws_mcp.core.engine.connection import RECEIVE_BYTES, HttpConnection, Target,
 from ws_mcp.core.engine.faults import Call
 from ws_mcp.core.engine.frames import FrameDecoder, FrameError
 from ws_mcp.core.engine.model import EngineEvent, ExecSpec
-from ws_mcp.core.engine.names import is_id
+from ws_mcp.core.engine.names import checked_path, is_id
 from ws_mcp.core.engine.record import Record
 from ws_mcp.core.engine.transport import open_transport
 from ws_mcp.core.engine.wire import HttpError
@@ -157,5 +157,6 @@ def _exec_body(spec: ExecSpec) -> dict[str, object]:
         "Tty": False,
         "Cmd": list(spec.argv),
         "User": spec.user,
+        "WorkingDir": checked_path(spec.cwd) if spec.cwd else "",
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
     }

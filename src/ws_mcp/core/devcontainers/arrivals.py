@@ -1,0 +1,123 @@
+"""Brings execd into the dev containers that run: once for each start of a container, again when it failed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.devcontainers.model import Record
+from ws_mcp.core.devcontainers.sightings import Sighting, has_folder
+from ws_mcp.core.devcontainers.workqueue import WorkQueue
+from ws_mcp.core.engine.model import Container, ContainerState
+from ws_mcp.core.errors import PlaceUnavailableError, WsError
+from ws_mcp.core.execd.places import PlaceAddress
+from ws_mcp.core.ids import ContainerId, PlaceId
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """One container that runs, and what is known of it."""
+
+    sighting: Sighting
+    record: Record
+
+    @property
+    def version(self) -> str:
+        """Another one for each start: no process survives the end of its container."""
+        return str(self.sighting.container.started_at)
+
+
+class Arrivals:
+    """The execds of dev containers; made by `open_arrivals`. `addresses` and `errors` are by container."""
+
+    def __init__(self, ground: Ground, on_change: Callable[[], None], tasks: TaskGroup) -> None:
+        self._ground = ground
+        self._on_change = on_change
+        self._queue = WorkQueue(self._work, tasks)
+        self._wanted: dict[ContainerId, _Wanted] = {}
+        self.addresses: dict[ContainerId, PlaceAddress] = {}
+        self.errors: dict[ContainerId, str] = {}
+
+    async def want(self, sightings: tuple[Sighting, ...], records: Mapping[ContainerId, Record]) -> None:
+        """These are the dev containers now; execd is to be in all of them that run, and in no other."""
+        self._wanted = {
+            sighting.container.id: _Wanted(sighting=sighting, record=_record_of(sighting, records))
+            for sighting in sightings
+            if sighting.container.state is ContainerState.RUNNING
+        }
+        self._queue.only(self._wanted.keys())
+        for container, wanted in self._wanted.items():
+            self._queue.want(container, wanted.version)
+        gone = [(c, address.place) for c, address in self.addresses.items() if c not in self._wanted]
+        for container, place in gone:
+            del self.addresses[container]
+            await self._ground.drop(place)
+        self.errors = {c: error for c, error in self.errors.items() if c in self._wanted}
+
+    async def address(self, container: ContainerId, name: str) -> PlaceAddress:
+        """How to reach the execd of a container that runs; waits for one attempt to bring it there.
+
+        Raises:
+            PlaceUnavailableError
+        """
+        await self._queue.until_tried(container)
+        address = self.addresses.get(container)
+        if address is None:
+            why = self.errors.get(container, "its container does not run now")
+            raise PlaceUnavailableError(f"nothing can be run in dev container {name!r}: {why}")
+        return address
+
+    def lost(self, place: PlaceId) -> None:
+        """The execd of this place does not answer any more: see to it that it does, if its container runs."""
+        for container, address in self.addresses.items():
+            if address.place == place:
+                self._queue.again(container)
+
+    async def _work(self, key: str, _version: str) -> None:
+        container = ContainerId(key)
+        wanted = self._wanted.get(container)
+        if wanted is None:
+            return
+        try:
+            self._check(wanted.sighting, wanted.record)
+            address = await self._ground.inside.arrive(wanted.sighting.container, wanted.record)
+        except WsError as error:
+            self.addresses.pop(container, None)
+            self.errors[container] = str(error)
+            raise
+        else:
+            self.errors.pop(container, None)
+            if container in self._wanted:
+                self.addresses[container] = address
+        finally:
+            self._on_change()
+
+    def _check(self, sighting: Sighting, record: Record) -> None:
+        container: Container = sighting.container
+        violations = tuple(self._ground.policy.of_container(container, None))
+        if violations:
+            raise PlaceUnavailableError(f"it is more than the operator allows: {'; '.join(violations)}")
+        # Labels can be written by anybody; the mount cannot, without the right to mount the folder.
+        if record.is_adopted and not has_folder(container, sighting.key.folder):
+            raise PlaceUnavailableError("its labels name a folder that is not mounted in it; recreate it")
+
+
+@asynccontextmanager
+async def open_arrivals(ground: Ground, on_change: Callable[[], None]) -> AsyncGenerator[Arrivals]:
+    """Own the work; leaving the block cancels it. What is in the containers stays."""
+    async with anyio.create_task_group() as tasks:
+        yield Arrivals(ground, on_change, tasks)
+        tasks.cancel_scope.cancel()
+
+
+def _record_of(sighting: Sighting, records: Mapping[ContainerId, Record]) -> Record:
+    nothing_known = Record(container=sighting.container.id, key=sighting.key, parts={}, is_adopted=True)
+    return records.get(sighting.container.id, nothing_known)

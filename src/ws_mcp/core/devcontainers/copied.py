@@ -1,0 +1,77 @@
+"""What a Dockerfile reads from its build context (pure). Source: the Dockerfile reference, COPY, ADD, RUN --mount."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Mapping
+from typing import cast
+
+from ws_mcp.core.devcontainers.dockerfile import Instruction
+from ws_mcp.core.devcontainers.stages import Build, pairs_of
+from ws_mcp.core.devcontainers.variables import substituted
+
+WHOLE = ""  # of a context
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@", re.IGNORECASE)
+# What the engine sets by the platform: any name without a slash.
+_PLATFORM = dict.fromkeys(("TARGETARCH", "TARGETOS", "TARGETVARIANT", "BUILDARCH", "BUILDOS", "BUILDVARIANT"), "*")
+
+_Values = dict[str, str | None]
+
+
+def sources_of(build: Build, args: Mapping[str, str | None]) -> frozenset[str]:
+    """Paths in the context, some with wildcards. One that cannot be told from here is `WHOLE`."""
+    found: set[str] = set()
+    left_by: dict[str, _Values] = {}
+    for stage in build.stages:
+        values: _Values = dict(left_by.get((stage.base or "").lower(), {}))
+        for instruction in stage.instructions:
+            if instruction.name in ("ARG", "ENV"):
+                _set(instruction, values, build.values, args)
+            for path in _paths(instruction):
+                value = substituted(path, values)
+                found.add(WHOLE if value is None else posixpath.normpath(f"/{value}").lstrip("/"))
+        left_by[stage.name] = values
+    return frozenset(found)
+
+
+def _set(
+    instruction: Instruction, values: _Values, outer: Mapping[str, str | None], args: Mapping[str, str | None]
+) -> None:
+    for name, value in pairs_of(instruction.rest):
+        given = value
+        if instruction.name == "ARG":
+            is_given = name in args
+            given = args[name] if is_given else value if value is not None else outer.get(name, _PLATFORM.get(name))
+        values[name] = substituted(given, values) if given is not None else None
+
+
+def _paths(instruction: Instruction) -> list[str]:
+    if instruction.name == "RUN":
+        mounts = (value for flag, value in instruction.flags()[0] if flag == "mount")
+        return [path for value in mounts if (path := _bound(value)) is not None]
+    if instruction.name not in ("COPY", "ADD"):
+        return []
+    flags, rest = instruction.flags()
+    if any(flag == "from" for flag, _ in flags):
+        return []
+    return [word for word in _words(rest)[:-1] if not word.startswith("<<") and not _REMOTE.match(word)]
+
+
+def _bound(mount: str) -> str | None:
+    """What of the context a `RUN --mount` shows."""
+    options = dict(option.partition("=")[::2] for option in mount.split(","))
+    if options.get("type", "bind") != "bind" or "from" in options:
+        return None
+    return options.get("source") or options.get("src") or "."
+
+
+def _words(rest: str) -> list[str]:
+    try:
+        if rest.startswith("["):
+            return [str(word) for word in cast("list[object]", json.loads(rest))]
+        return shlex.split(rest)
+    except ValueError:
+        return [".", ""]  # the engine will not understand it, either

@@ -1,0 +1,64 @@
+"""Files of this machine that a recreate needs: the checked copy of a definition, and where paths of labels lead."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ws_mcp.core.errors import StateError
+
+NAME = "devcontainer.json"  # the CLI takes no other
+
+
+@asynccontextmanager
+async def private_copy(text: str) -> AsyncGenerator[Path]:
+    """A file with this text in a directory of ours alone, for as long as the block lasts.
+
+    Raises:
+        StateError: it cannot be written.
+    """
+    try:
+        directory = await anyio.to_thread.run_sync(_written, text)
+    except OSError as error:
+        raise StateError(
+            f"the checked copy of a definition cannot be written ({error.strerror}); see that the temporary directory "
+            "is writable and has space"
+        ) from error
+    try:
+        yield Path(directory.name) / NAME
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(directory.cleanup)
+
+
+async def real_paths(paths: Collection[str]) -> Mapping[str, str]:
+    """Where absolute paths really lead, of those that lead elsewhere than they say."""
+    return await anyio.to_thread.run_sync(_real, frozenset(paths))
+
+
+def _written(text: str) -> tempfile.TemporaryDirectory[str]:
+    directory = tempfile.TemporaryDirectory(prefix="ws-mcp-", ignore_cleanup_errors=True)
+    try:
+        (Path(directory.name) / NAME).write_text(text)
+    except BaseException:
+        directory.cleanup()
+        raise
+    return directory
+
+
+def _real(paths: frozenset[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            real = os.path.realpath(path) if path.startswith("/") else path
+        except (OSError, ValueError):
+            continue  # a label may say anything
+        if real != path:
+            found[path] = real
+    return found

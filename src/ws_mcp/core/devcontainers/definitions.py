@@ -1,0 +1,94 @@
+"""The definitions on this machine: the real adapter of `Definitions`, in worker threads."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ws_mcp.core.devcontainers.discovery import Walk
+from ws_mcp.core.devcontainers.finding import find_definition
+from ws_mcp.core.devcontainers.fingerprint import fingerprint_of, read_definition
+from ws_mcp.core.devcontainers.inputs import Inputs, Look
+from ws_mcp.core.devcontainers.model import Key
+from ws_mcp.core.devcontainers.port import Definition, Fingerprint
+from ws_mcp.core.host.model import HostRules
+
+T = TypeVar("T")
+DISCOVERED_S = 30.0  # until it is looked again which definitions there are
+KEYS = 1_000  # whose inputs are remembered, for `stamp`
+
+
+class HostDefinitions:
+    """`Definitions` below the operator's roots. Without roots there are none."""
+
+    def __init__(self, rules: HostRules, home: str, clock: Callable[[], float] = anyio.current_time) -> None:
+        self._rules = rules
+        self._home = home
+        self._clock = clock
+        self._inputs = Inputs(rules)
+        self._looks: dict[Key, Look] = {}
+        self._discovered: tuple[Key, ...] = ()
+        self._discovered_at: float | None = None
+        self._discovering = anyio.Lock()
+        # One: then the kept digests have one owner at a time.
+        self._one = anyio.CapacityLimiter(1)
+
+    async def read(self, key: Key) -> Definition:
+        """The definition as it is now."""
+        look = Look(key.folder)
+        return await self._run(lambda: read_definition(key, self._inputs, look))
+
+    async def fingerprint(self, key: Key) -> Fingerprint:
+        """What its container would be made from now."""
+        look = Look(key.folder)
+        try:
+            return await self._run(lambda: fingerprint_of(key, self._inputs, look))
+        finally:
+            self._keep(key, look)
+
+    async def stamp(self, key: Key) -> str:
+        """Of the inputs of the last fingerprint; before the first one, of the definition alone."""
+        look = self._looks.get(key)
+        if look is None:
+            look = Look(key.folder)
+            look.paths = {key.folder: False, posixpath.dirname(key.config): False, key.config: True}
+        return await self._run(look.stamp)
+
+    async def find(self, folder: str, config: str) -> Key:
+        """The definition that is meant."""
+        return await self._run(lambda: find_definition(folder, config, self._rules))
+
+    async def discover(self) -> tuple[Key, ...]:
+        """All below the roots, as they were at most `DISCOVERED_S` ago."""
+        async with self._discovering:
+            at = self._discovered_at
+            if at is None or self._clock() - at >= DISCOVERED_S:
+                self._discovered = await anyio.to_thread.run_sync(self._walk)
+                self._discovered_at = self._clock()
+            return self._discovered
+
+    def _walk(self) -> tuple[Key, ...]:
+        closed = {os.path.realpath(path) for path in self._rules.closed}
+        roots = {os.path.realpath(root) for root in self._rules.roots}
+        # A root within another one is walked with that one's rules.
+        outer = [root for root in roots if not any(Path(root).is_relative_to(other) for other in roots - {root})]
+        return tuple(sorted({key for root in outer for key in Walk(root, self._home, closed).find()}))
+
+    def _keep(self, key: Key, look: Look) -> None:
+        self._looks.pop(key, None)
+        self._looks[key] = look
+        if len(self._looks) > KEYS:
+            del self._looks[next(iter(self._looks))]
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        def work() -> T:
+            self._inputs.begin()
+            return call()
+
+        return await anyio.to_thread.run_sync(work, limiter=self._one)

@@ -1,0 +1,210 @@
+"""The list of dev containers, kept true by looking: at the engine, at the definitions, at what was recorded.
+
+What could not be looked at stays as it was seen last, and its age is said. Nothing is looked at before somebody asks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+import anyio
+
+from ws_mcp.core.devcontainers.arrivals import Arrivals, open_arrivals
+from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.devcontainers.judge import Judge
+from ws_mcp.core.devcontainers.lifecycle import Event
+from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, listed
+from ws_mcp.core.devcontainers.looking import Looks, open_looks
+from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Key, Record, Status
+from ws_mcp.core.devcontainers.names import names_of
+from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER, PROJECT_FOLDER, Sighting, sightings_of
+from ws_mcp.core.devcontainers.sightings import Ground as Labelled
+from ws_mcp.core.devcontainers.view import View
+from ws_mcp.core.engine.model import Container
+from ws_mcp.core.errors import EngineUnavailableError, NotFoundError, WsError
+from ws_mcp.core.ids import ContainerId
+
+log = logging.getLogger(__name__)
+
+DISCOVER_S = 30.0  # between searches for definitions; with 100,000 files one takes 40 ms
+
+
+class Kept:
+    """The kept list; made by `open_kept`."""
+
+    def __init__(self, ground: Ground, on_change: Callable[[], None]) -> None:
+        self._ground = ground
+        self._on_change = on_change
+        self.view = View(ground.engine)
+        self._judge = Judge(ground.definitions, ground.weigh)
+        self._world = World()
+        self._names: dict[Key, str] = {}
+        self._acting: dict[Key, Status] = {}
+        self._ended: set[Key] = set()  # acts that are over and were not looked at since
+        self._shown: tuple[DevContainer, ...] | None = None
+        self._unknown = ""
+        self._said = ""  # the trouble that was logged last
+        self._discovered_at = float("-inf")
+        self.looks: Looks
+        self.arrivals: Arrivals
+
+    async def list(self, *, is_fresh: bool) -> DevContainerListing:
+        """All of them: at once, if nothing has happened since they were looked at. Verdicts are always of now."""
+        await self.looks.settled(is_fresh=is_fresh)
+        if not is_fresh:
+            await self._judge_again()
+        return DevContainerListing(
+            devcontainers=self._shown or (), unknown=self._unknown, age_s=self.view.age_s if self._unknown else 0.0
+        )
+
+    async def at(self, key: Key) -> DevContainer:
+        """One of them as it is now.
+
+        Raises:
+            EngineUnavailableError: that is not known.
+            NotFoundError
+        """
+        listing = await self.list(is_fresh=True)
+        if listing.unknown:
+            raise EngineUnavailableError(f"how dev containers are is not known now: {listing.unknown}")
+        found = next((each for each in listing.devcontainers if each.key == key), None)
+        if found is None:
+            names = tuple(each.name for each in listing.devcontainers)
+            raise NotFoundError("dev container", key.folder, names, "Look at the list again.")
+        return found
+
+    def containers_of(self, key: Key) -> tuple[Container, ...]:
+        """Its container and its duplicates, as seen last."""
+        sighting = self.sighting_of(key)
+        return (sighting.container, *sighting.duplicates) if sighting is not None else ()
+
+    def sighting_of(self, key: Key) -> Sighting | None:
+        """It as it was seen last."""
+        return next((each for each in self._world.sightings if each.key == key), None)
+
+    def look_soon(self) -> None:
+        """Look after this call; for who changed something, and need not wait."""
+        self.looks.soon()
+
+    @contextmanager
+    def acting(self, key: Key, status: Status) -> Generator[None]:
+        """Show everybody that something is done to it."""
+        self._acting[key] = status
+        self._ended.discard(key)
+        self.show()
+        try:
+            yield
+        finally:
+            # It is shown until what it came to was seen.
+            self._ended.add(key)
+            self.looks.soon()
+
+    async def look(self, marked: frozenset[str], is_all_old: bool) -> None:
+        """One reconcile."""
+        ended = frozenset(self._ended)
+        try:
+            await self.view.look(marked, is_all_old=is_all_old)
+            self._unknown = self.view.unknown
+            if self.view.is_ever_seen:
+                await self._refresh()
+        except WsError as error:
+            self._unknown = str(error)
+        except Exception:
+            # A bug in one reconcile must not end the server; the next one may go better.
+            log.exception("dev containers could not be looked at")
+            self._unknown = "dev containers could not be looked at; the log of the server says why"
+        if self._unknown and self._unknown != self._said:
+            log.warning("dev containers are not known now: %s", self._unknown)
+        self._said = self._unknown
+        for key in ended & self._ended:
+            self._ended.discard(key)
+            del self._acting[key]
+        self.show()
+
+    def show(self) -> None:
+        """Make the list anew, and say so if it is another one."""
+        self._names = names_of(self._world.keys, self._names)
+        doings = Doings(acting=self._acting, addresses=self.arrivals.addresses, errors=self.arrivals.errors)
+        before, self._shown = self._shown, listed(self._world, doings, self._names)
+        if before is not None and before != self._shown:
+            self._on_change()
+
+    async def stamp(self) -> str:
+        """Changes when an input of one of them may have."""
+        return "\n".join([await self._ground.definitions.stamp(sighting.key) for sighting in self._world.sightings])
+
+    async def _refresh(self) -> None:
+        ground, containers = self._ground, self.view.containers
+        discovered = await self._discovered()
+        labelled = Labelled(
+            roots=ground.roots, known=frozenset(discovered), links=await ground.links(_paths_of(containers))
+        )
+        sightings = sightings_of(containers, labelled, ground.labels).found
+        records, errors = dict(await ground.records.all()), await ground.records.errors()
+        if not self.view.unknown:
+            gone = records.keys() - {container.id for container in containers}
+            await ground.records.forget(gone) if gone else None
+        judged = await self._judge.all(sightings, records, trusts_stamp=False)
+        self._world = World(sightings=sightings, discovered=discovered, records=records, errors=errors, judged=judged)
+        await self._adopt()
+        self._look_again_if_unreadable()
+        await self.arrivals.want(sightings, self._world.records)
+
+    async def _discovered(self) -> tuple[Key, ...]:
+        if anyio.current_time() - self._discovered_at < DISCOVER_S:
+            return self._world.discovered
+        found = await self._ground.definitions.discover()
+        self._discovered_at = anyio.current_time()
+        return found
+
+    async def _adopt(self) -> None:
+        """Record what others made and is as its definition says, so that an edit is seen from now on."""
+        records = dict(self._world.records)
+        for sighting in self._world.sightings:
+            container = sighting.container
+            adopts = self._world.judged[container.id].adopts
+            is_acted_on = sighting.key in self._acting.keys() - self._ended
+            # What another server is making, or was when it died, is no container of others.
+            is_ours = self._world.errors.get(sighting.key) == CUT_SHORT
+            if adopts is not None and not is_acted_on and not is_ours:
+                records[container.id] = Record(
+                    container=container.id,
+                    key=sighting.key,
+                    parts=adopts.parts,
+                    is_adopted=True,
+                    image_id=container.image_id,
+                    made_at=container.created_at,
+                )
+                await self._ground.records.keep(records[container.id])
+        self._world = replace(self._world, records=records)
+
+    async def _judge_again(self) -> None:
+        records: dict[ContainerId, Record] = dict(self._world.records)
+        judged = await self._judge.all(self._world.sightings, records, trusts_stamp=True)
+        if judged.keys() == {sighting.container.id for sighting in self._world.sightings}:
+            self._world = replace(self._world, judged=judged)
+            self._look_again_if_unreadable()
+            self.show()
+
+    def _look_again_if_unreadable(self) -> None:
+        if any(each.trouble is Event.DEFINITION_UNREADABLE for each in self._world.judged.values()):
+            self.looks.retry()
+
+
+@asynccontextmanager
+async def open_kept(ground: Ground, on_change: Callable[[], None]) -> AsyncGenerator[Kept]:
+    """Own the tasks that keep the list, once something asks for it."""
+    kept = Kept(ground, on_change)
+    async with (
+        open_arrivals(ground, kept.show) as kept.arrivals,
+        open_looks(ground.engine, kept.look, kept.view.concerns, kept.stamp) as kept.looks,
+    ):
+        yield kept
+
+
+def _paths_of(containers: tuple[Container, ...]) -> frozenset[str]:
+    labels = (FOLDER, CONFIG, PROJECT_FOLDER)
+    return frozenset(each.labels[label] for each in containers for label in labels if label in each.labels)

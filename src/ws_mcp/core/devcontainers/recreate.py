@@ -1,0 +1,180 @@
+"""Makes a dev container, makes it anew without loss, or starts it: the build first, the old container until it is done.
+
+One folder is in one hand, over all servers of this instance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+import anyio
+
+from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.devcontainers.kept import Kept
+from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
+from ws_mcp.core.devcontainers.model import DevContainer, Key, RecreateAsk, Recreated, Status
+from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Phase, Tell, Verb
+from ws_mcp.core.devcontainers.recreate_plan import Change, Plan, is_same_files, plan_recreate, runs_of
+from ws_mcp.core.devcontainers.relay import Relay
+from ws_mcp.core.devcontainers.swap import DevContainerFailedError, Swap, unfreeze
+from ws_mcp.core.engine.port import Report
+from ws_mcp.core.errors import ConflictError, ForbiddenError
+
+BUILDS = 3  # of one recreate, when its files change while it is built
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One recreate, decided: from `definition` as it was read, with the inputs from just before."""
+
+    key: Key
+    found: DevContainer
+    plan: Plan
+    definition: Definition
+    before: Fingerprint
+    ask: RecreateAsk
+
+
+def lock_of(key: Key) -> str:
+    """By folder: all definitions of a folder share the tag of one image."""
+    return f"devcontainer-{hashlib.sha256(key.folder.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+class Recreates:
+    """Makes dev containers be as their definitions say."""
+
+    def __init__(self, ground: Ground, kept: Kept) -> None:
+        self._ground = ground
+        self._kept = kept
+
+    async def recreate(self, key: Key, ask: RecreateAsk, report: Report, *, only_starts: bool = False) -> Recreated:
+        """Do it, or with `is_dry_run` say what would be done.
+
+        Raises:
+            DefinitionMissingError, UnreadableDefinitionError, ForbiddenError, CliMissingError, EngineError
+            DevContainerFailedError: with the last lines; says what became of the old container.
+        """
+        began = anyio.current_time()
+        relay = Relay(report)
+        if not ask.is_dry_run:
+            await relay.say("waiting for its folder")
+        async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)):
+            task = await self._decide(key, ask, only_starts=only_starts)
+            if ask.is_dry_run:
+                runs = runs_of(task.plan, task.definition)
+                return _answer(task, task.found, runs=runs, duration_s=anyio.current_time() - began)
+            if task.plan.change is Change.NOTHING:
+                return _answer(task, task.found, duration_s=anyio.current_time() - began)
+            with self._kept.acting(key, Status.STARTING):
+                result = await self._do(task, relay)
+            made = await self._kept.at(key)
+        warnings = (*result.warnings, *made.warnings)
+        done = replace(_answer(task, made, duration_s=anyio.current_time() - began), hooks=result.hooks)
+        return replace(done, warnings=tuple(dict.fromkeys(warnings)))
+
+    async def _decide(self, key: Key, ask: RecreateAsk, *, only_starts: bool) -> Task:
+        # The inputs before the text: an edit in between shows as out of date afterwards, and is not missed.
+        before = await self._ground.definitions.fingerprint(key)
+        definition = await self._ground.definitions.read(key)
+        found = await self._kept.at(key)
+        check_allowed(Act.START if only_starts else Act.RECREATE, found.status, found.name)
+        refuse(found.name, self._ground.policy.of_definition(definition))
+        plan = Plan(change=Change.START) if only_starts else plan_recreate(found, ask)
+        return Task(key=key, found=found, plan=plan, definition=definition, before=before, ask=ask)
+
+    async def _do(self, task: Task, relay: Relay) -> CliResult:
+        await self._ground.cli.version()
+        async with self._ground.copies(task.definition.text) as copy:
+            call = CliCall(verb=Verb.UP, key=task.key, content=copy, no_cache=task.ask.no_cache)
+            await relay.say("reading the configuration")
+            merged = await self._ground.cli.configuration(task.key, copy)
+            refuse(task.found.name, self._ground.policy.of_merged(task.definition, merged))
+            swap = Swap(self._ground, self._kept, task.key, task.found)
+            if task.plan.change is Change.START:
+                return await swap.start(replace(call, is_expecting=True, no_cache=False), task.definition, relay)
+            call = replace(call, mounts=await self._ground.mounts())
+            if task.plan.change is Change.RECREATE:
+                await self._build(task, replace(call, verb=Verb.BUILD, mounts=()), relay)
+                # All is built: what is built anew now would be built after the old container is gone.
+                call = replace(call, removes_existing=True, no_cache=False)
+                await unfreeze(self._ground.engine, task.found)
+            return await swap.up(call, task.definition, task.before, relay)
+
+    async def _build(self, task: Task, call: CliCall, relay: Relay) -> None:
+        """Build from files that are the same at its end; the old container is not touched."""
+        for _ in range(BUILDS):
+            built_from = await self._ground.definitions.fingerprint(task.key)
+            result = await self._run_build(call, relay)
+            if result.outcome is not Outcome.SUCCESS:
+                failure = DevContainerFailedError(task.found.name, result, "its container was not touched")
+                await self._ground.records.set_error(task.key, str(failure))
+                raise failure
+            now = await self._ground.definitions.read(task.key)
+            if now.text != task.definition.text:
+                raise ConflictError(
+                    f"the definition of dev container {task.found.name!r} was changed while it was built; its "
+                    "container was not touched: call recreate_devcontainer again"
+                )
+            if is_same_files(built_from, await self._ground.definitions.fingerprint(task.key)):
+                return
+            await relay.say("its files were changed while it was built: building again")
+            call = replace(call, no_cache=False)
+        raise ConflictError(
+            f"the files of dev container {task.found.name!r} were changed in each of its {BUILDS} builds; "
+            "its container was not touched: call recreate_devcontainer when nothing writes them"
+        )
+
+    async def _run_build(self, call: CliCall, relay: Relay) -> CliResult:
+        async def build(tell: Tell) -> CliResult:
+            return await self._ground.cli.run(call, tell, _never)
+
+        return await relay.run(build, _nothing)
+
+
+@asynccontextmanager
+async def folder_if_free(ground: Ground, key: Key, name: str) -> AsyncGenerator[None]:
+    """Hold the folder for something short.
+
+    Raises:
+        ConflictError: another server is at it.
+    """
+    with ground.locks.lock_if_free(lock_of(key)) as is_held:
+        if not is_held:
+            raise ConflictError(
+                f"another ws-mcp is at the folder of dev container {name!r} now: wait for its end, then call again"
+            )
+        yield
+
+
+def refuse(name: str, violations: Sequence[str]) -> None:
+    """Raise what the operator does not allow.
+
+    Raises:
+        ForbiddenError
+    """
+    if violations:
+        raise ForbiddenError(f"dev container {name!r} may not be made or started: {'; '.join(violations)}")
+
+
+def _answer(task: Task, devcontainer: DevContainer, *, runs: tuple[str, ...] = (), duration_s: float) -> Recreated:
+    old = task.found.container if task.plan.change is Change.RECREATE else None
+    return Recreated(
+        devcontainer=devcontainer,
+        change=task.plan.change.value,
+        old_container=old,
+        reasons=task.plan.reasons,
+        warnings=devcontainer.warnings,
+        runs=runs,
+        duration_s=duration_s,
+    )
+
+
+def _never(_phase: Phase, _silent_s: float) -> bool:
+    # A step of a build may say nothing for as long as it takes; the deadline of the job ends it.
+    return False
+
+
+async def _nothing() -> None: ...

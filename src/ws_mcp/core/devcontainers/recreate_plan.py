@@ -1,0 +1,79 @@
+"""What a recreate comes to (pure)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+from ws_mcp.core.devcontainers.model import DevContainer, Freshness, RecreateAsk, Status
+from ws_mcp.core.devcontainers.port import Definition, Fingerprint
+
+INITIALIZE = "initializeCommand"
+
+
+class Change(StrEnum):
+    """The one thing to do; the words of `Recreated.change`."""
+
+    NOTHING = "none"
+    START = "started"
+    CREATE = "created"
+    RECREATE = "recreated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A change and why."""
+
+    change: Change
+    reasons: tuple[str, ...] = ()
+
+
+def plan_recreate(found: DevContainer, ask: RecreateAsk) -> Plan:
+    """Which change leads from what was found to what is asked for."""
+    if found.container is None:
+        return Plan(change=Change.CREATE, reasons=("it has no container yet",))
+    reasons: tuple[str, ...] = ()
+    if not found.is_complete:
+        reasons = (f"its set-up is incomplete{f': {found.error}' if found.error else ''}",)
+    if found.verdict is not None and found.verdict.freshness is not Freshness.CLEAN:
+        reasons = (*reasons, *(found.verdict.reasons or ("whether it is up to date is not known",)))
+    if reasons:
+        return Plan(change=Change.RECREATE, reasons=reasons)
+    if ask.force or ask.no_cache:
+        return Plan(change=Change.RECREATE, reasons=("it is up to date and was asked for nevertheless",))
+    return Plan(change=Change.NOTHING if found.status is Status.RUNNING else Change.START)
+
+
+def runs_of(plan: Plan, definition: Definition) -> tuple[str, ...]:
+    """The commands of this machine that a change runs, the definition's own named as such."""
+    if plan.change is Change.NOTHING:
+        return ()
+    where = shlex.join(("--workspace-folder", definition.key.folder, "--config", definition.key.config))
+    flags = {Change.RECREATE: " --remove-existing-container", Change.START: " --expect-existing-container"}
+    own = tuple(f"{INITIALIZE}: {each}" for each in commands_of(definition.properties.get(INITIALIZE)))
+    build = (f"devcontainer build {where}",) if plan.change is Change.RECREATE else ()
+    return (*build, *own, f"devcontainer up {where}{flags.get(plan.change, '')}")
+
+
+def commands_of(value: object) -> tuple[str, ...]:
+    """A lifecycle command in its three forms: a line for the shell, words, or several by name."""
+    if isinstance(value, str):
+        return (value,) if value.strip() else ()
+    if isinstance(value, Mapping):
+        return tuple(line for each in cast("Mapping[str, object]", value).values() for line in commands_of(each))
+    if isinstance(value, Sequence):
+        words = [str(word) for word in cast("Sequence[object]", value)]
+        return (shlex.join(words),) if words else ()
+    return ()
+
+
+def is_same_files(one: Fingerprint, other: Fingerprint) -> bool:
+    """Whether a build from the one is a build from the other: the lock is written by the build itself."""
+    return _files(one) == _files(other)
+
+
+def _files(fingerprint: Fingerprint) -> dict[str, str]:
+    return {part: digest for part, digest in fingerprint.parts.items() if not part.startswith(("lock/", "image/"))}

@@ -1,0 +1,191 @@
+"""The dev containers of an instance, for who calls: which there are, and what can be done to them.
+
+What changes one is a job of the server: it goes on when its caller goes, equal calls share it, and another one is
+refused while it lasts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ws_mcp.core.devcontainers.acts import Acts
+from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.devcontainers.kept import Kept
+from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
+from ws_mcp.core.devcontainers.model import (
+    Acted,
+    DevContainer,
+    DevContainerListing,
+    Key,
+    RecreateAsk,
+    Recreated,
+    Target,
+)
+from ws_mcp.core.devcontainers.port import CliMissingError, DefinitionMissingError, UnreadableDefinitionError
+from ws_mcp.core.devcontainers.recreate import Recreates
+from ws_mcp.core.engine.port import Report
+from ws_mcp.core.errors import (
+    EngineUnavailableError,
+    ForbiddenError,
+    InvalidArgumentError,
+    NotFoundError,
+    PlaceUnavailableError,
+)
+from ws_mcp.core.execd.places import PlaceAddress
+from ws_mcp.core.ids import ContainerId, PlaceId
+from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
+
+SHORT_ID = 12  # as engines show ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """A dev container that was found by a name; `only`: the name is that of a duplicate."""
+
+    found: DevContainer
+    only: ContainerId | None = None
+
+
+class DevContainers:
+    """See the module. Nothing is asked of anybody before the first call, and never without roots."""
+
+    def __init__(self, ground: Ground, kept: Kept, jobs: Jobs) -> None:
+        self._ground = ground
+        self._kept = kept
+        self._jobs = jobs
+        self._recreates = Recreates(ground, kept)
+        self._acts = Acts(ground, kept)
+
+    async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
+        """All of them; with `is_fresh` the engine is asked in any case."""
+        if not self._ground.roots:
+            return DevContainerListing(devcontainers=())
+        return await self._kept.list(is_fresh=is_fresh)
+
+    async def recreate(
+        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float = WAIT_S
+    ) -> Recreated | StillRunning:
+        """Make it be as its definition says; a call that waited long enough is told how far it is.
+
+        Raises:
+            NotFoundError, InvalidArgumentError, ForbiddenError, ConflictError, LimitError, CliMissingError, EngineError
+            DevContainerFailedError: with the last lines; says what became of the old container.
+        """
+        key = await self._key_of(target)
+        if ask.is_dry_run:
+            return await self._recreates.recreate(key, ask, report)
+
+        async def work(told: Report) -> Recreated:
+            return await self._recreates.recreate(key, ask, told)
+
+        request = JobRequest(key=_job_of(key), digest=f"recreate {ask.force} {ask.no_cache}", what=_what(key))
+        return await self._jobs.run(request, work, report, wait_s)
+
+    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
+        """Start what is there, by the CLI where that can be done, so that the hooks of a start run.
+
+        Raises:
+            NotFoundError, ForbiddenError, ConflictError, EngineError, DevContainerFailedError
+        """
+        found = (await self._named(name)).found
+
+        async def work(told: Report) -> Acted:
+            try:
+                done = await self._recreates.recreate(found.key, RecreateAsk(), told, only_starts=True)
+            except (DefinitionMissingError, UnreadableDefinitionError, CliMissingError, ForbiddenError) as error:
+                return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
+            return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
+
+        return await self._do(found.key, "start", work, report, wait_s)
+
+    async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
+        """Stop it; a compose project as one.
+
+        Raises:
+            NotFoundError, ConflictError, EngineError
+        """
+        named = await self._named(name)
+
+        async def work(_told: Report) -> Acted:
+            return await self._acts.stop(named.found, named.only)
+
+        return await self._do(named.found.key, f"stop {named.only}", work, report, wait_s)
+
+    async def remove(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
+        """Remove it; a compose project as one, without its volumes.
+
+        Raises:
+            NotFoundError, ConflictError, EngineError
+        """
+        named = await self._named(name)
+
+        async def work(_told: Report) -> Acted:
+            return await self._acts.remove(named.found, named.only)
+
+        return await self._do(named.found.key, f"remove {named.only}", work, report, wait_s)
+
+    async def resolve(self, name: str) -> tuple[DevContainer, PlaceAddress]:
+        """Where its processes run.
+
+        Raises:
+            NotFoundError
+            ConflictError: it does not run, or something is done to it.
+            PlaceUnavailableError: execd could not be brought into it; says why.
+        """
+        found = (await self._named(name)).found
+        check_allowed(Act.RUN, found.status, found.name)
+        if found.container is None:
+            raise PlaceUnavailableError(f"dev container {name!r} has no container; call recreate_devcontainer")
+        return found, await self._kept.arrivals.address(found.container, found.name)
+
+    def lost(self, place: PlaceId) -> None:
+        """The execd of a place does not answer any more; of one that is no dev container nothing follows."""
+        self._kept.arrivals.lost(place)
+
+    async def _do(
+        self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float
+    ) -> Acted | StillRunning:
+        # What a recreate came to is true no more.
+        self._jobs.forget(_job_of(key))
+        return await self._jobs.run(JobRequest(key=_job_of(key), digest=digest, what=_what(key)), work, report, wait_s)
+
+    async def _key_of(self, target: Target) -> Key:
+        self._check_on()
+        if bool(target.name) == bool(target.folder):
+            raise InvalidArgumentError("a dev container is named by its name, or by its folder: give one of the two")
+        if target.config and not target.folder:
+            raise InvalidArgumentError("`config` goes with `folder`: give the folder that it belongs to")
+        if target.folder:
+            return await self._ground.definitions.find(target.folder, target.config)
+        return (await self._named(target.name)).found.key
+
+    async def _named(self, name: str) -> _Named:
+        self._check_on()
+        listing = await self._kept.list(is_fresh=False)
+        for found in listing.devcontainers:
+            if name in (found.name, found.container) or _is_short(name, found.container):
+                return _Named(found=found)
+        for found in listing.devcontainers:
+            for container in self._kept.containers_of(found.key):
+                if name in (container.name, container.id) or _is_short(name, container.id):
+                    return _Named(found=found, only=None if container.id == found.container else container.id)
+        if listing.unknown:
+            raise EngineUnavailableError(f"which dev containers there are is not known now: {listing.unknown}")
+        names = tuple(found.name for found in listing.devcontainers)
+        raise NotFoundError("dev container", name, names, "Name its folder to make one.")
+
+    def _check_on(self) -> None:
+        if not self._ground.roots:
+            raise ForbiddenError("dev containers are off: the operator named no folder for them; start with --root DIR")
+
+
+def _is_short(name: str, container: ContainerId | None) -> bool:
+    return len(name) >= SHORT_ID and container is not None and container.startswith(name)
+
+
+def _job_of(key: Key) -> str:
+    return f"{key.folder}\0{key.config}"
+
+
+def _what(key: Key) -> str:
+    return f"the dev container of {key.folder!r}"

@@ -1,0 +1,215 @@
+"""The run of `up` that makes a container or starts one, and what is kept of it, also when it is cut short.
+
+Until the new container is recorded the key carries a mark: a server that dies in between leaves a container that is
+known to be incomplete, not one that seems to be well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+import anyio
+
+from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.devcontainers.kept import Kept
+from ws_mcp.core.devcontainers.listing import CUT_SHORT
+from ws_mcp.core.devcontainers.model import DevContainer, Key, Record, Status
+from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Tell
+from ws_mcp.core.devcontainers.relay import Relay
+from ws_mcp.core.devcontainers.watchdog import Watchdog
+from ws_mcp.core.engine.model import Container, ContainerState
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, ForbiddenError, WsError
+from ws_mcp.core.ids import ContainerId
+
+log = logging.getLogger(__name__)
+
+CLEAN_UP_S = 10.0
+STOP_GRACE_S = 10.0
+
+
+class DevContainerFailedError(WsError):
+    """A dev container could not be made or started; the message ends with the last lines of what was said."""
+
+    def __init__(self, name: str, result: CliResult, old: str) -> None:
+        tail = "".join(f"\n{line}" for line in result.tail)
+        reason = result.reason or "the dev container CLI failed without a reason"
+        super().__init__(f"dev container {name!r} failed: {reason} ({old}){tail}")
+
+
+class Swap:
+    """One `up` of one dev container."""
+
+    def __init__(self, ground: Ground, kept: Kept, key: Key, found: DevContainer) -> None:
+        self._ground = ground
+        self._kept = kept
+        self._key = key
+        self._found = found
+        self._before = {c.id for c in kept.containers_of(key)}
+        self._at_build: Fingerprint | None = None
+
+    async def up(self, call: CliCall, definition: Definition, before: Fingerprint, relay: Relay) -> CliResult:
+        """Make it, in place of the old one if there is one.
+
+        Raises:
+            DevContainerFailedError: there is no container that runs.
+            ForbiddenError: what was made is more than the operator allows; it was removed.
+        """
+        await self._ground.records.set_error(self._key, CUT_SHORT)
+        try:
+            result = await self._run(call, relay, self._before)
+            made = await self._made(result)
+            if made is None:
+                gone = "the old container is gone" if self._found.container else "there is no container"
+                kept = await self._is_old_kept()
+                failure = DevContainerFailedError(self._found.name, result, "the old one is there" if kept else gone)
+                await self._ground.records.set_error(self._key, str(failure))
+                raise failure
+            await self._check(made, definition)
+            await self._record(made, result, await self._parts(before))
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(CLEAN_UP_S, shield=True):
+                await self._cut_short(before)
+            raise
+        await self._check_runs(made, result)
+        return _said(result)
+
+    async def start(self, call: CliCall, definition: Definition, relay: Relay) -> CliResult:
+        """Start the one that is there, and run the hooks of a start.
+
+        Raises:
+            DevContainerFailedError: it does not run then.
+        """
+        container = self._found.container
+        record = (await self._ground.records.all()).get(container) if container is not None else None
+        if container is not None:
+            await self._check(await self._ground.engine.inspect(container), definition)
+        if record is not None:
+            await self._ground.records.keep(replace(record, is_complete=False, error=CUT_SHORT))
+        await unfreeze(self._ground.engine, self._found)
+        result = await self._run(call, relay, frozenset())
+        is_ok = result.outcome is Outcome.SUCCESS
+        made = await self._made(result) if container is None else await self._inspected(container)
+        if record is not None:
+            is_complete = record.is_complete and is_ok
+            error = record.error if is_ok else result.reason
+            await self._ground.records.keep(replace(record, is_complete=is_complete, error=error))
+        await self._ground.records.set_error(self._key, "" if is_ok else result.reason)
+        await self._check_runs(made, result)
+        return _said(result)
+
+    async def _run(self, call: CliCall, relay: Relay, before: frozenset[ContainerId] | set[ContainerId]) -> CliResult:
+        watchdog = Watchdog(
+            lambda: self._kept.containers_of(self._key), self._kept.look_soon, before, self._ground.stall_s
+        )
+
+        async def run(tell: Tell, now: CliCall = call) -> CliResult:
+            return await self._ground.cli.run(now, tell, watchdog.is_stalled)
+
+        result = await relay.run(run, self._snapshot)
+        if result.outcome is not Outcome.STALLED:
+            return result
+        log.info("the CLI missed the start of the container of %s; its hooks are run now", self._found.name)
+        finishing = replace(call, removes_existing=False, is_expecting=True, no_cache=False)
+        return await relay.run(lambda tell: run(tell, finishing), self._snapshot)
+
+    async def _snapshot(self) -> None:
+        if self._at_build is None:
+            try:
+                self._at_build = await self._ground.definitions.fingerprint(self._key)
+            except WsError as error:
+                log.info("the inputs of %s cannot be read while it is made: %s", self._found.name, error)
+
+    async def _parts(self, before: Fingerprint) -> Mapping[str, str]:
+        at_build = self._at_build or before
+        try:
+            after = await self._ground.definitions.fingerprint(self._key)
+        except WsError as error:
+            log.info("the inputs of %s cannot be read now that it is made: %s", self._found.name, error)
+            after = at_build
+        return self._ground.baseline(before, at_build, after)
+
+    async def _made(self, result: CliResult) -> Container | None:
+        """The new container, also where the CLI did not name it."""
+        if result.container is not None:
+            return await self._inspected(result.container)
+        await self._kept.at(self._key)
+        new = [each for each in self._kept.containers_of(self._key) if each.id not in self._before]
+        return max(new, key=lambda each: each.created_at, default=None)
+
+    async def _is_old_kept(self) -> bool:
+        return self._found.container in {each.id for each in self._kept.containers_of(self._key)}
+
+    async def _inspected(self, container: ContainerId) -> Container | None:
+        try:
+            return await self._ground.engine.inspect(container)
+        except EngineNotFoundError:
+            return None
+
+    async def _check(self, made: Container, definition: Definition) -> None:
+        violations = tuple(self._ground.policy.of_container(made, definition))
+        if not violations:
+            return
+        text = f"dev container {self._found.name!r} is more than the operator allows: {'; '.join(violations)}"
+        if made.id not in self._before:
+            await self._ground.engine.stop(made.id, STOP_GRACE_S)
+            await self._ground.engine.remove(made.id)
+            text = f"{text}; the container was stopped and removed"
+        await self._ground.records.set_error(self._key, text)
+        raise ForbiddenError(text)
+
+    async def _record(self, made: Container, result: CliResult, parts: Mapping[str, str]) -> None:
+        is_ok = result.outcome is Outcome.SUCCESS
+        await self._ground.records.keep(
+            Record(
+                container=made.id,
+                key=self._key,
+                parts=parts,
+                is_complete=is_ok,
+                error="" if is_ok else result.reason or "its set-up did not end well",
+                user=result.user,
+                path=result.path,
+                image_id=made.image_id,
+                made_at=self._ground.now(),
+            )
+        )
+        await self._ground.records.set_error(self._key, "")
+
+    async def _check_runs(self, made: Container | None, result: CliResult) -> None:
+        """A container that does not run is a failure; one whose hook failed is there and incomplete."""
+        if result.outcome is Outcome.SUCCESS or (made is not None and made.state is ContainerState.RUNNING):
+            return
+        raise DevContainerFailedError(self._found.name, result, "its container does not run")
+
+    async def _cut_short(self, before: Fingerprint) -> None:
+        """A container that was made by then stays, known to be incomplete."""
+        try:
+            made = await self._made(CliResult(outcome=Outcome.ERROR))
+            if made is not None:
+                cut = CliResult(outcome=Outcome.ERROR, reason="its set-up was cancelled")
+                await self._record(made, cut, await self._parts(before))
+            elif await self._is_old_kept():
+                await self._ground.records.set_error(self._key, "")
+            else:
+                await self._ground.records.set_error(self._key, "it was cancelled before its container was made")
+        except WsError as error:
+            log.warning("what became of %s, which was cancelled, is not known: %s", self._found.name, error)
+
+
+async def unfreeze(engine: Engine, found: DevContainer) -> None:
+    """Let a paused one go on: the CLI cannot work on it as it is."""
+    if found.status is Status.PAUSED and found.container is not None:
+        try:
+            await engine.unpause(found.container)
+        except (EngineNotFoundError, EngineConflictError):
+            return  # it is gone or stopped by now, which the CLI can work on
+
+
+def _said(result: CliResult) -> CliResult:
+    """With what failed among the warnings: the container is there, and the answer is no failure."""
+    if result.outcome is Outcome.SUCCESS:
+        return result
+    text = "\n".join((result.reason or "its set-up did not end well", *result.tail))
+    return replace(result, warnings=(text, *result.warnings))

@@ -1,0 +1,106 @@
+"""Definitions of dev containers in memory: what a test writes, reads, breaks and takes away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import anyio.lowlevel
+
+from ws_mcp.core.devcontainers.model import Key, Kind
+from ws_mcp.core.devcontainers.port import (
+    Definition,
+    DefinitionMissingError,
+    Fingerprint,
+    UnreadableDefinitionError,
+)
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
+
+ROOT = "/projects"
+
+
+def key_of(folder: str, config: str = ".devcontainer/devcontainer.json") -> Key:
+    """The dev container of a project below `ROOT`."""
+    return Key(folder=f"{ROOT}/{folder}", config=f"{ROOT}/{folder}/{config}")
+
+
+class FakeDefinitions:
+    """See `ws_mcp.core.devcontainers.port.Definitions`. A text that is no JSON object cannot be read."""
+
+    def __init__(self) -> None:
+        self.texts: dict[Key, str] = {}
+        self.files: dict[Key, dict[str, str]] = {}
+        self.asked = 0  # how often anything was
+        self.on_fingerprint: Callable[[Key], None] = lambda _: None
+
+    def write(self, key: Key, properties: Mapping[str, object] | str, **files: str) -> None:
+        """A definition and the files that it brings in, by part."""
+        self.texts[key] = properties if isinstance(properties, str) else json.dumps(properties)
+        self.files.setdefault(key, {}).update(files)
+
+    def delete(self, key: Key) -> None:
+        """It is gone."""
+        self.texts.pop(key, None)
+
+    async def read(self, key: Key) -> Definition:
+        await self._asked()
+        return definition_of(key, self._text(key))
+
+    async def fingerprint(self, key: Key) -> Fingerprint:
+        await self._asked()
+        self.on_fingerprint(key)
+        properties = definition_of(key, self._text(key)).properties
+        parts = {f"config/{name}": _digest(json.dumps(value)) for name, value in properties.items()}
+        parts |= {f"ctx/{name}": _digest(text) for name, text in self.files.get(key, {}).items()}
+        return Fingerprint(parts=parts)
+
+    async def stamp(self, key: Key) -> str:
+        await self._asked()
+        return _digest(f"{self.texts.get(key)}{self.files.get(key)}")
+
+    async def find(self, folder: str, config: str) -> Key:
+        await self._asked()
+        if not folder.startswith(ROOT):
+            raise ForbiddenError(f"{folder!r} is not below a root of the operator; start with --root")
+        found = [key for key in self.texts if key.folder == folder and config in ("", key.config)]
+        if len(found) > 1:
+            raise InvalidArgumentError(f"{folder!r} has several: {', '.join(key.config for key in found)}")
+        if not found:
+            raise DefinitionMissingError("dev container", folder, (), "Write a devcontainer.json.")
+        return found[0]
+
+    async def discover(self) -> tuple[Key, ...]:
+        await self._asked()
+        return tuple(self.texts)
+
+    async def _asked(self) -> None:
+        self.asked += 1
+        await anyio.lowlevel.checkpoint()
+
+    def _text(self, key: Key) -> str:
+        if key not in self.texts:
+            raise DefinitionMissingError("definition", key.config, (), "It is gone.")
+        return self.texts[key]
+
+
+def definition_of(key: Key, text: str) -> Definition:
+    """A text as read, strictly.
+
+    Raises:
+        UnreadableDefinitionError
+    """
+    try:
+        value = cast("object", json.loads(text))
+    except ValueError as error:
+        raise UnreadableDefinitionError(f"{key.config}: line 1: {error}") from error
+    if not isinstance(value, dict):
+        raise UnreadableDefinitionError(f"{key.config}: line 1: it is no object")
+    properties = cast("dict[str, object]", value)
+    kind = Kind.COMPOSE if "dockerComposeFile" in properties else Kind.IMAGE
+    return Definition(key=key, kind=kind, text=text, properties=properties)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
