@@ -136,12 +136,11 @@ class Inputs:
         if status.st_size > TEXT_BYTES:
             raise unreadable(file, f"it is larger than {TEXT_BYTES >> 20} MiB")
         try:
-            content = b"".join(_blocks(real))
-            return make(content.decode(), file)
+            return make(b"".join(_blocks(real)).decode(), file)
         except OSError as error:
             raise unreadable(file, _reason(error)) from error
         except UnicodeDecodeError as error:
-            before = content[: error.start]
+            before = error.object[: error.start]
             line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
             raise unreadable(file, "it is not UTF-8 text", line, column) from error
 
