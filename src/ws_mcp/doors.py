@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from ws_mcp.core.devcontainers.rules import DevContainerRules
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.processes.limits import ProcessLimits
@@ -27,6 +28,13 @@ def choices_of(settings: Settings) -> Choices:
             may_run_unsandboxed=settings.allow_host_processes,
             has_network=settings.local_network,
             keep_ended=settings.ended,
+        ),
+        devcontainers=DevContainerRules(
+            roots=settings.root,
+            allow=settings.devcontainer_allow,
+            cli=settings.devcontainer_cli,
+            engine=settings.engine,
+            labels=settings.devcontainer_label,
         ),
         keeps_local=settings.keep_local,
         limits=ProcessLimits(

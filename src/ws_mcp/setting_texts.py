@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from ws_mcp.core.devcontainers.allowances import allowances_of
+from ws_mcp.core.errors import InvalidArgumentError
+
 Reader = Callable[[object], object]
 """Makes of what an operator wrote what a type is checked with."""
 
@@ -24,6 +27,23 @@ def listed(value: object) -> object:
     if not isinstance(value, str):
         return value
     return _json(value) if value.lstrip().startswith("[") else [part for part in value.split(os.pathsep) if part]
+
+
+def words(value: object) -> object:
+    """Several words: a JSON list, or with commas between."""
+    if not isinstance(value, str):
+        return value
+    is_json = value.lstrip().startswith("[")
+    return _json(value) if is_json else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def allowance(word: str) -> str:
+    """A word that allows something to the definitions of dev containers."""
+    try:
+        allowances_of([word], (), {})
+    except InvalidArgumentError as error:
+        raise ValueError(str(error)) from error
+    return word
 
 
 def named(form: str, names: re.Pattern[str] = _NAME, hint: str = "letters, digits, '_', '.', '-'") -> Reader:

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from ws_mcp.setting_texts import absolute, listed, named, plain_name, web_address, whole
+from ws_mcp.setting_texts import absolute, allowance, listed, named, plain_name, web_address, whole, words
 
 MAX_TIER = 4
 IDLE_S = 30 * 86_400
@@ -43,6 +43,10 @@ _Directory = Annotated[Path, AfterValidator(absolute)]
 _Directories = Annotated[tuple[_Directory, ...], BeforeValidator(listed), Metavar("DIR")]
 _NamedDirectories = Annotated[dict[str, _Directory], BeforeValidator(named("NAME=DIR")), Metavar("NAME=DIR")]
 _NamedImages = Annotated[dict[str, str], BeforeValidator(named("NAME=IMAGE")), Metavar("NAME=IMAGE")]
+_Allowances = Annotated[tuple[Annotated[str, AfterValidator(allowance)], ...], BeforeValidator(words), Metavar("WORD")]
+_Labels = Annotated[
+    dict[str, str], BeforeValidator(named("NAME=VALUE", re.compile(r"[!-<>-~]{1,200}"))), Metavar("NAME=VALUE")
+]
 _Number = Annotated[float, Field(gt=0, le=1 << 20, allow_inf_nan=False)]
 _Sizes = Annotated[
     dict[str, _Number],
@@ -84,12 +88,24 @@ class Settings(BaseModel):
     largest: Annotated[
         _Largest, Field(description="Largest size that one workspace may ask for, by the same names; as cpus=8")
     ] = {}
-    root: Annotated[_Directories, Field(description="Workspaces may be given folders and files below it")] = ()
+    root: Annotated[
+        _Directories,
+        Field(description="Workspaces may be given folders below it; projects below it may have dev containers"),
+    ] = ()
     template: Annotated[
         _NamedDirectories, Field(description="A name for a directory whose files can be put at /configs")
     ] = {}
     home: Annotated[
         _NamedDirectories, Field(description="A name for a directory that can be copied into a home directory")
+    ] = {}
+    devcontainer_allow: Annotated[
+        _Allowances, Field(description="What definitions of dev containers may ask for besides, as initialize-command")
+    ] = ()
+    devcontainer_cli: Annotated[
+        str, Field(description="The dev container CLI; empty: on PATH, or where `make devcontainers` put it")
+    ] = ""
+    devcontainer_label: Annotated[
+        _Labels, Field(description="Only dev containers whose containers carry all of these labels")
     ] = {}
     server_url: Annotated[
         str, AfterValidator(web_address), Field(description="Where workspaces reach this server: their WS_MCP_URL")
