@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ws_mcp.cli import _parser, run, settings_of
+from ws_mcp.core.devcontainers.allowances import WORDS
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
 from ws_mcp.doors import choices_of
@@ -173,3 +174,22 @@ def test_the_help_says_what_the_high_tiers_are(capsys: pytest.CaptureFixture[str
 
 def test_variables_of_others_are_none_of_ours() -> None:
     assert from_environment({"WS_MCP_IMAGE": "x", "WS_MCP_URL": "http://x", "IMAGE": "y"}) == {"image": "x"}
+
+
+def test_what_dev_containers_may_do_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    found = read("--devcontainer-allow", "initialize-command", "--devcontainer-allow", "run-arg:--device")
+    assert found.devcontainer_allow == ("initialize-command", "run-arg:--device")
+    assert choices_of(found).devcontainers.allow == found.devcontainer_allow
+    assert Settings.model_validate({"devcontainer_allow": "compose, mount:/srv/cache"}).devcontainer_allow == (
+        "compose",
+        "mount:/srv/cache",
+    )
+    assert read("--devcontainer-label", "com.example/team=a=b").devcontainer_label == {"com.example/team": "a=b"}
+    assert settings_of(vars(_parser().parse_args(["doctor", "--devcontainer-allow", "everything"]))) is None
+    assert "'everything' is none of initialize-command" in capsys.readouterr().err
+
+
+def test_every_word_that_allows_something_is_in_the_page() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "devcontainers.md").read_text()
+    for word in WORDS:
+        assert f"| `{word}" in page, word

@@ -81,7 +81,10 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "initializeCommand": (set_to(initializeCommand="date"), ()),
     "more memory than before": (set_to(hostRequirements={"memory": "4gb"}), ()),
     "an empty list": (set_to(mounts=[]), ()),
-    "cacheFrom": (set_to(build={"dockerfile": "Dockerfile", "context": "..", "args": {"VARIANT": "a"}, "cacheFrom": "x"}), ()),
+    "cacheFrom": (
+        set_to(build={"dockerfile": "Dockerfile", "context": "..", "args": {"VARIANT": "a"}, "cacheFrom": "x"}),
+        (),
+    ),
     "comment in the Dockerfile": (change(DOCKERFILE, "# a remark", "# another\n\n# remark"), ()),
     "indent in the Dockerfile": (change(DOCKERFILE, "    &&", "  # why\n\n\t&&"), ()),
     "lines end as on Windows": (write(DOCKERFILE, BUILT_DOCKERFILE.replace("\n", "\r\n")), ()),
