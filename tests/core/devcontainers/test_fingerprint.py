@@ -81,7 +81,10 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "initializeCommand": (set_to(initializeCommand="date"), ()),
     "more memory than before": (set_to(hostRequirements={"memory": "4gb"}), ()),
     "an empty list": (set_to(mounts=[]), ()),
-    "cacheFrom": (set_to(build={"dockerfile": "Dockerfile", "context": "..", "args": {"VARIANT": "a"}, "cacheFrom": "x"}), ()),
+    "cacheFrom": (
+        set_to(build={"dockerfile": "Dockerfile", "context": "..", "args": {"VARIANT": "a"}, "cacheFrom": "x"}),
+        (),
+    ),
     "comment in the Dockerfile": (change(DOCKERFILE, "# a remark", "# another\n\n# remark"), ()),
     "indent in the Dockerfile": (change(DOCKERFILE, "    &&", "  # why\n\n\t&&"), ()),
     "lines end as on Windows": (write(DOCKERFILE, BUILT_DOCKERFILE.replace("\n", "\r\n")), ()),
@@ -308,7 +311,7 @@ BAD = {
 def test_a_definition_that_is_cut_off_or_wrong_is_an_error_with_its_place(tmp_path: Path, text: str) -> None:
     project = Project(tmp_path)
     project.write(CONFIG, text)
-    with pytest.raises(UnreadableDefinitionError, match="devcontainer.json") as caught:
+    with pytest.raises(UnreadableDefinitionError, match=r"devcontainer\.json") as caught:
         project.look()
     assert BAD[text] in str(caught.value)
     assert str(tmp_path) not in str(caught.value)

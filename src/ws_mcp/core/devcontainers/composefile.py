@@ -12,7 +12,6 @@ from ws_mcp.core.devcontainers.canonical import canonical, plain
 from ws_mcp.core.devcontainers.definition import mapping, texts
 from ws_mcp.core.devcontainers.jsonc import unreadable
 
-
 _Base = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # in C where it was built so
 
 
