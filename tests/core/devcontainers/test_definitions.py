@@ -78,21 +78,20 @@ def replaced(project_file: Path) -> None:
     other.rename(project_file)
 
 
-@pytest.mark.parametrize(
-    ("path", "edit"),
-    [
-        (CONFIG, lambda file: file.write_text("{}")),
-        (CONFIG, lambda file: file.unlink()),
-        (CONFIG, replaced),
-        (".devcontainer/Dockerfile", lambda file: file.write_text("FROM y")),
-        ("requirements.txt", replaced),
-        ("src/new.py", lambda file: file.write_text("")),
-        (".dockerignore", lambda file: file.write_text("src")),
-        (".devcontainer/tool/install.sh", lambda file: file.chmod(0o755)),
-        (".devcontainer", lambda file: file.rename(file.with_name("away"))),
-    ],
-    ids=range(9),
-)
+EDITS: list[tuple[str, Callable[[Path], object]]] = [
+    (CONFIG, lambda file: file.write_text("{}")),
+    (CONFIG, lambda file: file.unlink()),
+    (CONFIG, replaced),
+    (".devcontainer/Dockerfile", lambda file: file.write_text("FROM y")),
+    ("requirements.txt", replaced),
+    ("src/new.py", lambda file: file.write_text("")),
+    (".dockerignore", lambda file: file.write_text("src")),
+    (".devcontainer/tool/install.sh", lambda file: file.chmod(0o755)),
+    (".devcontainer", lambda file: file.rename(file.with_name("away"))),
+]
+
+
+@pytest.mark.parametrize(("path", "edit"), EDITS, ids=range(len(EDITS)))
 async def test_a_stamp_is_another_one_after_each_edit_of_an_input(
     tmp_path: Path, real_io: None, path: str, edit: Callable[[Path], object]
 ) -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws_mcp.core.devcontainers import discovery
-from ws_mcp.core.devcontainers.discovery import Walk
+from ws_mcp.core.devcontainers.discovery import DEPTH, ENTRIES, Walk
 
 DIRECTORY = ".devcontainer/devcontainer.json"
 FILE = ".devcontainer.json"
@@ -21,8 +20,8 @@ def put(root: Path, *paths: str, text: str = "") -> None:
         (root / path).write_text(text)
 
 
-def found(root: Path, home: Path | None = None, closed: tuple[str, ...] = ()) -> list[str]:
-    keys = list(Walk(str(root), str(home or root / "no-home"), closed).find())
+def found(root: Path, home: Path | None = None, closed: tuple[str, ...] = (), entries: int = ENTRIES) -> list[str]:
+    keys = list(Walk(str(root), str(home or root / "no-home"), closed, entries).find())
     for key in keys:
         assert Path(key.config).is_relative_to(key.folder)
     return sorted(str(Path(key.config).relative_to(root)) for key in keys)
@@ -115,14 +114,11 @@ def test_closed_directories_are_left_out(tmp_path: Path) -> None:
     assert found(tmp_path, closed=(str(tmp_path / "a"),)) == [f"b/{FILE}"]
 
 
-def test_the_walk_ends_at_its_depth_and_at_its_budget(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    deep = "/".join("d" * (discovery.DEPTH + 1))
+def test_the_walk_ends_at_its_depth_and_at_its_budget(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    deep = "/".join("d" * (DEPTH + 1))
     put(tmp_path, f"{deep}/{FILE}", f"{deep[:-2]}/{FILE}")
     assert found(tmp_path) == [f"{deep[:-2]}/{FILE}"]
-    monkeypatch.setattr(discovery, "ENTRIES", 3)
-    assert found(tmp_path) == []
+    assert found(tmp_path, entries=3) == []
     assert "ended after 3 entries" in caplog.text
 
 

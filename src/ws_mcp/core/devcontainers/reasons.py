@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ws_mcp.core.errors import one_line
 
@@ -51,11 +51,6 @@ def reasons_of(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ..
         if len(words) > NAMED:
             found.append(f"{len(words) - NAMED} more {_MORE[kind]}")
     return tuple(dict.fromkeys(found))
-
-
-def names(parts: Iterable[str]) -> str:
-    """Several names in one line."""
-    return ", ".join(one_line(part) for part in parts)
 
 
 def _words(part: str, then: Mapping[str, str], now: Mapping[str, str]) -> str:
