@@ -311,7 +311,7 @@ BAD = {
 def test_a_definition_that_is_cut_off_or_wrong_is_an_error_with_its_place(tmp_path: Path, text: str) -> None:
     project = Project(tmp_path)
     project.write(CONFIG, text)
-    with pytest.raises(UnreadableDefinitionError, match="devcontainer.json") as caught:
+    with pytest.raises(UnreadableDefinitionError, match=r"devcontainer\.json") as caught:
         project.look()
     assert BAD[text] in str(caught.value)
     assert str(tmp_path) not in str(caught.value)

@@ -72,6 +72,6 @@ def _words(rest: str) -> list[str]:
     try:
         if rest.startswith("["):
             return [str(word) for word in cast("list[object]", json.loads(rest))]
-        return shlex.split(rest)
+        return shlex.split(rest.replace("\\$", "\\\\$"))  # that is for who puts in the variables
     except ValueError:
         return [".", ""]  # the engine will not understand it, either

@@ -75,9 +75,10 @@ class Look:
 class Inputs:
     """The files, and what they came to."""
 
-    def __init__(self, rules: HostRules, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, rules: HostRules, now_ns: Callable[[], int] = time.time_ns, kept: int = KEPT) -> None:
         self._rules = rules
         self._now_ns = now_ns
+        self._kept_at_most = kept
         self._kept: dict[tuple[str, object], tuple[Signature, object]] = {}
         self._roots: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
@@ -153,7 +154,7 @@ class Inputs:
             if status.st_ctime_ns > began - SETTLED_NS:
                 return kept[1]
         self._kept[key] = kept  # as the last one used
-        if len(self._kept) > KEPT:
+        if len(self._kept) > self._kept_at_most:
             del self._kept[next(iter(self._kept))]
         return kept[1]
 
