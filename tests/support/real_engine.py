@@ -147,12 +147,12 @@ def open_ground(address: str = "", *, is_required: bool | None = None) -> Genera
     """The engine of this session with the fixture images; skips or fails where none answers."""
     ground = EngineGround(address)
     try:
-        _run(ground.sweep)
-        _run(ground.make_images)
+        run_in_thread(ground.sweep)
+        run_in_thread(ground.make_images)
     except (EngineUnavailableError, FileNotFoundError) as error:
         _give_up(f"needs a container engine, but {error}", is_required=_in_ci() if is_required is None else is_required)
     yield ground
-    _run(ground.clean)
+    run_in_thread(ground.clean)
     if ground.link is not None:
         ground.link.close()
 
@@ -167,7 +167,8 @@ def _give_up(reason: str, *, is_required: bool) -> None:
     pytest.skip(reason)
 
 
-def _run(what: Callable[[], Awaitable[None]]) -> None:
+def run_in_thread(what: Callable[[], Awaitable[None]]) -> None:
+    """Run it on an event loop of its own."""
     # In a thread: session fixtures are set up while the event loop of a test may be there already.
     with ThreadPoolExecutor(1) as threads:
         threads.submit(anyio.run, what).result()
