@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from ws_mcp.core.devcontainers.rules import DevContainerRules
+from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.processes.limits import ProcessLimits
@@ -29,7 +29,7 @@ def choices_of(settings: Settings) -> Choices:
             has_network=settings.local_network,
             keep_ended=settings.ended,
         ),
-        devcontainers=DevContainerRules(
+        devcontainers=DevContainerChoices(
             roots=settings.root,
             allow=settings.devcontainer_allow,
             cli=settings.devcontainer_cli,

@@ -16,7 +16,7 @@ from ws_mcp.core.chat_places import ChatPlaces
 from ws_mcp.core.chats import ChatRef, Chats
 from ws_mcp.core.clock import Now, utc_now
 from ws_mcp.core.devcontainers.off import NoDevContainers
-from ws_mcp.core.devcontainers.rules import DevContainerRules
+from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, EngineUnavailableError
 from ws_mcp.core.execd.client import ExecdClient
@@ -59,7 +59,7 @@ class Choices:
     state: Path
     workspaces: WorkspaceRules = field(default_factory=WorkspaceRules)
     local: LocalRules = field(default_factory=LocalRules)
-    devcontainers: DevContainerRules = field(default_factory=DevContainerRules)
+    devcontainers: DevContainerChoices = field(default_factory=DevContainerChoices)
     keeps_local: bool = False
     limits: ProcessLimits = field(default_factory=ProcessLimits)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DevContainerRules:
+class DevContainerChoices:
     """The operator's choices. Without roots there are no dev containers."""
 
     roots: tuple[Path, ...] = ()
