@@ -11,7 +11,7 @@ from pathlib import Path
 from support.compose import ComposeMissingError, compose_config
 from support.real_engine import EngineGround, LabelledEngine
 from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
-from ws_mcp.core.devcontainers.cli_found import OWN
+from ws_mcp.core.devcontainers.cli_found import OWN, FoundCli, find_cli
 
 FOLDER = "devcontainer.local_folder"
 
@@ -35,6 +35,7 @@ class DevcontainerGround:
         self.engine = engine
         self._folders: list[Path] = []
         self._compose: str | None = None
+        self._found: FoundCli | None = None
 
     def own(self, folder: Path) -> None:
         """Remove at the end what is made for the dev containers of `folder`."""
@@ -43,9 +44,16 @@ class DevcontainerGround:
 
     def cli(self, engine: LabelledEngine, environment: Mapping[str, str] | None = None) -> RealDevcontainerCli:
         """A CLI that reaches the session's engine."""
-        return RealDevcontainerCli(
+        cli = RealDevcontainerCli(
             info=engine.info, engine=self.engine.address, environment={**os.environ, **(environment or {})}
         )
+        # Looking for it takes as long as a small run of it.
+        cli._found = self._found
+        return cli
+
+    async def look(self) -> None:
+        """Find the CLI, once for all tests."""
+        self._found = await find_cli("", os.environ)
 
     def compose(self) -> dict[str, str]:
         """What the environment has to say so that `docker compose` works.
