@@ -60,7 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names: list[str] = getattr(item, "fixturenames", [])
         if any(name in names for name in REAL[1:]):
             item.add_marker(pytest.mark.engine)
-        if ("podman_ground" in names and not os.environ.get(PODMAN) and os.environ.get("CI") != "true") or ("devcontainer_ground" in names and cli_missing() and os.environ.get("CI") != "true"):
+        lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
+        lacks_cli = "devcontainer_ground" in names and cli_missing()
+        if (lacks_podman or lacks_cli) and os.environ.get("CI") != "true":
             left_out.append(item)
     if left_out:
         items[:] = [item for item in items if item not in left_out]
@@ -135,5 +137,6 @@ def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGr
     if cli_missing():
         pytest.fail(f"{cli_missing()}; here (CI=true) that is a failure", pytrace=False)
     ground = DevcontainerGround(engine_ground)
+    run_in_thread(ground.look)
     yield ground
     run_in_thread(ground.clean)

@@ -1,7 +1,7 @@
 """The contract of the dev container CLI's door; the real CLI and the fake pass the same one.
 
-Some of it is what the CLI does and a reconciler has to live with: it takes the old container away before it builds, takes
-a definition that was cut off, and skips a hook that failed the next time.
+Some of it is what the CLI does and a reconciler has to live with: it takes the old container away before it builds,
+takes a definition that was cut off for a whole one, and skips a hook that failed the next time.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ A `Scene` says what a definition does; for the real CLI it is written down as fi
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +125,7 @@ class OnReal:
     """Runs a contract on the real CLI and the session's engine."""
 
     @pytest.fixture
-    async def stage(
-        self, tmp_path: Path, devcontainer_ground: DevcontainerGround, docker_engine: LabelledEngine
-    ) -> AsyncGenerator[Stage]:
+    def stage(self, tmp_path: Path, devcontainer_ground: DevcontainerGround, docker_engine: LabelledEngine) -> Stage:
         folder = tmp_path / "wsmcp-test-shop"
         folder.mkdir()
-        yield RealStage(folder, devcontainer_ground, docker_engine)
+        return RealStage(folder, devcontainer_ground, docker_engine)

@@ -1,7 +1,7 @@
-"""A dev container CLI in memory: it makes containers on a `FakeEngine`, in virtual time; passes the contract of its door.
+"""A dev container CLI in memory: it makes containers on a `FakeEngine`, in virtual time; passes the door's contract.
 
-A test says what the definition would do (`scene`, or by key in `scenes`), what is done meanwhile (`during`), and whether
-there is a CLI at all (`missing`). What was asked stands in `calls`. It runs no tasks.
+A test says what the definition would do (`scene`, or by key in `scenes`), what is done meanwhile (`during`), and
+whether there is a CLI at all (`missing`). What was asked stands in `calls`. It runs no tasks.
 """
 
 from __future__ import annotations
@@ -269,6 +269,4 @@ class _Run:
 
     def _say(self, detail: str) -> None:
         fraction = PHASES.index(self._phase) / len(PHASES)
-        self._tell(
-            CliProgress(phase=self._phase, detail=detail, fraction=fraction, is_reading_files=self._is_reading)
-        )
+        self._tell(CliProgress(phase=self._phase, detail=detail, fraction=fraction, is_reading_files=self._is_reading))

@@ -8,10 +8,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import anyio
+
 from support.compose import ComposeMissingError, compose_config
-from support.real_engine import EngineGround, LabelledEngine
+from support.devcontainer_images import USERLAND, userland_tar
+from support.real_engine import EngineGround, LabelledEngine, import_with_command
 from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
-from ws_mcp.core.devcontainers.cli_found import OWN
+from ws_mcp.core.devcontainers.cli_found import OWN, FoundCli, find_cli
 
 FOLDER = "devcontainer.local_folder"
 
@@ -35,17 +38,37 @@ class DevcontainerGround:
         self.engine = engine
         self._folders: list[Path] = []
         self._compose: str | None = None
+        self._found: FoundCli | None = None
 
     def own(self, folder: Path) -> None:
         """Remove at the end what is made for the dev containers of `folder`."""
         self._folders.append(folder)
         self.engine.own({FOLDER: str(folder)})
 
+    def own_labels(self, labels: Mapping[str, str]) -> None:
+        """Remove at the end what carries `labels`: siblings of compose do not name their folder."""
+        self.engine.own(labels)
+
     def cli(self, engine: LabelledEngine, environment: Mapping[str, str] | None = None) -> RealDevcontainerCli:
         """A CLI that reaches the session's engine."""
-        return RealDevcontainerCli(
+        cli = RealDevcontainerCli(
             info=engine.info, engine=self.engine.address, environment={**os.environ, **(environment or {})}
         )
+        # Looking for it takes as long as a small run of it.
+        cli._found = self._found
+        return cli
+
+    async def make_userland(self) -> str:
+        """The name of an image with more than busybox has, which is there afterwards."""
+        async with self.engine.engine() as engine:
+            if not any(USERLAND in image.tags for image in await engine.list_images()):
+                tar = await anyio.to_thread.run_sync(userland_tar)
+                await import_with_command(engine, tar, USERLAND, 'CMD ["/bin/bash"]')
+        return USERLAND
+
+    async def look(self) -> None:
+        """Find the CLI, once for all tests."""
+        self._found = await find_cli("", os.environ)
 
     def compose(self) -> dict[str, str]:
         """What the environment has to say so that `docker compose` works.

@@ -57,7 +57,9 @@ class EngineGround:
         async with self.engine() as engine:
             there = {tag.removeprefix("localhost/") for image in await engine.list_images() for tag in image.tags}
             if images.BUSYBOX not in there:
-                await _import(engine, await anyio.to_thread.run_sync(images.busybox_tar), images.BUSYBOX, 'CMD ["sh"]')
+                await import_with_command(
+                    engine, await anyio.to_thread.run_sync(images.busybox_tar), images.BUSYBOX, 'CMD ["sh"]'
+                )
             if images.SCRATCH not in there:
                 await engine.import_image(await anyio.to_thread.run_sync(images.scratch_tar), images.SCRATCH)
 
@@ -174,7 +176,7 @@ def run_in_thread(what: Callable[[], Awaitable[None]]) -> None:
         threads.submit(anyio.run, what).result()
 
 
-async def _import(engine: DockerEngine, tar: bytes, name: str, change: str) -> None:
+async def import_with_command(engine: DockerEngine, tar: bytes, name: str, change: str) -> None:
     """Import with a command, which the product has no use for."""
     repository, _, tag = name.partition(":")
     link = await engine._linked()
