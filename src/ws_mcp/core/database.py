@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ws_mcp.core.errors import StateError, one_line
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 LOCKS = "locks"  # its files outlive a server that died before there was a database
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
@@ -40,6 +40,14 @@ CREATE TABLE IF NOT EXISTS provisions (
     PRIMARY KEY (chat, request_key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS idle_stops (place TEXT PRIMARY KEY, idle_stop_s INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS devcontainers (
+    engine TEXT NOT NULL, container TEXT NOT NULL, folder BLOB NOT NULL, config BLOB NOT NULL, body TEXT NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (engine, container)
+);
+CREATE TABLE IF NOT EXISTS devcontainer_keys (
+    folder BLOB NOT NULL, config BLOB NOT NULL, name TEXT NOT NULL, error TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (folder, config)
+);
 """
 
 # Added to the tables of older directories, too; a row from before them has the default.
