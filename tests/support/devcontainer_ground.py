@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -16,43 +17,25 @@ from support.fake_definitions import ROOT, FakeDefinitions, definition_of, key_o
 from support.fake_engine import FakeEngine
 from support.fake_inside import FakeInside
 from support.fake_world import BEGAN
+from ws_mcp.core.devcontainers.allowances import Allowances
+from ws_mcp.core.devcontainers.base_images import TrackedDefinitions
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.model import (
     DevContainer,
-    Freshness,
     Key,
-    Record,
     RecreateAsk,
     Recreated,
     Target,
-    Verdict,
 )
 from ws_mcp.core.devcontainers.opening import open_devcontainers
-from ws_mcp.core.devcontainers.port import Definition, Fingerprint
+from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER, METADATA
-from ws_mcp.core.engine.model import BindMount, Container, ContainerSpec, ContainerState, Image
+from ws_mcp.core.engine.model import BindMount, ContainerSpec, ContainerState, Image
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.jobs import BOUNDS, JobBounds, StillRunning
 
 SHOP = key_of("shop")
-LABEL_PROPERTIES = ("containerEnv", "mounts", "postCreateCommand")
-
-
-class FakePolicy:
-    """See `ws_mcp.core.devcontainers.ground.Policy`: forbids `initializeCommand`, and what is privileged."""
-
-    def of_definition(self, definition: Definition) -> tuple[str, ...]:
-        has_command = "initializeCommand" in definition.properties and not definition.properties.get("isAllowed")
-        return ("initializeCommand runs on this machine",) if has_command else ()
-
-    def of_merged(self, definition: Definition, merged: Mapping[str, object]) -> tuple[str, ...]:
-        merged_configuration = merged["mergedConfiguration"]
-        assert isinstance(merged_configuration, dict)
-        return ("privileged",) if "privileged" in merged_configuration else ()
-
-    def of_container(self, container: Container, definition: Definition | None) -> tuple[str, ...]:
-        return ("privileged",) if container.is_privileged else ()
 
 
 class DevGround:
@@ -70,25 +53,23 @@ class DevGround:
         self.changes = 0
         self.stall_s = 60.0
         self.labels: dict[str, str] = {}
+        self.allowances = Allowances(initialize_command=True, compose=True)
 
     def ground(self, roots: tuple[str, ...] = (ROOT,)) -> Ground:
         """What a server is given."""
         return Ground(
             engine=self.engine,
             cli=self.cli,
-            definitions=self.definitions,
+            definitions=TrackedDefinitions(self.definitions, self.engine),
             inside=self.inside,
             records=self.records,
             locks=self.locks,
-            policy=FakePolicy(),
-            weigh=weigh,
-            baseline=baseline,
+            policing=Policing(self.engine, replace(self.allowances, roots=roots)),
             copies=self._copy,
             links=_no_links,
             mounts=self._mounts,
             drop=self._drop,
             now=lambda: BEGAN,
-            roots=roots,
             labels=self.labels,
             stall_s=self.stall_s,
         )
@@ -118,26 +99,6 @@ class DevGround:
         yield path
 
 
-def weigh(now: Fingerprint, record: Record | None, container: Container, definition: Definition) -> Verdict:
-    """As the product does it, in short: by the record, else by what the label says."""
-    if record is not None:
-        differ = {part for part in {*now.parts, *record.parts} if now.parts.get(part) != record.parts.get(part)}
-        freshness = Freshness.DIRTY if differ else Freshness.CLEAN
-        return Verdict(freshness=freshness, reasons=tuple(sorted(differ)), is_adopted=record.is_adopted)
-    theirs = json.loads(container.labels.get(METADATA, "[{}]"))[-1]
-    differ = {name for name in LABEL_PROPERTIES if definition.properties.get(name) != theirs.get(name)}
-    freshness = Freshness.DIRTY if differ else Freshness.CLEAN
-    return Verdict(freshness=freshness, reasons=tuple(sorted(differ)), is_adopted=True)
-
-
-def baseline(before: Fingerprint, at_build: Fingerprint, after: Fingerprint) -> Mapping[str, str]:
-    """Properties from before, files from the build, locks from after."""
-    chosen = {"config": before, "lock": after}
-    everything = {part for each in (before, at_build, after) for part in each.parts}
-    found = {part: chosen.get(part.partition("/")[0], at_build).parts.get(part) for part in everything}
-    return {part: digest for part, digest in found.items() if digest is not None}
-
-
 async def recreated(devcontainers: DevContainers, ask: RecreateAsk = RecreateAsk(), key: Key = SHOP) -> Recreated:  # noqa: B008 - frozen
     """The answer to a recreate that must not take long."""
     done = await devcontainers.recreate(Target(folder=key.folder, config=key.config), ask, unheard)
@@ -151,10 +112,12 @@ async def only_one(devcontainers: DevContainers, *, is_fresh: bool = False) -> D
     return found
 
 
-async def others_container(ground: DevGround, key: Key = SHOP, name: str = "others", **labels: str) -> ContainerId:
+async def others_container(
+    ground: DevGround, key: Key = SHOP, name: str = "others", labels: Mapping[str, str] | None = None
+) -> ContainerId:
     """A dev container that somebody else made and started."""
     metadata = json.dumps([dict(definition_of(key, ground.definitions.texts.get(key, "{}")).properties)])
-    all_labels = {FOLDER: key.folder, CONFIG: key.config, METADATA: metadata, **labels}
+    all_labels = {FOLDER: key.folder, CONFIG: key.config, METADATA: metadata, **(labels or {})}
     mount = BindMount(source=key.folder, target="/workspaces/shop")
     made = await ground.engine.create(ContainerSpec(name=name, image="img:1", labels=all_labels, mounts=(mount,)))
     await ground.engine.start(made)

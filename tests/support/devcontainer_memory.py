@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 
 from ws_mcp.core.devcontainers.model import Key, Record
+from ws_mcp.core.devcontainers.names import names_of
 from ws_mcp.core.ids import ContainerId
 
 
@@ -17,6 +18,7 @@ class MemoryRecords:
 
     def __init__(self) -> None:
         self.records: dict[ContainerId, Record] = {}
+        self.given: dict[Key, str] = {}
         self.said: dict[Key, str] = {}
         self.on_write: Callable[[], None] = lambda: None  # before a write, and after it
 
@@ -34,6 +36,11 @@ class MemoryRecords:
         await anyio.lowlevel.checkpoint()
         for container in containers:
             self.records.pop(container, None)
+
+    async def names(self, keys: Collection[Key]) -> Mapping[Key, str]:
+        await anyio.lowlevel.checkpoint()
+        self.given = names_of(keys, self.given)
+        return self.given
 
     async def errors(self) -> Mapping[Key, str]:
         await anyio.lowlevel.checkpoint()

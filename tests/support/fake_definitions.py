@@ -54,7 +54,8 @@ class FakeDefinitions:
         properties = definition_of(key, self._text(key)).properties
         parts = {f"config/{name}": _digest(json.dumps(value)) for name, value in properties.items()}
         parts |= {f"ctx/{name}": _digest(text) for name, text in self.files.get(key, {}).items()}
-        return Fingerprint(parts=parts)
+        image = properties.get("image")
+        return Fingerprint(parts=parts, images=(image,) if isinstance(image, str) else ())
 
     async def stamp(self, key: Key) -> str:
         await self._asked()
@@ -68,7 +69,7 @@ class FakeDefinitions:
         if len(found) > 1:
             raise InvalidArgumentError(f"{folder!r} has several: {', '.join(key.config for key in found)}")
         if not found:
-            raise DefinitionMissingError("dev container", folder, (), "Write a devcontainer.json.")
+            raise DefinitionMissingError(folder)
         return found[0]
 
     async def discover(self) -> tuple[Key, ...]:
@@ -81,7 +82,7 @@ class FakeDefinitions:
 
     def _text(self, key: Key) -> str:
         if key not in self.texts:
-            raise DefinitionMissingError("definition", key.config, (), "It is gone.")
+            raise DefinitionMissingError(key.config)
         return self.texts[key]
 
 

@@ -173,8 +173,10 @@ class FakeEngine(FakeObjects):
             watcher, events = anyio.create_memory_object_stream[EngineEvent](math.inf)
             self._watchers.append(watcher)
         with watcher, events:
-            yield aiter(events)
-            self._watchers.remove(watcher)
+            try:
+                yield aiter(events)
+            finally:
+                self._watchers.remove(watcher)
 
     async def aclose(self) -> None:
         await anyio.lowlevel.checkpoint()

@@ -12,6 +12,7 @@ from support.fake_definitions import key_of
 from ws_mcp.core.devcontainers.looking import POLL_S, RETRY_S, SAFETY_S
 from ws_mcp.core.devcontainers.model import Freshness, RecreateAsk, Status
 from ws_mcp.core.devcontainers.opening import open_devcontainers
+from ws_mcp.core.devcontainers.sightings import TEST_RUN
 from ws_mcp.core.engine.model import ContainerSpec, ContainerState, EngineEvent
 from ws_mcp.core.errors import EngineError
 
@@ -145,7 +146,7 @@ async def test_an_edit_while_no_server_runs_is_seen(ground: DevGround) -> None:
     async with ground.open() as devcontainers:
         found = await only_one(devcontainers)
     assert found.verdict is not None
-    assert found.verdict.reasons == ("ctx/Dockerfile",)
+    assert found.verdict.reasons == ("Dockerfile changed (copied by the Dockerfile)",)
 
 
 async def test_a_list_that_fails_keeps_the_last_one_and_says_its_age(ground: DevGround, virtual_time: None) -> None:
@@ -286,7 +287,7 @@ async def test_a_container_of_others_is_adopted_and_edits_are_seen_from_then_on(
         ground.definitions.write(SHOP, {"image": "img:1"}, Dockerfile="RUN 2")
         found = await only_one(devcontainers)
     assert found.verdict is not None
-    assert found.verdict.reasons == ("ctx/Dockerfile",)
+    assert found.verdict.reasons == ("Dockerfile changed (copied by the Dockerfile)",)
     assert ground.records.records[container].is_adopted
 
 
@@ -296,7 +297,7 @@ async def test_a_container_of_others_that_differs_is_not_taken_as_the_baseline(g
     async with ground.open() as devcontainers:
         found = await only_one(devcontainers)
     assert found.verdict is not None
-    assert found.verdict.reasons == ("containerEnv",)
+    assert found.verdict.reasons == ("containerEnv added",)
     assert ground.records.records == {}
 
 
@@ -324,7 +325,7 @@ async def test_the_rest_of_a_compose_project_is_shown_with_it(ground: DevGround)
 
 async def test_only_what_carries_the_chosen_labels_counts(ground: DevGround) -> None:
     await others_container(ground, name="plain")
-    chosen = await others_container(ground, name="chosen", team="blue", **{"devcontainer.is_test_run": "true"})
+    chosen = await others_container(ground, name="chosen", labels={"team": "blue", TEST_RUN: "true"})
     async with ground.open() as devcontainers:
         found = await only_one(devcontainers)
         assert (ground.engine.containers[chosen].spec.name in {each.name for each in found.siblings}) is False

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from support.devcontainer_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
 
+from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.model import Freshness, Phase, RecreateAsk, Recreated, Status, Target
 from ws_mcp.core.devcontainers.port import CliMissingError, UnreadableDefinitionError, Verb
 from ws_mcp.core.devcontainers.swap import DevContainerFailedError
@@ -17,6 +18,7 @@ from ws_mcp.core.jobs import JobBounds, StillRunning
 
 pytestmark = pytest.mark.anyio
 
+EDITED = ("Dockerfile changed (copied by the Dockerfile)",)
 FORCE = RecreateAsk(force=True)
 BY_FOLDER = Target(folder=SHOP.folder)
 
@@ -58,9 +60,9 @@ async def test_an_edit_is_a_reason_and_the_recreate_says_it(ground: DevGround) -
         ground.definitions.write(SHOP, {"image": "img:1"}, Dockerfile="FROM img:1\nRUN true")
         found = await only_one(devcontainers)
         assert found.verdict is not None
-        assert found.verdict.reasons == ("ctx/Dockerfile",)
+        assert found.verdict.reasons == EDITED
         done = await recreated(devcontainers)
-        assert (done.change, done.reasons) == ("recreated", ("ctx/Dockerfile",))
+        assert (done.change, done.reasons) == ("recreated", EDITED)
         after = await only_one(devcontainers)
     assert after.verdict is not None
     assert after.verdict.freshness is Freshness.CLEAN
@@ -109,7 +111,7 @@ async def test_a_hook_that_fails_leaves_a_running_incomplete_container(ground: D
         ground.cli.fails.clear()
         again = await recreated(devcontainers)
     assert again.change == "recreated"
-    assert "incomplete" in again.reasons[0]
+    assert "exit code 3" in again.reasons[0]
     assert (again.devcontainer.is_complete, again.devcontainer.error) == (True, "")
 
 
@@ -163,11 +165,11 @@ async def test_an_edit_during_the_hooks_is_seen_as_out_of_date(ground: DevGround
     async with ground.open() as devcontainers:
         done = await recreated(devcontainers)
     assert done.devcontainer.verdict is not None
-    assert done.devcontainer.verdict.reasons == ("ctx/Dockerfile",)
+    assert done.devcontainer.verdict.reasons == EDITED
 
 
 async def test_what_initialize_command_writes_is_no_reason(ground: DevGround) -> None:
-    definition = {"image": "img:1", "initializeCommand": "make .env", "isAllowed": True}
+    definition = {"image": "img:1", "initializeCommand": "make .env"}
     ground.definitions.write(SHOP, definition)
     ground.cli.at[Phase.INITIALIZE] = lambda: ground.definitions.write(SHOP, definition, env="A=1")
     async with ground.open() as devcontainers:
@@ -208,6 +210,7 @@ async def test_a_half_written_definition_is_refused_before_anything_runs(ground:
 @pytest.mark.parametrize("merged", [{}, {"privileged": True}])
 async def test_what_the_operator_does_not_allow_is_not_run(ground: DevGround, merged: dict[str, object]) -> None:
     ground.cli.merged = merged
+    ground.allowances = Allowances()
     if not merged:
         ground.definitions.write(SHOP, {"image": "img:1", "initializeCommand": "touch /tmp/marker"})
     async with ground.open() as devcontainers:
@@ -228,15 +231,15 @@ async def test_a_container_that_is_more_than_allowed_is_removed_again(ground: De
 
 
 async def test_a_dry_run_says_what_would_run_and_runs_nothing(ground: DevGround) -> None:
-    definition = {"image": "img:1", "initializeCommand": ["make", "a b"], "isAllowed": True}
+    definition = {"image": "img:1", "initializeCommand": ["make", "a b"]}
     ground.definitions.write(SHOP, definition)
     async with ground.open() as devcontainers:
         would = await recreated(devcontainers, RecreateAsk(is_dry_run=True))
         assert (would.change, ground.cli.calls, ground.engine.containers) == ("created", [], {})
         await recreated(devcontainers)
-        ground.definitions.write(SHOP, {**definition, "mounts": ["a"]})
+        ground.definitions.write(SHOP, {**definition, "mounts": ["type=volume,source=a,target=/a"]})
         would = await recreated(devcontainers, RecreateAsk(is_dry_run=True))
-    assert (would.change, would.reasons) == ("recreated", ("config/mounts",))
+    assert (would.change, would.reasons) == ("recreated", ("mounts added",))
     assert [run.partition(" --")[0] for run in would.runs] == [
         "devcontainer build",
         "initializeCommand: make 'a b'",

@@ -12,7 +12,7 @@ from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import Acted, DevContainer, Status
-from ws_mcp.core.devcontainers.recreate import folder_if_free, refuse
+from ws_mcp.core.devcontainers.recreate import folder_if_free
 from ws_mcp.core.devcontainers.sightings import PROJECT
 from ws_mcp.core.devcontainers.units import unit_of
 from ws_mcp.core.engine.model import Container, ContainerState
@@ -37,8 +37,7 @@ class Acts:
             ForbiddenError: it is more than the operator allows.
         """
         async with self._acting(Act.START, Status.STARTING, found, None) as unit:
-            for container in unit:
-                refuse(found.name, self._ground.policy.of_container(container, None))
+            await self._ground.policing.check_unit(found.name, found.key, unit)
             for container in unit:
                 if container.state is ContainerState.PAUSED:
                     await self._ground.engine.unpause(container.id)
@@ -75,7 +74,7 @@ class Acts:
         self, act: Act, status: Status, found: DevContainer, only: ContainerId | None
     ) -> AsyncGenerator[tuple[Container, ...]]:
         """Hold it, show that it is held, and keep what went wrong."""
-        async with folder_if_free(self._ground, found.key, found.name):
+        async with folder_if_free(self._ground, self._kept, found.key, found.name):
             now = await self._kept.at(found.key)
             if only is None:
                 check_allowed(act, now.status, now.name)

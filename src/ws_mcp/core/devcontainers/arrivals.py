@@ -87,7 +87,7 @@ class Arrivals:
         if wanted is None:
             return
         try:
-            self._check(wanted.sighting, wanted.record)
+            await self._check(wanted.sighting, wanted.record)
             address = await self._ground.inside.arrive(wanted.sighting.container, wanted.record)
         except WsError as error:
             self.addresses.pop(container, None)
@@ -100,11 +100,9 @@ class Arrivals:
         finally:
             self._on_change()
 
-    def _check(self, sighting: Sighting, record: Record) -> None:
+    async def _check(self, sighting: Sighting, record: Record) -> None:
         container: Container = sighting.container
-        violations = tuple(self._ground.policy.of_container(container, None))
-        if violations:
-            raise PlaceUnavailableError(f"it is more than the operator allows: {'; '.join(violations)}")
+        await self._ground.policing.check_unit(container.name, sighting.key, (container,))
         # Labels can be written by anybody; the mount cannot, without the right to mount the folder.
         if record.is_adopted and not has_folder(container, sighting.key.folder):
             raise PlaceUnavailableError("its labels name a folder that is not mounted in it; recreate it")

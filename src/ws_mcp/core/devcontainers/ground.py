@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ws_mcp.core.clock import Now
-from ws_mcp.core.devcontainers.model import Key, Record, Verdict
-from ws_mcp.core.devcontainers.port import Definition, Definitions, DevcontainerCli, Fingerprint, Inside
-from ws_mcp.core.engine.model import Container
+from ws_mcp.core.devcontainers.model import Key, Record
+from ws_mcp.core.devcontainers.policing import Policing
+from ws_mcp.core.devcontainers.port import Definitions, DevcontainerCli, Inside
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.ids import ContainerId, PlaceId
 
@@ -57,27 +58,11 @@ class Records(Protocol):
         """Keep it; "" = it went well."""
         ...
 
-
-class Policy(Protocol):
-    """What the operator does not allow, as sentences; none = allowed."""
-
-    def of_definition(self, definition: Definition) -> Sequence[str]:
-        """Before anything is run."""
-        ...
-
-    def of_merged(self, definition: Definition, merged: Mapping[str, object]) -> Sequence[str]:
-        """With what the image adds, before `up`."""
-        ...
-
-    def of_container(self, container: Container, definition: Definition | None) -> Sequence[str]:
-        """Of what was made."""
+    async def names(self, keys: Collection[Key]) -> Mapping[Key, str]:
+        """A name for each, the same on every server of this instance, and the same tomorrow."""
         ...
 
 
-Weigh = Callable[[Fingerprint, Record | None, Container, Definition], Verdict]
-"""Whether a container is what its definition would make now; pure."""
-Baseline = Callable[[Fingerprint, Fingerprint, Fingerprint], Mapping[str, str]]
-"""The inputs of what was made, from those before, at the build, and after."""
 Links = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
 """Where paths of labels really lead; those without a link in them may be left out."""
 Copies = Callable[[str], AbstractAsyncContextManager[Path]]
@@ -94,14 +79,21 @@ class Ground:
     inside: Inside
     records: Records
     locks: Locks
-    policy: Policy
-    weigh: Weigh
-    baseline: Baseline
+    policing: Policing
     copies: Copies
     links: Links
     mounts: Callable[[], Awaitable[tuple[str, ...]]]
     drop: Callable[[PlaceId], Awaitable[None]]
     now: Now
-    roots: tuple[str, ...]
     labels: Mapping[str, str] = field(default_factory=dict[str, str])  # only dev containers that carry all of them
     stall_s: float = STALL_S
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Where there may be dev containers; none = they are off."""
+        return self.policing.allowances.roots
+
+
+def lock_of(key: Key) -> str:
+    """By folder: all definitions of a folder share the tag of one image."""
+    return f"devcontainer-{hashlib.sha256(key.folder.encode(errors='surrogatepass')).hexdigest()[:32]}"

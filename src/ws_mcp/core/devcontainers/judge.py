@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import anyio
 
-from ws_mcp.core.devcontainers.ground import Weigh
 from ws_mcp.core.devcontainers.lifecycle import Event
 from ws_mcp.core.devcontainers.model import Freshness, Record, Verdict
 from ws_mcp.core.devcontainers.port import (
@@ -15,7 +14,8 @@ from ws_mcp.core.devcontainers.port import (
     Fingerprint,
     UnreadableDefinitionError,
 )
-from ws_mcp.core.devcontainers.sightings import Sighting
+from ws_mcp.core.devcontainers.sightings import METADATA, Sighting
+from ws_mcp.core.devcontainers.verdict import Made, verdict_of
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId
@@ -44,9 +44,8 @@ class _Kept:
 class Judge:
     """Judges sightings. A definition that cannot be read just now leaves the last verdict standing."""
 
-    def __init__(self, definitions: Definitions, weigh: Weigh) -> None:
+    def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
-        self._weigh = weigh
         self._kept: dict[ContainerId, _Kept] = {}
 
     async def judge(self, sighting: Sighting, record: Record | None, *, trusts_stamp: bool) -> Judged:
@@ -91,6 +90,8 @@ class Judge:
         except EngineError as error:
             verdict = last or Verdict(freshness=Freshness.UNKNOWN, reasons=(str(error),))
             return Judged(verdict=verdict, warning=str(error))
-        verdict = self._weigh(now, record, sighting.container, definition)
+        container = sighting.container
+        made = Made(created_at=container.created_at, metadata=container.labels.get(METADATA, ""))
+        verdict = verdict_of(now, record, made, definition)
         is_adopted = record is None and verdict.is_adopted and verdict.freshness is Freshness.CLEAN
-        return Judged(verdict=replace(verdict, untracked=now.untracked), adopts=now if is_adopted else None)
+        return Judged(verdict=verdict, adopts=now if is_adopted else None)

@@ -6,20 +6,18 @@ What could not be looked at stays as it was seen last, and its age is said. Noth
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
-import anyio
-
 from ws_mcp.core.devcontainers.arrivals import Arrivals, open_arrivals
-from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.judge import Judge
 from ws_mcp.core.devcontainers.lifecycle import Event
 from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, listed
 from ws_mcp.core.devcontainers.looking import Looks, open_looks
 from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Key, Record, Status
-from ws_mcp.core.devcontainers.names import names_of
+from ws_mcp.core.devcontainers.port import DefinitionMissingError
 from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER, PROJECT_FOLDER, Sighting, sightings_of
 from ws_mcp.core.devcontainers.sightings import Ground as Labelled
 from ws_mcp.core.devcontainers.view import View
@@ -29,7 +27,7 @@ from ws_mcp.core.ids import ContainerId
 
 log = logging.getLogger(__name__)
 
-DISCOVER_S = 30.0  # between searches for definitions; with 100,000 files one takes 40 ms
+GONE = Event.DEFINITION_GONE
 
 
 class Kept:
@@ -39,15 +37,17 @@ class Kept:
         self._ground = ground
         self._on_change = on_change
         self.view = View(ground.engine)
-        self._judge = Judge(ground.definitions, ground.weigh)
+        self._judge = Judge(ground.definitions)
         self._world = World()
-        self._names: dict[Key, str] = {}
+        self._names: Mapping[Key, str] = {}
         self._acting: dict[Key, Status] = {}
+        self._others: dict[Key, Status] = {}  # what other servers of this instance are at
+        self._held: set[str] = set()  # folders that this server has the lock of
         self._ended: set[Key] = set()  # acts that are over and were not looked at since
         self._shown: tuple[DevContainer, ...] | None = None
         self._unknown = ""
         self._said = ""  # the trouble that was logged last
-        self._discovered_at = float("-inf")
+        self._missed: set[Key] = set()  # definitions that were found and are gone
         self.looks: Looks
         self.arrivals: Arrivals
 
@@ -90,6 +90,15 @@ class Kept:
         self.looks.soon()
 
     @contextmanager
+    def holding(self, key: Key) -> Generator[None]:
+        """Know that the lock of its folder is this server's own."""
+        self._held.add(key.folder)
+        try:
+            yield
+        finally:
+            self._held.discard(key.folder)
+
+    @contextmanager
     def acting(self, key: Key, status: Status) -> Generator[None]:
         """Show everybody that something is done to it."""
         self._acting[key] = status
@@ -126,15 +135,22 @@ class Kept:
 
     def show(self) -> None:
         """Make the list anew, and say so if it is another one."""
-        self._names = names_of(self._world.keys, self._names)
-        doings = Doings(acting=self._acting, addresses=self.arrivals.addresses, errors=self.arrivals.errors)
+        acting = self._others | self._acting
+        doings = Doings(acting=acting, addresses=self.arrivals.addresses, errors=self.arrivals.errors)
         before, self._shown = self._shown, listed(self._world, doings, self._names)
         if before is not None and before != self._shown:
             self._on_change()
 
     async def stamp(self) -> str:
         """Changes when an input of one of them may have."""
-        return "\n".join([await self._ground.definitions.stamp(sighting.key) for sighting in self._world.sightings])
+        ground, sightings = self._ground, self._world.sightings
+        stamps = [await ground.definitions.stamp(sighting.key) for sighting in sightings]
+        # What other servers record comes without an event.
+        try:
+            stamps += [f"{key}: {error}" for key, error in sorted((await ground.records.errors()).items())]
+        except WsError as error:
+            log.info("what other servers recorded cannot be read now: %s", error)
+        return "\n".join(stamps)
 
     async def _refresh(self) -> None:
         ground, containers = self._ground, self.view.containers
@@ -149,16 +165,26 @@ class Kept:
             await ground.records.forget(gone) if gone else None
         judged = await self._judge.all(sightings, records, trusts_stamp=False)
         self._world = World(sightings=sightings, discovered=discovered, records=records, errors=errors, judged=judged)
+        self._names = await ground.records.names(self._world.keys)
+        self._others = self._at_others()
         await self._adopt()
         self._look_again_if_unreadable()
         await self.arrivals.want(sightings, self._world.records)
 
     async def _discovered(self) -> tuple[Key, ...]:
-        if anyio.current_time() - self._discovered_at < DISCOVER_S:
-            return self._world.discovered
+        """What there is to make; a search is a while old, so those that were missed meanwhile are asked for."""
         found = await self._ground.definitions.discover()
-        self._discovered_at = anyio.current_time()
-        return found
+        missed = {s.key for s in self._world.sightings if self._world.judged[s.container.id].trouble is GONE}
+        self._missed = (self._missed | missed) & set(found)
+        for key in tuple(self._missed):
+            try:
+                await self._ground.definitions.read(key)
+            except DefinitionMissingError:
+                continue
+            except WsError:
+                pass  # it is there, and cannot be read just now
+            self._missed.discard(key)
+        return tuple(key for key in found if key not in self._missed)
 
     async def _adopt(self) -> None:
         """Record what others made and is as its definition says, so that an edit is seen from now on."""
@@ -189,8 +215,18 @@ class Kept:
             self._look_again_if_unreadable()
             self.show()
 
+    def _at_others(self) -> dict[Key, Status]:
+        """Dev containers whose swap is marked and whose folder is held: the server that is at it lives."""
+        marked = [key for key, error in self._world.errors.items() if error == CUT_SHORT]
+        held: dict[Key, Status] = {}
+        for key in (key for key in marked if key.folder not in self._held):
+            with self._ground.locks.lock_if_free(lock_of(key)) as is_free:
+                if not is_free:
+                    held[key] = Status.STARTING
+        return held
+
     def _look_again_if_unreadable(self) -> None:
-        if any(each.trouble is Event.DEFINITION_UNREADABLE for each in self._world.judged.values()):
+        if self._others or any(each.trouble is Event.DEFINITION_UNREADABLE for each in self._world.judged.values()):
             self.looks.retry()
 
 

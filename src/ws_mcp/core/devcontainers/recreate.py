@@ -5,23 +5,23 @@ One folder is in one hand, over all servers of this instance.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import anyio
 
-from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import DevContainer, Key, RecreateAsk, Recreated, Status
+from ws_mcp.core.devcontainers.policy import checked_copy
 from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Phase, Tell, Verb
 from ws_mcp.core.devcontainers.recreate_plan import Change, Plan, is_same_files, plan_recreate, runs_of
 from ws_mcp.core.devcontainers.relay import Relay
 from ws_mcp.core.devcontainers.swap import DevContainerFailedError, Swap, unfreeze
 from ws_mcp.core.engine.port import Report
-from ws_mcp.core.errors import ConflictError, ForbiddenError
+from ws_mcp.core.errors import ConflictError
 
 BUILDS = 3  # of one recreate, when its files change while it is built
 
@@ -36,11 +36,6 @@ class Task:
     definition: Definition
     before: Fingerprint
     ask: RecreateAsk
-
-
-def lock_of(key: Key) -> str:
-    """By folder: all definitions of a folder share the tag of one image."""
-    return f"devcontainer-{hashlib.sha256(key.folder.encode(errors='surrogatepass')).hexdigest()[:32]}"
 
 
 class Recreates:
@@ -62,18 +57,19 @@ class Recreates:
         if not ask.is_dry_run:
             await relay.say("waiting for its folder")
         async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)):
-            task = await self._decide(key, ask, only_starts=only_starts)
-            if ask.is_dry_run:
-                runs = runs_of(task.plan, task.definition)
-                return _answer(task, task.found, runs=runs, duration_s=anyio.current_time() - began)
-            if task.plan.change is Change.NOTHING:
-                return _answer(task, task.found, duration_s=anyio.current_time() - began)
-            with self._kept.acting(key, Status.STARTING):
-                result = await self._do(task, relay)
-            made = await self._kept.at(key)
-        warnings = (*result.warnings, *made.warnings)
-        done = replace(_answer(task, made, duration_s=anyio.current_time() - began), hooks=result.hooks)
-        return replace(done, warnings=tuple(dict.fromkeys(warnings)))
+            with nullcontext() if ask.is_dry_run else self._kept.holding(key):
+                done = await self._decided(await self._decide(key, ask, only_starts=only_starts), relay)
+        return replace(done, duration_s=anyio.current_time() - began)
+
+    async def _decided(self, task: Task, relay: Relay) -> Recreated:
+        if task.ask.is_dry_run:
+            return replace(_answer(task, task.found), runs=runs_of(task.plan, task.definition))
+        if task.plan.change is Change.NOTHING:
+            return _answer(task, task.found)
+        with self._kept.acting(task.key, Status.STARTING):
+            result = await self._do(task, relay)
+        done = _answer(task, await self._kept.at(task.key))
+        return replace(done, hooks=result.hooks, warnings=tuple(dict.fromkeys((*result.warnings, *done.warnings))))
 
     async def _decide(self, key: Key, ask: RecreateAsk, *, only_starts: bool) -> Task:
         # The inputs before the text: an edit in between shows as out of date afterwards, and is not missed.
@@ -81,17 +77,18 @@ class Recreates:
         definition = await self._ground.definitions.read(key)
         found = await self._kept.at(key)
         check_allowed(Act.START if only_starts else Act.RECREATE, found.status, found.name)
-        refuse(found.name, self._ground.policy.of_definition(definition))
+        await self._ground.policing.check_definition(found.name, definition)
         plan = Plan(change=Change.START) if only_starts else plan_recreate(found, ask)
         return Task(key=key, found=found, plan=plan, definition=definition, before=before, ask=ask)
 
     async def _do(self, task: Task, relay: Relay) -> CliResult:
         await self._ground.cli.version()
-        async with self._ground.copies(task.definition.text) as copy:
+        async with self._ground.copies(checked_copy(task.definition.properties)) as copy:
             call = CliCall(verb=Verb.UP, key=task.key, content=copy, no_cache=task.ask.no_cache)
             await relay.say("reading the configuration")
             merged = await self._ground.cli.configuration(task.key, copy)
-            refuse(task.found.name, self._ground.policy.of_merged(task.definition, merged))
+            images = task.before.images
+            await self._ground.policing.check_merged(task.found.name, task.definition, merged, images)
             swap = Swap(self._ground, self._kept, task.key, task.found)
             if task.plan.change is Change.START:
                 return await swap.start(replace(call, is_expecting=True, no_cache=False), task.definition, relay)
@@ -135,7 +132,7 @@ class Recreates:
 
 
 @asynccontextmanager
-async def folder_if_free(ground: Ground, key: Key, name: str) -> AsyncGenerator[None]:
+async def folder_if_free(ground: Ground, kept: Kept, key: Key, name: str) -> AsyncGenerator[None]:
     """Hold the folder for something short.
 
     Raises:
@@ -146,20 +143,11 @@ async def folder_if_free(ground: Ground, key: Key, name: str) -> AsyncGenerator[
             raise ConflictError(
                 f"another ws-mcp is at the folder of dev container {name!r} now: wait for its end, then call again"
             )
-        yield
+        with kept.holding(key):
+            yield
 
 
-def refuse(name: str, violations: Sequence[str]) -> None:
-    """Raise what the operator does not allow.
-
-    Raises:
-        ForbiddenError
-    """
-    if violations:
-        raise ForbiddenError(f"dev container {name!r} may not be made or started: {'; '.join(violations)}")
-
-
-def _answer(task: Task, devcontainer: DevContainer, *, runs: tuple[str, ...] = (), duration_s: float) -> Recreated:
+def _answer(task: Task, devcontainer: DevContainer) -> Recreated:
     old = task.found.container if task.plan.change is Change.RECREATE else None
     return Recreated(
         devcontainer=devcontainer,
@@ -167,8 +155,6 @@ def _answer(task: Task, devcontainer: DevContainer, *, runs: tuple[str, ...] = (
         old_container=old,
         reasons=task.plan.reasons,
         warnings=devcontainer.warnings,
-        runs=runs,
-        duration_s=duration_s,
     )
 
 

@@ -36,10 +36,10 @@ def plan_recreate(found: DevContainer, ask: RecreateAsk) -> Plan:
     if found.container is None:
         return Plan(change=Change.CREATE, reasons=("it has no container yet",))
     reasons: tuple[str, ...] = ()
-    if not found.is_complete:
-        reasons = (f"its set-up is incomplete{f': {found.error}' if found.error else ''}",)
     if found.verdict is not None and found.verdict.freshness is not Freshness.CLEAN:
-        reasons = (*reasons, *(found.verdict.reasons or ("whether it is up to date is not known",)))
+        reasons = found.verdict.reasons or ("whether it is up to date is not known",)
+    elif not found.is_complete:
+        reasons = (f"its set-up is incomplete{f': {found.error}' if found.error else ''}",)
     if reasons:
         return Plan(change=Change.RECREATE, reasons=reasons)
     if ask.force or ask.no_cache:

@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import anyio
 
+from ws_mcp.core.devcontainers.allowances import refusal_of
+from ws_mcp.core.devcontainers.baseline import baseline
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.listing import CUT_SHORT
@@ -123,13 +125,12 @@ class Swap:
                 log.info("the inputs of %s cannot be read while it is made: %s", self._found.name, error)
 
     async def _parts(self, before: Fingerprint) -> Mapping[str, str]:
-        at_build = self._at_build or before
+        after = None
         try:
             after = await self._ground.definitions.fingerprint(self._key)
         except WsError as error:
             log.info("the inputs of %s cannot be read now that it is made: %s", self._found.name, error)
-            after = at_build
-        return self._ground.baseline(before, at_build, after)
+        return baseline(before, self._at_build, after)
 
     async def _made(self, result: CliResult) -> Container | None:
         """The new container, also where the CLI did not name it."""
@@ -149,10 +150,10 @@ class Swap:
             return None
 
     async def _check(self, made: Container, definition: Definition) -> None:
-        violations = tuple(self._ground.policy.of_container(made, definition))
+        violations = await self._ground.policing.violations_of(definition.key, made)
         if not violations:
             return
-        text = f"dev container {self._found.name!r} is more than the operator allows: {'; '.join(violations)}"
+        text = str(refusal_of(self._found.name, violations))
         if made.id not in self._before:
             await self._ground.engine.stop(made.id, STOP_GRACE_S)
             await self._ground.engine.remove(made.id)
