@@ -1,11 +1,11 @@
-"""The operator's rules at each step of making a dev container, and the proof that one passed them (pure).
+"""What a container can do, held against what is allowed, and the proof that one passed (pure).
 
 What a container may do is what the engine says that it can do, whatever its labels say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from posixpath import normpath
@@ -13,8 +13,6 @@ from posixpath import normpath
 from ws_mcp.core.devcontainers.allowances import Allowances, Violation
 from ws_mcp.core.devcontainers.model import Key, Record
 from ws_mcp.core.devcontainers.mount_rules import Case, RealPath, why_not_bound
-from ws_mcp.core.devcontainers.policy import check_definition, check_image, check_merged
-from ws_mcp.core.devcontainers.port import Definition
 from ws_mcp.core.devcontainers.run_args import capability_violations, is_published_here, security_violations
 from ws_mcp.core.devcontainers.sightings import has_folder, is_below
 from ws_mcp.core.engine.model import BindMount, Container, Volume
@@ -38,7 +36,7 @@ _OPTIONS = {
 class Cleared:
     """Proof that a container is of a dev container below the roots and has no right that is not allowed.
 
-    Only `OperatorPolicy.clear` makes one: who demands it cannot be handed a container that merely carries labels.
+    Only `clear` makes one: who demands it cannot be handed a container that merely carries labels.
     """
 
     key: Key
@@ -47,7 +45,7 @@ class Cleared:
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
-            raise RuntimeError("a proof is made by OperatorPolicy.clear alone")
+            raise RuntimeError("a proof is made by `clear` alone")
 
 
 def check_container(
@@ -66,62 +64,34 @@ def check_container(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorPolicy:
-    """What the operator does not allow, as sentences; none = allowed. `real`: where a path really leads."""
+def clear(
+    container: Container,
+    record: Record,
+    allowances: Allowances,
+    real: RealPath = normpath,
+    volumes: Iterable[Volume] = (),
+) -> Cleared:
+    """Proof for an inspected container that passes. `record`: what is kept of it, or an adopted one where nothing is.
 
-    allowances: Allowances
-    real: RealPath = normpath
-
-    def of_definition(self, definition: Definition) -> tuple[str, ...]:
-        """Before anything is run."""
-        return _texts(check_definition(definition.key, definition.properties, self.allowances, self.real))
-
-    def of_image(self, definition: Definition, labels: Mapping[str, str]) -> tuple[str, ...]:
-        """With what the image adds, before a container is made of it."""
-        return _texts(check_image(definition.key, labels, self.allowances, self.real))
-
-    def of_merged(self, definition: Definition, merged: Mapping[str, object]) -> tuple[str, ...]:
-        """With what the CLI makes of it all, before `up`."""
-        return _texts(check_merged(definition.key, merged, self.allowances, self.real))
-
-    def of_container(
-        self, container: Container, definition: Definition | None, volumes: Iterable[Volume] = ()
-    ) -> tuple[str, ...]:
-        """Of what was made."""
-        key = definition.key if definition is not None else _NOBODY
-        return _texts(check_container(container, key, self.allowances, self.real, volumes))
-
-    def clear(self, container: Container, record: Record, volumes: Iterable[Volume] = ()) -> Cleared:
-        """Proof for an inspected container that passes.
-
-        Raises:
-            ForbiddenError
-        """
-        if record.container != container.id:
-            raise RuntimeError("a record of another container")
-        key = record.key
-        if not any(is_below(self.real(path), root) for path in (key.folder,) for root in self.allowances.roots):
-            raise ForbiddenError(f"the folder {key.folder!r} is not below the roots that the operator named (--root)")
-        # Labels can be written by anybody; a mount needs the right to mount the folder.
-        if record.is_adopted and not has_folder(container, key.folder):
-            raise ForbiddenError(
-                f"container {container.name!r} carries the labels of a dev container, but its folder {key.folder!r} is "
-                "not mounted in it, so nothing is run there; call recreate_devcontainer"
-            )
-        violations = self.of_container(container, None, volumes)
-        if violations:
-            raise ForbiddenError(
-                f"container {container.name!r} can do more than the operator allows: {'; '.join(violations)}"
-            )
-        return Cleared(key=key, container=container, seal=_SEAL)
-
-
-_NOBODY = Key(folder="/", config="/")  # nothing of a container that exists depends on whose it is
-
-
-def _texts(violations: Iterable[Violation]) -> tuple[str, ...]:
-    return tuple(str(violation) for violation in violations)
+    Raises:
+        ForbiddenError
+    """
+    if record.container != container.id:
+        raise RuntimeError("a record of another container")
+    key = record.key
+    if not any(is_below(real(key.folder), root) for root in allowances.roots):
+        raise ForbiddenError(f"the folder {key.folder!r} is not below the roots that the operator named (--root)")
+    # Labels can be written by anybody; a mount needs the right to mount the folder.
+    if record.is_adopted and not has_folder(container, key.folder):
+        raise ForbiddenError(
+            f"container {container.name!r} carries the labels of a dev container, but its folder {key.folder!r} is not "
+            "mounted in it, so nothing is run there; call recreate_devcontainer"
+        )
+    violations = check_container(container, key, allowances, real, volumes)
+    if violations:
+        told = "; ".join(str(violation) for violation in violations)
+        raise ForbiddenError(f"container {container.name!r} can do more than the operator allows: {told}")
+    return Cleared(key=key, container=container, seal=_SEAL)
 
 
 def _privileges(case: Case, container: Container) -> Iterator[Violation]:

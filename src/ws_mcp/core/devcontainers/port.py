@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from ws_mcp.core.devcontainers.merged import Cleared
 from ws_mcp.core.devcontainers.model import Hook, Key, Kind, Phase, Record
-from ws_mcp.core.engine.model import Container
 from ws_mcp.core.errors import InvalidArgumentError, NotFoundError, WsError
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId
@@ -190,8 +190,8 @@ class Definitions(Protocol):
 class Inside(Protocol):
     """The execd of a dev container."""
 
-    async def arrive(self, container: Container, record: Record) -> PlaceAddress:
-        """Have execd run in it as its user, brought there if need be; safe to repeat.
+    async def arrive(self, cleared: Cleared, record: Record) -> PlaceAddress:
+        """Have execd run in a container that was cleared, as its user, brought there if need be; safe to repeat.
 
         Raises:
             PlaceUnavailableError: it cannot run there; says why.

@@ -6,6 +6,7 @@ The volume is filled once per engine and execd version.
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Mapping
 
 import anyio
 import anyio.to_thread
@@ -22,6 +23,7 @@ from ws_mcp.core.state import State
 MOUNT = "/.ws-mcp"
 LABEL = "dev.ws-mcp.instance"
 VERIFIER = "WSMCP_VERIFIER"
+START_S = 10.0
 
 
 def binary_path(name: str = "execd") -> str:
@@ -88,17 +90,52 @@ async def inject(engine: Engine, container: ContainerId, place: PlaceId, binary:
     Raises:
         EngineError: its root is read-only, or the copy cannot be run.
     """
-    program = f"execd-{binary.digest}"
-    archive = await anyio.to_thread.run_sync(_injected_tar, binary, program)
-    await engine.put_archive(container, "/", archive)
-    address = address_in(container, place, binary_path(program))
-    argv = (address.binary, "serve", "--detach", "--dir", address.directory, "--place", place)
-    async with engine.open_exec(container, ExecSpec(argv=argv, environment={VERIFIER: verifier})) as stream:
+    program = await put_program(engine, container, binary)
+    address = address_in(container, place, program)
+    await start_detached(engine, container, address, verifier)
+    return address
+
+
+def program_path(binary: Binary, directory: str = MOUNT) -> str:
+    """Where `put_program` puts it."""
+    return f"{directory}/execd-{binary.digest}"
+
+
+async def put_program(engine: Engine, container: ContainerId, binary: Binary, directory: str = MOUNT) -> str:
+    """Copy execd into a container of others; returns its path there.
+
+    Raises:
+        EngineError: its root is read-only.
+    """
+    path = program_path(binary, directory)
+    await engine.put_archive(container, "/", await anyio.to_thread.run_sync(_injected_tar, binary, path[1:]))
+    return path
+
+
+async def start_detached(
+    engine: Engine,
+    container: ContainerId,
+    address: PlaceAddress,
+    verifier: str,
+    *,
+    cwd: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Start execd in a running container; where one listens already, that one stays. Says nothing about success.
+
+    What it is given, its processes inherit.
+
+    Raises:
+        EngineError: nothing can be run there.
+    """
+    argv = (address.binary, "serve", "--detach", "--dir", address.directory, "--place", address.place)
+    given = {**(environment or {}), VERIFIER: verifier}
+    spec = ExecSpec(argv=argv, user=address.user, cwd=cwd, environment=given)
+    async with engine.open_exec(container, spec) as stream:
         # It returns when the socket listens; what it prints is of no interest, its end is.
-        with anyio.move_on_after(10):
+        with anyio.move_on_after(START_S):
             async for _ in stream:
                 pass
-    return address
 
 
 def _check(volume: Volume, instance: str) -> None:
@@ -115,6 +152,6 @@ def _program_tar(binary: Binary) -> bytes:
 
 def _injected_tar(binary: Binary, name: str) -> bytes:
     content = binary.path.read_bytes()
-    entry = tarfile.TarInfo(f"{MOUNT[1:]}/{name}")
+    entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), 0o755
     return tar_of((entry, content))
