@@ -67,7 +67,7 @@ class DevGround:
             policing=Policing(self.engine, replace(self.allowances, roots=roots)),
             copies=self._copy,
             links=_no_links,
-            mounts=self._mounts,
+            volume=self._volume,
             drop=self._drop,
             now=lambda: BEGAN,
             labels=self.labels,
@@ -80,9 +80,9 @@ class DevGround:
         async with open_devcontainers(self.ground(), self._changed, bounds) as devcontainers:
             yield devcontainers
 
-    async def _mounts(self) -> tuple[str, ...]:
+    async def _volume(self) -> str:
         await anyio.lowlevel.checkpoint()
-        return ("type=volume,source=execd,target=/.ws-mcp",)
+        return "execd"
 
     async def _drop(self, place: PlaceId) -> None:
         await anyio.lowlevel.checkpoint()

@@ -71,7 +71,7 @@ Copies = Callable[[str], AbstractAsyncContextManager[Path]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """All that is given. `mounts`: in the form of `--mount`, what every dev container gets; `drop`: a place is gone."""
+    """All that is given. `volume`: the one that execd is in, filled; `drop`: a place is gone."""
 
     engine: Engine
     cli: DevcontainerCli
@@ -82,7 +82,7 @@ class Ground:
     policing: Policing
     copies: Copies
     links: Links
-    mounts: Callable[[], Awaitable[tuple[str, ...]]]
+    volume: Callable[[], Awaitable[str]]
     drop: Callable[[PlaceId], Awaitable[None]]
     now: Now
     labels: Mapping[str, str] = field(default_factory=dict[str, str])  # only dev containers that carry all of them

@@ -17,7 +17,15 @@ from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import DevContainer, Key, RecreateAsk, Recreated, Status
 from ws_mcp.core.devcontainers.policy import checked_copy
 from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Phase, Tell, Verb
-from ws_mcp.core.devcontainers.recreate_plan import Change, Plan, is_same_files, plan_recreate, runs_of
+from ws_mcp.core.devcontainers.recreate_plan import (
+    Change,
+    Plan,
+    is_same_files,
+    mounts_of,
+    plan_recreate,
+    runs_of,
+    with_execd,
+)
 from ws_mcp.core.devcontainers.relay import Relay
 from ws_mcp.core.devcontainers.swap import DevContainerFailedError, Swap, unfreeze
 from ws_mcp.core.engine.port import Report
@@ -83,22 +91,23 @@ class Recreates:
 
     async def _do(self, task: Task, relay: Relay) -> CliResult:
         await self._ground.cli.version()
-        async with self._ground.copies(checked_copy(task.definition.properties)) as copy:
-            call = CliCall(verb=Verb.UP, key=task.key, content=copy, no_cache=task.ask.no_cache)
+        volume = "" if task.plan.change is Change.START else await self._ground.volume()
+        async with self._ground.copies(checked_copy(with_execd(task.definition, volume))) as copy:
+            mounts = mounts_of(task.definition, volume)
+            call = CliCall(verb=Verb.UP, key=task.key, content=copy, no_cache=task.ask.no_cache, mounts=mounts)
             await relay.say("reading the configuration")
             merged = await self._ground.cli.configuration(task.key, copy)
             images = task.before.images
             await self._ground.policing.check_merged(task.found.name, task.definition, merged, images)
             swap = Swap(self._ground, self._kept, task.key, task.found)
             if task.plan.change is Change.START:
-                return await swap.start(replace(call, is_expecting=True, no_cache=False), task.definition, relay)
-            call = replace(call, mounts=await self._ground.mounts())
+                return await swap.start(replace(call, is_expecting=True, no_cache=False), relay)
             if task.plan.change is Change.RECREATE:
                 await self._build(task, replace(call, verb=Verb.BUILD, mounts=()), relay)
                 # All is built: what is built anew now would be built after the old container is gone.
                 call = replace(call, removes_existing=True, no_cache=False)
                 await unfreeze(self._ground.engine, task.found)
-            return await swap.up(call, task.definition, task.before, relay)
+            return await swap.up(call, task.before, relay)
 
     async def _build(self, task: Task, call: CliCall, relay: Relay) -> None:
         """Build from files that are the same at its end; the old container is not touched."""

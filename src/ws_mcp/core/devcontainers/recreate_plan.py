@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from ws_mcp.core.devcontainers.model import DevContainer, Freshness, RecreateAsk, Status
+from ws_mcp.core.devcontainers.model import DevContainer, Freshness, Kind, RecreateAsk, Status
 from ws_mcp.core.devcontainers.port import Definition, Fingerprint
+from ws_mcp.core.execd.delivery import MOUNT
 
 INITIALIZE = "initializeCommand"
 
@@ -56,6 +57,27 @@ def runs_of(plan: Plan, definition: Definition) -> tuple[str, ...]:
     own = tuple(f"{INITIALIZE}: {each}" for each in commands_of(definition.properties.get(INITIALIZE)))
     build = (f"devcontainer build {where}",) if plan.change is Change.RECREATE else ()
     return (*build, *own, f"devcontainer up {where}{flags.get(plan.change, '')}")
+
+
+def with_execd(definition: Definition, volume: str) -> Mapping[str, object]:
+    """The properties with the volume of execd mounted.
+
+    Read-only, which `--mount` cannot say: the volume is in other containers, too, and root in this one must not change
+    what runs there.
+    """
+    properties = dict(definition.properties)
+    if volume and definition.kind is not Kind.COMPOSE:
+        given = properties.get("runArgs")
+        mount = f"type=volume,source={volume},target={MOUNT},readonly"
+        properties["runArgs"] = [*(cast("list[object]", given) if isinstance(given, list) else []), "--mount", mount]
+    return properties
+
+
+def mounts_of(definition: Definition, volume: str) -> tuple[str, ...]:
+    """The same for a compose project, which knows no `runArgs`: there the CLI writes `source:target`."""
+    if not volume or definition.kind is not Kind.COMPOSE:
+        return ()
+    return (f"type=volume,source={volume},target={MOUNT}:ro,external=true",)
 
 
 def commands_of(value: object) -> tuple[str, ...]:

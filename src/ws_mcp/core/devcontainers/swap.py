@@ -18,7 +18,7 @@ from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.listing import CUT_SHORT
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Record, Status
-from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Tell
+from ws_mcp.core.devcontainers.port import CliCall, CliResult, Fingerprint, Outcome, Tell
 from ws_mcp.core.devcontainers.relay import Relay
 from ws_mcp.core.devcontainers.watchdog import Watchdog
 from ws_mcp.core.engine.model import Container, ContainerState
@@ -52,7 +52,7 @@ class Swap:
         self._before = {c.id for c in kept.containers_of(key)}
         self._at_build: Fingerprint | None = None
 
-    async def up(self, call: CliCall, definition: Definition, before: Fingerprint, relay: Relay) -> CliResult:
+    async def up(self, call: CliCall, before: Fingerprint, relay: Relay) -> CliResult:
         """Make it, in place of the old one if there is one.
 
         Raises:
@@ -62,6 +62,7 @@ class Swap:
         await self._ground.records.set_error(self._key, CUT_SHORT)
         try:
             result = await self._run(call, relay, self._before)
+            await self._kept.at(self._key)
             made = await self._made(result)
             if made is None:
                 gone = "the old container is gone" if self._found.container else "there is no container"
@@ -69,7 +70,7 @@ class Swap:
                 failure = DevContainerFailedError(self._found.name, result, "the old one is there" if kept else gone)
                 await self._ground.records.set_error(self._key, str(failure))
                 raise failure
-            await self._check(made, definition)
+            await self._check(made)
             await self._record(made, result, await self._parts(before))
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CLEAN_UP_S, shield=True):
@@ -78,7 +79,7 @@ class Swap:
         await self._check_runs(made, result)
         return _said(result)
 
-    async def start(self, call: CliCall, definition: Definition, relay: Relay) -> CliResult:
+    async def start(self, call: CliCall, relay: Relay) -> CliResult:
         """Start the one that is there, and run the hooks of a start.
 
         Raises:
@@ -87,7 +88,7 @@ class Swap:
         container = self._found.container
         record = (await self._ground.records.all()).get(container) if container is not None else None
         if container is not None:
-            await self._check(await self._ground.engine.inspect(container), definition)
+            await self._check(await self._ground.engine.inspect(container))
         if record is not None:
             await self._ground.records.keep(replace(record, is_complete=False, error=CUT_SHORT))
         await unfreeze(self._ground.engine, self._found)
@@ -136,7 +137,6 @@ class Swap:
         """The new container, also where the CLI did not name it."""
         if result.container is not None:
             return await self._inspected(result.container)
-        await self._kept.at(self._key)
         new = [each for each in self._kept.containers_of(self._key) if each.id not in self._before]
         return max(new, key=lambda each: each.created_at, default=None)
 
@@ -149,14 +149,19 @@ class Swap:
         except EngineNotFoundError:
             return None
 
-    async def _check(self, made: Container, definition: Definition) -> None:
-        violations = await self._ground.policing.violations_of(definition.key, made)
+    async def _check(self, made: Container) -> None:
+        """What it and the rest of its compose project can do, whatever the definition says."""
+        sighting = self._kept.sighting_of(self._key)
+        members = sighting.members if sighting is not None and sighting.container.id == made.id else ()
+        found = [(each, await self._ground.policing.violations_of(self._key, each)) for each in (made, *members)]
+        violations = tuple(violation for _, each in found for violation in each)
         if not violations:
             return
         text = str(refusal_of(self._found.name, violations))
         if made.id not in self._before:
-            await self._ground.engine.stop(made.id, STOP_GRACE_S)
-            await self._ground.engine.remove(made.id)
+            for each in (container for container, its_own in found if its_own or container is made):
+                await self._ground.engine.stop(each.id, STOP_GRACE_S)
+                await self._ground.engine.remove(each.id)
             text = f"{text}; the container was stopped and removed"
         await self._ground.records.set_error(self._key, text)
         raise ForbiddenError(text)
@@ -187,6 +192,7 @@ class Swap:
     async def _cut_short(self, before: Fingerprint) -> None:
         """A container that was made by then stays, known to be incomplete."""
         try:
+            await self._kept.at(self._key)
             made = await self._made(CliResult(outcome=Outcome.ERROR))
             if made is not None:
                 cut = CliResult(outcome=Outcome.ERROR, reason="its set-up was cancelled")
