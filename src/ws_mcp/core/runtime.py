@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ws_mcp.core.changes import Changes
+from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.chat_places import ChatPlaces
 from ws_mcp.core.chats import ChatRef, Chats
 from ws_mcp.core.clock import Now, utc_now
-from ws_mcp.core.devcontainers.off import NoDevContainers
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
+from ws_mcp.core.devcontainers.composition import Chosen, open_chosen
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, EngineUnavailableError
 from ws_mcp.core.execd.client import ExecdClient
@@ -76,6 +76,7 @@ class Core:
         jobs: Jobs,
         *,
         keeping: Keeping | None,
+        devcontainers: Chosen,
         now: Now,
         changes: Changes,
         local_starts: LocalStarts,
@@ -89,8 +90,8 @@ class Core:
         self._choices = choices
         self._workspaces = Workspaces(keeping, self.local, places)
         self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key)
-        self.devcontainers = NoDevContainers(has_engine=engine is not None)
-        self._chat_places = ChatPlaces(self._workspaces, self.devcontainers)
+        self.devcontainers = devcontainers.acts
+        self._chat_places = ChatPlaces(self._workspaces, devcontainers.places)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager, self._owners)
@@ -204,9 +205,11 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
             return naming.secret_of(state.instance.key, place)
 
         changes, local_starts = Changes(), LocalStarts()
+        hearers = [local_starts.hear]
 
         def listen(place: PlaceId, event: Event) -> None:
-            local_starts.hear(place, event)
+            for hear in hearers:
+                hear(place, event)
             change = change_of(event)
             if change is not None:
                 changes.emit(change)
@@ -217,6 +220,17 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
             if engine is not None:
                 opened = open_keeping(engine, state, places, choices.workspaces, changes=changes, now=now)
                 keeping = await stack.enter_async_context(opened)
+            devcontainers = await stack.enter_async_context(
+                open_chosen(
+                    choices.devcontainers,
+                    engine,
+                    state,
+                    places,
+                    now=now,
+                    on_change=lambda: changes.emit(Change(subject=Subject.DEVCONTAINERS)),
+                )
+            )
+            hearers.append(devcontainers.hear)
             jobs = await stack.enter_async_context(open_jobs())
             yield Core(
                 choices,
@@ -225,6 +239,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 places,
                 jobs,
                 keeping=keeping,
+                devcontainers=devcontainers,
                 now=now,
                 changes=changes,
                 local_starts=local_starts,

@@ -76,6 +76,11 @@ class Kept:
             raise NotFoundError("dev container", key.folder, names, "Look at the list again.")
         return found
 
+    @property
+    def shown(self) -> tuple[DevContainer, ...]:
+        """All of them as seen last; none before the first look."""
+        return self._shown or ()
+
     def containers_of(self, key: Key) -> tuple[Container, ...]:
         """Its container and its duplicates, as seen last."""
         sighting = self.sighting_of(key)

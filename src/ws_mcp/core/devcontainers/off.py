@@ -7,6 +7,7 @@ from typing import NoReturn
 from ws_mcp.core.devcontainers.model import DevContainerListing, RecreateAsk, Target
 from ws_mcp.core.errors import EngineUnavailableError, ForbiddenError, NotFoundError, WsError
 from ws_mcp.core.host.model import ROOT_FLAG
+from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.jobs import WAIT_S, Report
 from ws_mcp.core.processes.port import PlaceRef
 
@@ -44,6 +45,9 @@ class NoDevContainers:
     async def place_of(self, name: str) -> NoReturn:
         """There is none of any name."""
         raise NotFoundError("dev container", name, (), "recreate_devcontainer makes them.")
+
+    def lost(self, place: PlaceId) -> None:
+        """Not one of ours."""
 
     def _refusal(self) -> WsError:
         if not self._has_engine:

@@ -138,6 +138,15 @@ class DevContainers:
             raise PlaceUnavailableError(f"dev container {name!r} has no container; call recreate_devcontainer")
         return found, await self._kept.arrivals.address(found.container, found.name)
 
+    def reached(self) -> tuple[tuple[DevContainer, PlaceAddress], ...]:
+        """Those in which execd is, and how to reach it, as seen last; asks nobody."""
+        addresses = self._kept.arrivals.addresses
+        return tuple(
+            (found, addresses[found.container])
+            for found in self._kept.shown
+            if found.container is not None and found.container in addresses
+        )
+
     def lost(self, place: PlaceId) -> None:
         """The execd of a place does not answer any more; of one that is no dev container nothing follows."""
         self._kept.arrivals.lost(place)
