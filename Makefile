@@ -7,13 +7,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+DEVCONTAINERS := $(VENV)/devcontainers
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 
-.PHONY: help setup execd demo test check bench format snapshots clean
+.PHONY: help setup execd devcontainers demo test check bench format snapshots clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 setup: $(STAMP)  ## virtual environment, execd, the package itself (editable)
 
@@ -33,10 +34,22 @@ $(STAMP): $(VENV)/.tools pyproject.toml $(GO_SOURCES)
 execd: $(VENV)/.tools  ## only build the process daemon
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python hatch_build.py
 
+devcontainers: $(DEVCONTAINERS)/.ready  ## the dev container CLI; only for dev containers (needs Node 20 and npm)
+
+# Beside the virtual environment, so that it goes with it and the server finds it.
+$(DEVCONTAINERS)/.ready: requirements/devcontainers/package.json requirements/devcontainers/package-lock.json | $(VENV)/.tools
+	@command -v npm >/dev/null || { echo "dev containers need Node 20 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
+	@echo "== installing the dev container CLI (about 2 s) =="
+	@rm -rf $(DEVCONTAINERS) && mkdir -p $(DEVCONTAINERS)
+	@cp requirements/devcontainers/package.json requirements/devcontainers/package-lock.json $(DEVCONTAINERS)/
+	@npm ci --prefix $(DEVCONTAINERS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 demo: setup  ## the main job, end to end, as a readable transcript
 	@$(BIN)/ws-mcp demo
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
+	@$(MAKE) --no-print-directory devcontainers || echo "== without the dev container CLI: its tests are left out =="
 	@$(BIN)/python -m pytest -q $(ARGS)
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests

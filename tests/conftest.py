@@ -8,6 +8,8 @@
   with CI=true or WS_MCP_REQUIRE_ENGINE=1.
 - `podman_engine` is a real Podman, where WS_MCP_PODMAN_SOCKET names one; elsewhere its tests are deselected, and fail
   with CI=true.
+- `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
+  header says why), and fail with CI=true.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 import trio.testing
 from hypothesis import HealthCheck, settings
-from support.real_engine import EngineGround, LabelledEngine, open_ground
+from support.devcontainer_ground import DevcontainerGround, cli_missing
+from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 
 # How long an example takes says something about the machine and what else it does, nothing about the code.
 settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +30,12 @@ settings.load_profile("ws-mcp")
 PODMAN = "WS_MCP_PODMAN_SOCKET"
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
+
+
+def pytest_report_header() -> str:
+    """Say what is left out, and what would help."""
+    missing = cli_missing()
+    return f"dev containers: {f'left out, {missing}' if missing else 'with the real CLI'}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,7 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names: list[str] = getattr(item, "fixturenames", [])
         if any(name in names for name in REAL[1:]):
             item.add_marker(pytest.mark.engine)
-        if "podman_ground" in names and not os.environ.get(PODMAN) and os.environ.get("CI") != "true":
+        lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
+        lacks_cli = "devcontainer_ground" in names and cli_missing()
+        if (lacks_podman or lacks_cli) and os.environ.get("CI") != "true":
             left_out.append(item)
     if left_out:
         items[:] = [item for item in items if item not in left_out]
@@ -118,3 +129,14 @@ def each_ground(request: pytest.FixtureRequest) -> EngineGround:
     """The Docker of this session, then the Podman if there is one."""
     ground: EngineGround = request.getfixturevalue("engine_ground" if request.param == "docker" else "podman_ground")
     return ground
+
+
+@pytest.fixture(scope="session")
+def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGround]:
+    """The real dev container CLI; without it its tests are deselected, in CI they fail."""
+    if cli_missing():
+        pytest.fail(f"{cli_missing()}; here (CI=true) that is a failure", pytrace=False)
+    ground = DevcontainerGround(engine_ground)
+    run_in_thread(ground.look)
+    yield ground
+    run_in_thread(ground.clean)

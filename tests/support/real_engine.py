@@ -57,7 +57,9 @@ class EngineGround:
         async with self.engine() as engine:
             there = {tag.removeprefix("localhost/") for image in await engine.list_images() for tag in image.tags}
             if images.BUSYBOX not in there:
-                await _import(engine, await anyio.to_thread.run_sync(images.busybox_tar), images.BUSYBOX, 'CMD ["sh"]')
+                await import_with_command(
+                    engine, await anyio.to_thread.run_sync(images.busybox_tar), images.BUSYBOX, 'CMD ["sh"]'
+                )
             if images.SCRATCH not in there:
                 await engine.import_image(await anyio.to_thread.run_sync(images.scratch_tar), images.SCRATCH)
 
@@ -147,12 +149,12 @@ def open_ground(address: str = "", *, is_required: bool | None = None) -> Genera
     """The engine of this session with the fixture images; skips or fails where none answers."""
     ground = EngineGround(address)
     try:
-        _run(ground.sweep)
-        _run(ground.make_images)
+        run_in_thread(ground.sweep)
+        run_in_thread(ground.make_images)
     except (EngineUnavailableError, FileNotFoundError) as error:
         _give_up(f"needs a container engine, but {error}", is_required=_in_ci() if is_required is None else is_required)
     yield ground
-    _run(ground.clean)
+    run_in_thread(ground.clean)
     if ground.link is not None:
         ground.link.close()
 
@@ -167,13 +169,14 @@ def _give_up(reason: str, *, is_required: bool) -> None:
     pytest.skip(reason)
 
 
-def _run(what: Callable[[], Awaitable[None]]) -> None:
+def run_in_thread(what: Callable[[], Awaitable[None]]) -> None:
+    """Run it on an event loop of its own."""
     # In a thread: session fixtures are set up while the event loop of a test may be there already.
     with ThreadPoolExecutor(1) as threads:
         threads.submit(anyio.run, what).result()
 
 
-async def _import(engine: DockerEngine, tar: bytes, name: str, change: str) -> None:
+async def import_with_command(engine: DockerEngine, tar: bytes, name: str, change: str) -> None:
     """Import with a command, which the product has no use for."""
     repository, _, tag = name.partition(":")
     link = await engine._linked()

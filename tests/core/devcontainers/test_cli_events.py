@@ -159,6 +159,27 @@ def test_the_environment_that_a_failed_probe_dumps_is_not_kept() -> None:
     assert result.tail == ("words", "Error: no", "more words")
 
 
+def test_a_line_that_has_no_end_is_kept_all_the_same() -> None:
+    raw = {"type": "raw", "level": 3, "timestamp": 1}
+    parts = [
+        json.dumps({**raw, "text": text, **more}) for text, more in (("wo", {}), ("rds", {}), ("x", {"channel": "c"}))
+    ]
+    assert heard(["\n".join(parts).encode()])[0].tail == ("words", "x")
+    stop = json.dumps({"type": "stop", "level": 3, "timestamp": 1, "text": "Run: x"})
+    assert heard(["\n".join([parts[0], stop, stop, parts[1]]).encode()])[0].tail == ("wo", "rds")
+
+
+def test_odd_hooks_are_told_of_no_more_than_they_are() -> None:
+    def told(name: str, status: str) -> str:
+        return json.dumps({"type": "progress", "name": name, "status": status, "channel": "postCreate"})
+
+    hook = "Running onCreateCommand..."
+    odd = [told("Running dotfiles...", "running"), told("step", "succeeded"), told(hook, "succeeded")]
+    many = [told(hook, status) for _ in range(150) for status in ("running", "succeeded")]
+    assert heard(["\n".join(odd).encode()])[0].hooks == ()
+    assert len(heard(["\n".join(many).encode()])[0].hooks) == 100
+
+
 def test_a_missing_gpu_is_a_warning() -> None:
     (warning,) = outcome_of("gpu-required").warnings
     assert "GPU" in warning

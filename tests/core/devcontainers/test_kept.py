@@ -6,7 +6,7 @@ import logging
 
 import anyio
 import pytest
-from support.devcontainer_ground import SHOP, DevGround, only_one, others_container, recreated
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated
 from support.fake_definitions import key_of
 
 from ws_mcp.core.devcontainers.looking import POLL_S, RETRY_S, SAFETY_S

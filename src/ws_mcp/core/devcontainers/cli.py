@@ -58,12 +58,14 @@ class RealDevcontainerCli:
         engine: str = "",
         environment: Mapping[str, str] = os.environ,
         own: Path = OWN,
+        read_s: float = READ_S,
     ) -> None:
         self._info = info
         self._setting = setting
         self._engine = engine
         self._environment = environment
         self._own = own
+        self._read_s = read_s
         self._found: FoundCli | None = None
         self._has_no_frontend = False
 
@@ -84,7 +86,7 @@ class RealDevcontainerCli:
     async def configuration(self, key: Key, content: Path | None) -> Mapping[str, object]:
         command = await self._command(reading_arguments(key, content, await self._tools()), {})
         log = EventLog()
-        with anyio.move_on_after(READ_S):
+        with anyio.move_on_after(self._read_s):
             done = await self._started(command, lambda line: _heard(log, line))
             log.end()
             answer = answer_in(done.stdout, "configuration")
@@ -92,8 +94,8 @@ class RealDevcontainerCli:
                 raise InvalidArgumentError(failure_of(Record(None), done.code, log))
             return answer.members()
         raise InvalidArgumentError(
-            f"the definition could not be read within {READ_S:.0f} s: its image or its features may have to come from"
-            " a registry that does not answer; try again"
+            f"the definition could not be read within {self._read_s:.0f} s: its image or its features may have"
+            " to come from a registry that does not answer; try again"
         )
 
     async def _run_once(

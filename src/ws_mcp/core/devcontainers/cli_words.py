@@ -55,8 +55,8 @@ _ROWS = (
     ),
     _log(
         r"(?P<hook>(?:\S+ of )?\w+Command) from (?P<origin>.+?) failed with exit code (?P<code>\d+)",
-        "{hook} failed with exit code {code}: {of_hook}; the container runs, later hooks were not run: correct the hook,"
-        " then recreate",
+        "{hook} failed with exit code {code}: {of_hook}; the container runs, later hooks were not run: correct the"
+        " hook, then recreate",
     ),
     _log(
         r"(?P<hook>(?:\S+ of )?\w+Command) from (?P<origin>.+?) failed",

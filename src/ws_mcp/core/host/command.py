@@ -22,7 +22,7 @@ from ws_mcp.core.errors import StartError
 
 MAX_LINE_BYTES = 4 << 20  # of one line; an event of the dev container CLI holds all the metadata of an image
 MAX_STDOUT_BYTES = 16 << 20  # the end is kept: an answer stands there
-TERM_S = 3.0  # what a group is given between TERM and KILL: a build is taken back in less than one
+TERM_S = 2.0  # what a group is given between TERM and KILL: a build is taken back in less than one
 KILL_S = 2.0  # after that somebody waits for a device: nothing helps
 POLL_S = 0.03
 DRAIN_S = 1.0  # for output that somebody else may hold open after the program ended

@@ -1,0 +1,91 @@
+"""What only the real dev container CLI can show: compose, local features, users, and what it leaves in the work tree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anyio
+import pytest
+from support.devcontainer_ground import DevcontainerGround
+from support.images import BUSYBOX
+from support.real_engine import LabelledEngine
+
+from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
+from ws_mcp.core.devcontainers.model import Key, Phase
+from ws_mcp.core.devcontainers.port import CliCall, CliProgress, CliResult, Outcome, Verb
+from ws_mcp.core.engine.model import ExecSpec
+
+pytestmark = pytest.mark.timeout(180)
+WAIT_S = 90
+INSTALL = '#!/bin/sh\nprintf "%s" "$COLOUR" > /usr/colour\n'
+
+
+def write(folder: Path, definition: dict[str, object], **files: str) -> Key:
+    """A dev container of `folder`; the names of `files` have "__" for a slash, "_" for a dot."""
+    directory = folder / ".devcontainer"
+    for name, text in files.items():
+        path = directory / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "devcontainer.json").write_text(json.dumps(definition))
+    return Key(folder=str(folder), config=str(directory / "devcontainer.json"))
+
+
+async def up(cli: RealDevcontainerCli, key: Key, **environment: str) -> tuple[CliResult, list[CliProgress]]:
+    told: list[CliProgress] = []
+    with anyio.fail_after(WAIT_S):
+        call = CliCall(verb=Verb.UP, key=key, environment=environment)
+        return await cli.run(call, told.append, lambda phase, silent_s: False), told
+
+
+async def output_of(engine: LabelledEngine, result: CliResult, *argv: str) -> str:
+    assert result.container is not None
+    async with engine.open_exec(result.container, ExecSpec(argv=argv, user=result.user)) as stream:
+        return b"".join([chunk async for chunk in stream]).decode().strip()
+
+
+async def test_a_compose_project_comes_up_with_its_siblings(
+    tmp_path: Path, devcontainer_ground: DevcontainerGround, docker_engine: LabelledEngine
+) -> None:
+    folder = tmp_path / "wsmcp-test-compose"
+    service = {"image": BUSYBOX, "command": "sleep 1000"}
+    key = write(
+        folder,
+        {"dockerComposeFile": "compose.json", "service": "app", "workspaceFolder": "/workspace"},
+        compose_json=json.dumps({"services": {"app": {**service, "volumes": ["..:/workspace"]}, "db": service}}),
+    )
+    devcontainer_ground.own(folder)
+    cli = devcontainer_ground.cli(docker_engine, devcontainer_ground.compose())
+    result, told = await up(cli, key)
+    assert (result.outcome, result.reason, result.path) == (Outcome.SUCCESS, "", "/workspace")
+    assert result.project == "wsmcp-test-compose_devcontainer"
+    of_project = {"com.docker.compose.project": result.project}
+    devcontainer_ground.own_labels(of_project)
+    there = await docker_engine.list_containers(of_project)
+    assert sorted(c.labels["com.docker.compose.service"] for c in there) == ["app", "db"]
+    assert Phase.CREATE in {progress.phase for progress in told}
+
+
+async def test_a_feature_and_a_user_are_in_the_container_and_nothing_new_in_the_work_tree(
+    tmp_path: Path, devcontainer_ground: DevcontainerGround, docker_engine: LabelledEngine
+) -> None:
+    folder = tmp_path / "wsmcp-test-feature"
+    key = write(
+        folder,
+        {
+            "image": await devcontainer_ground.make_userland(),
+            "remoteUser": "dev",
+            "containerEnv": {"TEAM": "${localEnv:TEAM}"},
+            "features": {"./paint": {"colour": "blue"}},
+        },
+        **{"paint__devcontainer-feature_json": json.dumps({"id": "paint", "version": "1.0.0", "name": "Paint"})},
+        paint__install_sh=INSTALL,
+    )
+    before = sorted(folder.rglob("*"))
+    devcontainer_ground.own(folder)
+    result, _ = await up(devcontainer_ground.cli(docker_engine), key, TEAM="a")
+    assert (result.outcome, result.reason, result.user) == (Outcome.SUCCESS, "", "dev")
+    assert await output_of(docker_engine, result, "sh", "-c", "cat /usr/colour; id -un; echo $TEAM") == "bluedev\na"
+    assert sorted(folder.rglob("*")) == before
