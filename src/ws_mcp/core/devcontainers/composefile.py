@@ -12,8 +12,10 @@ from ws_mcp.core.devcontainers.canonical import canonical, plain
 from ws_mcp.core.devcontainers.definition import mapping, texts
 from ws_mcp.core.devcontainers.jsonc import unreadable
 
+_Base = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # in C where it was built so
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it was built in
+
+class _Loader(_Base):
     """Safe, and with the tags of compose (`!reset`, `!override`)."""
 
 
@@ -80,7 +82,7 @@ def compose_of(text: str, file: str) -> ComposeFile:
         UnreadableDefinitionError
     """
     try:
-        documents = [plain(found) for found in yaml.load_all(text, _Loader)]
+        documents = [plain(cast("object", found)) for found in yaml.load_all(text, _Loader)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         why = error.problem or "it is not YAML"
@@ -89,9 +91,9 @@ def compose_of(text: str, file: str) -> ComposeFile:
         raise unreadable(file, "it is not YAML that can be used, or is larger than it looks") from error
     merged: dict[str, object] = {}
     for document in documents:
-        if not isinstance(document, dict | None):
+        if document is not None and not isinstance(document, dict):
             raise unreadable(file, "it has to be a mapping", 1, 1)
-        merged |= mapping(document)
+        merged |= mapping(cast("object", document))
     return ComposeFile(text=text, properties=merged)
 
 
@@ -119,7 +121,7 @@ def build_form(service: Mapping[str, object]) -> Mapping[str, object] | None:
     build = _value(service, "build")
     if isinstance(build, str):
         return {"context": build}
-    return mapping(build) if isinstance(build, dict) else None
+    return mapping(build) or None
 
 
 def merged_services(
@@ -165,4 +167,4 @@ def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
     return {f"!{suffix}": loader.construct_scalar(cast("yaml.ScalarNode", node))}
 
 
-_Loader.add_multi_constructor("!", _tagged)
+_Loader.add_multi_constructor("!", _tagged)  # pyright: ignore[reportUnknownMemberType] - the stubs leave it open

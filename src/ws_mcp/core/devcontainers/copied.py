@@ -16,7 +16,7 @@ from ws_mcp.core.devcontainers.variables import substituted
 WHOLE = ""  # of a context
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@", re.IGNORECASE)
 # What the engine sets by the platform: any name without a slash.
-_PLATFORM = dict.fromkeys(("TARGETARCH", "TARGETOS", "TARGETVARIANT", "BUILDARCH", "BUILDOS", "BUILDVARIANT"), "*")
+_PLATFORM = ("TARGETARCH", "TARGETOS", "TARGETVARIANT", "BUILDARCH", "BUILDOS", "BUILDVARIANT")
 
 _Values = dict[str, str | None]
 
@@ -43,8 +43,8 @@ def _set(
     for name, value in pairs_of(instruction.rest):
         given = value
         if instruction.name == "ARG":
-            is_given = name in args
-            given = args[name] if is_given else value if value is not None else outer.get(name, _PLATFORM.get(name))
+            is_given, default = name in args, "*" if name in _PLATFORM else None
+            given = args[name] if is_given else value if value is not None else outer.get(name, default)
         values[name] = substituted(given, values) if given is not None else None
 
 
@@ -62,7 +62,7 @@ def _paths(instruction: Instruction) -> list[str]:
 
 def _bound(mount: str) -> str | None:
     """What of the context a `RUN --mount` shows."""
-    options = dict(option.partition("=")[::2] for option in mount.split(","))
+    options = {name: value for name, _, value in (option.partition("=") for option in mount.split(","))}
     if options.get("type", "bind") != "bind" or "from" in options:
         return None
     return options.get("source") or options.get("src") or "."
@@ -72,6 +72,6 @@ def _words(rest: str) -> list[str]:
     try:
         if rest.startswith("["):
             return [str(word) for word in cast("list[object]", json.loads(rest))]
-        return shlex.split(rest)
+        return shlex.split(rest.replace("\\$", "\\\\$"))  # that is for who puts in the variables
     except ValueError:
         return [".", ""]  # the engine will not understand it, either

@@ -121,8 +121,9 @@ def _kind_of(properties: Mapping[str, object], file: str) -> Kind:
         raise unreadable(file, f"it names {' and '.join(kinds)} to make the container from; one can be meant")
     kind = kinds[0]
     if kind is Kind.COMPOSE:
-        listed = named[kind]
-        if not isinstance(listed, str) and (not isinstance(listed, list) or len(texts(listed)) != len(listed)):
+        listed: object = named[kind]
+        count = len(cast("list[object]", listed)) if isinstance(listed, list) else 1
+        if len(texts(properties["dockerComposeFile"])) != count:
             raise unreadable(file, '"dockerComposeFile" has to be a text or a list of them')
         if not isinstance(properties.get("service"), str) or not properties.get("service"):
             raise unreadable(file, 'beside "dockerComposeFile" it has to name the "service" to work in')

@@ -48,11 +48,11 @@ _Chain = tuple[_Rules, ...]  # later ones win
 class Walk:
     """One walk below a root."""
 
-    def __init__(self, root: str, home: str, closed: Collection[str] = ()) -> None:
+    def __init__(self, root: str, home: str, closed: Collection[str] = (), entries: int = ENTRIES) -> None:
         self._root = root
         self._closed = closed
         self._everywhere = _everywhere(home)
-        self._left = ENTRIES
+        self._entries_at_most = self._left = entries
 
     def find(self) -> Iterator[Key]:
         """Each definition."""
@@ -62,7 +62,7 @@ class Walk:
             directory, chain, depth = waiting.pop()
             names, files = self._entries(directory)
             if self._left < 0:
-                log.warning("the search for dev containers ended after %d entries", ENTRIES)
+                log.warning("the search for dev containers ended after %d entries", self._entries_at_most)
                 return
             chain = self._chain(directory, chain, names, files)
             if FILE in files and not _is_ignored(f"{directory}/{FILE}", chain):

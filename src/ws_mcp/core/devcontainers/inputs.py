@@ -75,9 +75,10 @@ class Look:
 class Inputs:
     """The files, and what they came to."""
 
-    def __init__(self, rules: HostRules, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, rules: HostRules, now_ns: Callable[[], int] = time.time_ns, kept: int = KEPT) -> None:
         self._rules = rules
         self._now_ns = now_ns
+        self._kept_at_most = kept
         self._kept: dict[tuple[str, object], tuple[Signature, object]] = {}
         self._roots: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
@@ -136,12 +137,11 @@ class Inputs:
         if status.st_size > TEXT_BYTES:
             raise unreadable(file, f"it is larger than {TEXT_BYTES >> 20} MiB")
         try:
-            content = b"".join(_blocks(real))
-            return make(content.decode(), file)
+            return make(b"".join(_blocks(real)).decode(), file)
         except OSError as error:
             raise unreadable(file, _reason(error)) from error
         except UnicodeDecodeError as error:
-            before = content[: error.start]
+            before = error.object[: error.start]
             line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
             raise unreadable(file, "it is not UTF-8 text", line, column) from error
 
@@ -154,7 +154,7 @@ class Inputs:
             if status.st_ctime_ns > began - SETTLED_NS:
                 return kept[1]
         self._kept[key] = kept  # as the last one used
-        if len(self._kept) > KEPT:
+        if len(self._kept) > self._kept_at_most:
             del self._kept[next(iter(self._kept))]
         return kept[1]
 

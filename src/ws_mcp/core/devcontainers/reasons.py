@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ws_mcp.core.errors import one_line
 
@@ -53,11 +53,6 @@ def reasons_of(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ..
     return tuple(dict.fromkeys(found))
 
 
-def names(parts: Iterable[str]) -> str:
-    """Several names in one line."""
-    return ", ".join(one_line(part) for part in parts)
-
-
 def _words(part: str, then: Mapping[str, str], now: Mapping[str, str]) -> str:
     kind, _, rest = part.partition("/")
     name = one_line(rest)
@@ -65,14 +60,15 @@ def _words(part: str, then: Mapping[str, str], now: Mapping[str, str]) -> str:
     if kind == "config" and rest.startswith("features/"):
         feature = f"feature {name.removeprefix('features/')}"
         return f"options of {feature} changed" if how == "changed" else f"{feature} {how}"
-    if kind == "feature":
-        return f"feature {name} changed"
-    if kind == "lock":
-        return f"locked version of feature {name} {how}"
-    if kind == "image":
-        return "base image updated"
+    fixed = {
+        "feature": f"feature {name} changed",
+        "lock": f"locked version of feature {name} {how}",
+        "image": "base image updated",
+    }
+    if kind in fixed:
+        return fixed[kind]
     if now.get(part) == GONE:
-        how = "is gone"
-    elif how == "removed" and kind == "ctx":
+        return f"{name} is gone"
+    if how == "removed" and kind == "ctx":
         return f"{name} is gone, or no longer copied by the Dockerfile"
     return f"{name} {how}{_ABOUT[kind]}"

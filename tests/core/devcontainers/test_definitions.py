@@ -1,0 +1,248 @@
+"""The definitions on this machine, through the door that the reconciler uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+from support.definition_ground import CONFIG, built
+from support.host_ground import allowing
+
+from ws_mcp.core.devcontainers.definitions import HostDefinitions
+from ws_mcp.core.devcontainers.model import Key, Kind
+from ws_mcp.core.devcontainers.port import DefinitionMissingError, Definitions, UnreadableDefinitionError
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def definitions(*roots: Path, clock: Callable[[], float] = Clock()) -> HostDefinitions:  # noqa: B008 - it stands still
+    return HostDefinitions(allowing(*roots), "/nonexistent", clock)
+
+
+async def test_a_definition_is_read_with_present_names(tmp_path: Path, real_io_both: None) -> None:
+    project = built(tmp_path)
+    project.write(CONFIG, '{"dockerFile": "Dockerfile", "context": "..", "settings": {"a": 1}}')
+    host: Definitions = definitions(tmp_path)
+    found = await host.read(project.key)
+    assert found.kind is Kind.DOCKERFILE
+    assert found.properties == {
+        "build": {"dockerfile": "Dockerfile", "context": ".."},
+        "customizations": {"vscode": {"settings": {"a": 1}}},
+    }
+
+
+async def test_a_fingerprint_changes_with_what_it_is_of(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path)
+    host = definitions(tmp_path)
+    before = await host.fingerprint(project.key)
+    assert await host.fingerprint(project.key) == before
+    project.write("requirements.txt", "other")
+    after = await host.fingerprint(project.key)
+    assert {part for part in before.parts if before.parts[part] != after.parts[part]} == {"ctx/requirements.txt"}
+    assert after.newest == "requirements.txt"
+
+
+async def test_many_may_ask_at_once(tmp_path: Path, real_io_both: None) -> None:
+    project = built(tmp_path)
+    host = definitions(tmp_path)
+    found: list[int] = []
+
+    async def ask() -> None:
+        found.append(len((await host.fingerprint(project.key)).parts))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(ask)
+    assert len(set(found)) == 1
+    assert len(found) == 20
+
+
+def replaced(project_file: Path) -> None:
+    """As editors save: a new file under the old name, of the same size and time."""
+    status = project_file.stat()
+    other = project_file.with_name("new")
+    other.write_bytes(project_file.read_bytes())
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.rename(project_file)
+
+
+EDITS: list[tuple[str, Callable[[Path], object]]] = [
+    (CONFIG, lambda file: file.write_text("{}")),
+    (CONFIG, lambda file: file.unlink()),
+    (CONFIG, replaced),
+    (".devcontainer/Dockerfile", lambda file: file.write_text("FROM y")),
+    ("requirements.txt", replaced),
+    ("src/new.py", lambda file: file.write_text("")),
+    (".dockerignore", lambda file: file.write_text("src")),
+    (".devcontainer/tool/install.sh", lambda file: file.chmod(0o755)),
+    (".devcontainer", lambda file: file.rename(file.with_name("away"))),
+]
+
+
+@pytest.mark.parametrize(("path", "edit"), EDITS, ids=range(len(EDITS)))
+async def test_a_stamp_is_another_one_after_each_edit_of_an_input(
+    tmp_path: Path, real_io: None, path: str, edit: Callable[[Path], object]
+) -> None:
+    project = built(tmp_path)
+    host = definitions(tmp_path)
+    await host.fingerprint(project.key)
+    before = await host.stamp(project.key)
+    assert await host.stamp(project.key) == before
+    edit(tmp_path / path)
+    assert await host.stamp(project.key) != before
+
+
+async def test_what_is_no_input_leaves_the_stamp_as_it_is(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path)
+    host = definitions(tmp_path)
+    await host.fingerprint(project.key)
+    before = await host.stamp(project.key)
+    project.write("README.md", "other")
+    assert await host.stamp(project.key) == before
+
+
+async def test_a_stamp_works_before_the_first_look_and_after_one_that_failed(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path)
+    host = definitions(tmp_path)
+    missing = Key(folder=str(tmp_path / "none"), config=str(tmp_path / "none" / CONFIG))
+    assert await host.stamp(missing) == await host.stamp(missing)
+    before = await host.stamp(project.key)
+    project.write(CONFIG, "{")
+    half = await host.stamp(project.key)
+    assert half != before
+    with pytest.raises(UnreadableDefinitionError):
+        await host.fingerprint(project.key)
+    half = await host.stamp(project.key)
+    project.write(CONFIG, '{"image": "x"}')
+    assert await host.stamp(project.key) != half
+
+
+async def test_a_directory_that_comes_back_is_noticed(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path)
+    host = definitions(tmp_path)
+    before = await host.fingerprint(project.key)
+    (tmp_path / ".devcontainer").rename(tmp_path / "away")
+    with pytest.raises(DefinitionMissingError):
+        await host.fingerprint(project.key)
+    gone = await host.stamp(project.key)
+    (tmp_path / "away").rename(tmp_path / ".devcontainer")
+    assert await host.stamp(project.key) != gone
+    assert (await host.fingerprint(project.key)).parts == before.parts
+
+
+async def test_the_only_definition_of_a_folder_need_not_be_named(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path)
+    host = definitions(tmp_path)
+    assert await host.find(str(tmp_path), "") == project.key
+    assert await host.find(f"{tmp_path}/", CONFIG) == project.key
+    assert await host.find(str(tmp_path), project.key.config) == project.key
+
+
+async def test_of_several_definitions_one_has_to_be_named(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path)
+    project.write(".devcontainer.json", "{}")
+    project.write(".devcontainer/gpu/devcontainer.json", "{}")
+    host = definitions(tmp_path)
+    with pytest.raises(InvalidArgumentError, match="has 3 dev container definitions") as caught:
+        await host.find(str(tmp_path), "")
+    for name in (CONFIG, ".devcontainer.json", ".devcontainer/gpu/devcontainer.json"):
+        assert repr(name) in str(caught.value)
+        assert (await host.find(str(tmp_path), name)).config == str(tmp_path / name)
+
+
+async def test_a_root_that_is_a_link_is_followed_and_keys_are_without_it(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path / "real")
+    (tmp_path / "link").symlink_to(project.folder)
+    host = definitions(tmp_path / "link")
+    assert await host.find(str(tmp_path / "link"), "") == project.key
+    assert await host.find(str(tmp_path / "link"), str(tmp_path / "link" / CONFIG)) == project.key
+    assert await host.discover() == (project.key,)
+    await host.fingerprint(project.key)
+
+
+async def test_what_is_not_there_is_missing(tmp_path: Path, real_io: None) -> None:
+    host = definitions(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for folder, config in (("none", ""), ("empty", ""), ("empty", ".devcontainer.json")):
+        with pytest.raises(DefinitionMissingError, match="does not exist"):
+            await host.find(str(tmp_path / folder), config)
+
+
+async def test_folders_outside_of_the_roots_are_refused(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path / "project")
+    (tmp_path / "root").mkdir()
+    with pytest.raises(ForbiddenError, match="--root"):
+        await definitions(tmp_path / "root").find(str(project.folder), "")
+    with pytest.raises(ForbiddenError, match="--root"):
+        await definitions().find(str(project.folder), "")
+    with pytest.raises(DefinitionMissingError):
+        await definitions(tmp_path / "root").read(project.key)
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ("../other/.devcontainer.json", "has '.', '..' or '//' in it"),
+        ("/etc/devcontainer.json", "is not in the folder"),
+        ("README.md", "has to be a file with the name"),
+    ],
+)
+async def test_a_config_has_to_be_in_its_folder(tmp_path: Path, real_io: None, config: str, why: str) -> None:
+    project = built(tmp_path)
+    with pytest.raises(InvalidArgumentError, match=why):
+        await definitions(tmp_path).find(str(project.folder), config)
+
+
+async def test_links_on_the_way_are_refused(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path / "project")
+    (tmp_path / "link").symlink_to(project.folder)
+    host = definitions(tmp_path)
+    with pytest.raises(InvalidArgumentError, match="is a link"):
+        await host.find(str(tmp_path / "link"), "")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".devcontainer").symlink_to(project.folder / ".devcontainer")
+    with pytest.raises(InvalidArgumentError, match="is a link"):
+        await host.find(str(tmp_path / "other"), "")
+
+
+@pytest.mark.parametrize("path", ["", ".devcontainer", CONFIG])
+async def test_what_others_may_write_to_is_refused(tmp_path: Path, real_io: None, path: str) -> None:
+    project = built(tmp_path / "project")
+    target = project.folder / path
+    target.chmod(target.stat().st_mode | 0o002)
+    with pytest.raises(ForbiddenError, match="can be written by others"):
+        await definitions(tmp_path).find(str(project.folder), "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("path", ["", ".devcontainer", CONFIG])
+async def test_what_belongs_to_somebody_else_is_refused(tmp_path: Path, real_io: None, path: str) -> None:
+    project = built(tmp_path / "project")
+    os.chown(project.folder / path, 12345, -1)
+    with pytest.raises(ForbiddenError, match="belongs to another user"):
+        await definitions(tmp_path).find(str(project.folder), "")
+
+
+async def test_definitions_are_looked_for_again_after_a_while(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path / "a")
+    (tmp_path / "a" / "inner").mkdir()
+    clock = Clock()
+    host = definitions(tmp_path, tmp_path / "a", clock=clock)
+    assert await host.discover() == (project.key,)
+    other = built(tmp_path / "b")
+    clock.now += 29
+    assert await host.discover() == (project.key,)
+    clock.now += 1
+    assert await host.discover() == (project.key, other.key)
