@@ -39,14 +39,14 @@ class DevContainerRules:
     """
 
     host: HostRules
-    allowances: Allowances = Allowances()
+    allowances: Allowances
     labels: dict[str, str] = field(default_factory=dict[str, str])
     home: str = ""
     stall_s: float = STALL_S
 
 
 def ground_of(
-    engine: Engine, state: State, places: Places, cli: DevcontainerCli, rules: DevContainerRules, now: Now
+    engine: Engine, state: State, places: Places, cli: DevcontainerCli, rules: DevContainerRules, *, now: Now
 ) -> Ground:
     """Everything on the real machine."""
 
