@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 import trio.testing
 from hypothesis import HealthCheck, settings
-from support.real_devcontainers import DevcontainerGround, cli_missing
+from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 
 # How long an example takes says something about the machine and what else it does, nothing about the code.

@@ -1,137 +1,93 @@
-"""Dev containers on a fake engine: definitions in memory, and a CLI that makes containers on that engine."""
+"""The ground for tests with the real dev container CLI: is there one, how it is called, and a clean end."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
-import anyio.lowlevel
 
-from support.devcontainer_memory import MemoryLocks, MemoryRecords
-from support.engine_cli import EngineCli
-from support.fake_definitions import ROOT, FakeDefinitions, definition_of, key_of
-from support.fake_engine import FakeEngine
-from support.fake_inside import FakeInside
-from support.fake_world import BEGAN
-from ws_mcp.core.devcontainers.allowances import Allowances
-from ws_mcp.core.devcontainers.base_images import TrackedDefinitions
-from ws_mcp.core.devcontainers.ground import Ground
-from ws_mcp.core.devcontainers.model import (
-    DevContainer,
-    Key,
-    RecreateAsk,
-    Recreated,
-    Target,
-)
-from ws_mcp.core.devcontainers.opening import open_devcontainers
-from ws_mcp.core.devcontainers.policing import Policing
-from ws_mcp.core.devcontainers.service import DevContainers
-from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER, METADATA
-from ws_mcp.core.engine.model import BindMount, ContainerSpec, ContainerState, Image
-from ws_mcp.core.ids import ContainerId, PlaceId
-from ws_mcp.core.jobs import BOUNDS, JobBounds, StillRunning
+from support.compose import ComposeMissingError, compose_config
+from support.devcontainer_images import USERLAND, userland_tar
+from support.real_engine import EngineGround, LabelledEngine, import_with_command
+from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
+from ws_mcp.core.devcontainers.cli_found import OWN, FoundCli, find_cli
 
-SHOP = key_of("shop")
+FOLDER = "devcontainer.local_folder"
 
 
-class DevGround:
-    """One engine, one disk, one state directory: for one server after another, or several at once."""
+def cli_missing() -> str:
+    """Why the tests of the real CLI cannot run here; "" when they can."""
+    if shutil.which("devcontainer") is None and not OWN.exists():
+        return "there is no dev container CLI: make devcontainers"
+    return "" if shutil.which("node") and shutil.which("docker") else "Node and Docker's command line are not installed"
 
-    def __init__(self) -> None:
-        self.engine = FakeEngine()
-        self.engine.add_image(Image(id="sha256:" + "1" * 64, tags=("img:1",), architecture="amd64", command=("sleep",)))
-        self.definitions = FakeDefinitions()
-        self.cli = EngineCli(self.engine, self.definitions)
-        self.records = MemoryRecords()
-        self.locks = MemoryLocks()
-        self.inside = FakeInside()
-        self.dropped: list[PlaceId] = []
-        self.changes = 0
-        self.stall_s = 60.0
-        self.labels: dict[str, str] = {}
-        self.allowances = Allowances(initialize_command=True, compose=True)
 
-    def ground(self, roots: tuple[str, ...] = (ROOT,)) -> Ground:
-        """What a server is given."""
-        return Ground(
-            engine=self.engine,
-            cli=self.cli,
-            definitions=TrackedDefinitions(self.definitions, self.engine),
-            inside=self.inside,
-            records=self.records,
-            locks=self.locks,
-            policing=Policing(self.engine, replace(self.allowances, roots=roots)),
-            copies=self._copy,
-            links=_no_links,
-            volume=self._volume,
-            drop=self._drop,
-            now=lambda: BEGAN,
-            labels=self.labels,
-            stall_s=self.stall_s,
+def image_of(folder: Path) -> str:
+    """The name that the CLI gives to the image of a folder."""
+    return f"vsc-{folder.name.lower()}-{hashlib.sha256(str(folder).encode()).hexdigest()}"
+
+
+class DevcontainerGround:
+    """The CLI of one test session, on the session's engine."""
+
+    def __init__(self, engine: EngineGround) -> None:
+        self.engine = engine
+        self._folders: list[Path] = []
+        self._compose: str | None = None
+        self._found: FoundCli | None = None
+
+    def own(self, folder: Path) -> None:
+        """Remove at the end what is made for the dev containers of `folder`."""
+        self._folders.append(folder)
+        self.engine.own({FOLDER: str(folder)})
+
+    def own_labels(self, labels: Mapping[str, str]) -> None:
+        """Remove at the end what carries `labels`: siblings of compose do not name their folder."""
+        self.engine.own(labels)
+
+    def cli(self, engine: LabelledEngine, environment: Mapping[str, str] | None = None) -> RealDevcontainerCli:
+        """A CLI that reaches the session's engine."""
+        cli = RealDevcontainerCli(
+            info=engine.info, engine=self.engine.address, environment={**os.environ, **(environment or {})}
         )
+        # Looking for it takes as long as a small run of it.
+        cli._found = self._found
+        return cli
 
-    @asynccontextmanager
-    async def open(self, bounds: JobBounds = BOUNDS) -> AsyncGenerator[DevContainers]:
-        """A server."""
-        async with open_devcontainers(self.ground(), self._changed, bounds) as devcontainers:
-            yield devcontainers
+    async def make_userland(self) -> str:
+        """The name of an image with more than busybox has, which is there afterwards."""
+        async with self.engine.engine() as engine:
+            if not any(USERLAND in image.tags for image in await engine.list_images()):
+                tar = await anyio.to_thread.run_sync(userland_tar)
+                await import_with_command(engine, tar, USERLAND, 'CMD ["/bin/bash"]')
+        return USERLAND
 
-    async def _volume(self) -> str:
-        await anyio.lowlevel.checkpoint()
-        return "execd"
+    async def look(self) -> None:
+        """Find the CLI, once for all tests."""
+        self._found = await find_cli("", os.environ)
 
-    async def _drop(self, place: PlaceId) -> None:
-        await anyio.lowlevel.checkpoint()
-        self.dropped.append(place)
+    def compose(self) -> dict[str, str]:
+        """What the environment has to say so that `docker compose` works.
 
-    def _changed(self) -> None:
-        self.changes += 1
+        Raises:
+            ComposeMissingError
+        """
+        if self._compose is None:
+            self._compose = compose_config()
+        return {"DOCKER_CONFIG": self._compose} if self._compose else {}
 
-    @asynccontextmanager
-    async def _copy(self, text: str) -> AsyncGenerator[Path]:
-        path = Path(f"/copies/{len(self.cli.copies)}/devcontainer.json")
-        self.cli.copies[path] = text
-        await anyio.lowlevel.checkpoint()
-        yield path
-
-
-async def recreated(devcontainers: DevContainers, ask: RecreateAsk = RecreateAsk(), key: Key = SHOP) -> Recreated:  # noqa: B008 - frozen
-    """The answer to a recreate that must not take long."""
-    done = await devcontainers.recreate(Target(folder=key.folder, config=key.config), ask, unheard)
-    assert not isinstance(done, StillRunning), done
-    return done
-
-
-async def only_one(devcontainers: DevContainers, *, is_fresh: bool = False) -> DevContainer:
-    """The one dev container that there is."""
-    [found] = (await devcontainers.list(is_fresh=is_fresh)).devcontainers
-    return found
+    async def clean(self) -> None:
+        """Remove the containers and images of all folders."""
+        async with self.engine.engine() as engine:
+            for folder in self._folders:
+                for container in await engine.list_containers({FOLDER: str(folder)}):
+                    await engine.remove(container.id)
+                for name in (image_of(folder), f"{image_of(folder)}-uid", f"{image_of(folder)}-features"):
+                    await engine.remove_image(name)
 
 
-async def others_container(
-    ground: DevGround, key: Key = SHOP, name: str = "others", labels: Mapping[str, str] | None = None
-) -> ContainerId:
-    """A dev container that somebody else made and started."""
-    metadata = json.dumps([dict(definition_of(key, ground.definitions.texts.get(key, "{}")).properties)])
-    all_labels = {FOLDER: key.folder, CONFIG: key.config, METADATA: metadata, **(labels or {})}
-    mount = BindMount(source=key.folder, target="/workspaces/shop")
-    made = await ground.engine.create(ContainerSpec(name=name, image="img:1", labels=all_labels, mounts=(mount,)))
-    await ground.engine.start(made)
-    return made
-
-
-def states(ground: DevGround) -> dict[str, ContainerState]:
-    """What is on the engine."""
-    return {container.spec.name: container.state for container in ground.engine.containers.values()}
-
-
-async def unheard(_phase: str, _fraction: float) -> None: ...
-
-
-async def _no_links(_paths: Collection[str]) -> Mapping[str, str]:
-    await anyio.lowlevel.checkpoint()
-    return {}
+__all__ = ["ComposeMissingError", "DevcontainerGround", "cli_missing", "image_of"]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from support.devcontainer_ground import DevcontainerGround
 from support.fake_devcontainer_cli import FAILS, HANGS, FakeDevcontainerCli, Scene
 from support.fake_engine import FakeEngine
 from support.images import BUSYBOX, Tree
-from support.real_devcontainers import DevcontainerGround
 from support.real_engine import LabelledEngine
 from ws_mcp.core.devcontainers.model import Key
 from ws_mcp.core.devcontainers.port import DevcontainerCli

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import anyio.lowlevel
 
+from ws_mcp.core.devcontainers.merged import Cleared
 from ws_mcp.core.devcontainers.model import Record
-from ws_mcp.core.engine.model import Container
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
 
@@ -20,7 +20,8 @@ class FakeInside:
         self.arrived: list[ContainerId] = []
         self.busy = self.most_busy = 0
 
-    async def arrive(self, container: Container, record: Record) -> PlaceAddress:
+    async def arrive(self, cleared: Cleared, record: Record) -> PlaceAddress:
+        container = cleared.container
         self.busy += 1
         self.most_busy = max(self.busy, self.most_busy)
         try:

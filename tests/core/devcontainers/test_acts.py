@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from support.devcontainer_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
 
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.ground import lock_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from support.devcontainer_ground import SHOP, DevGround, only_one, others_container, recreated
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated
 
 from ws_mcp.core.devcontainers.model import RecreateAsk, Status
 from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER

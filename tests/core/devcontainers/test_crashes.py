@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from support.devcontainer_ground import SHOP, DevGround, only_one, recreated
+from support.kept_ground import SHOP, DevGround, only_one, recreated
 
 from ws_mcp.core.devcontainers.ground import lock_of
 from ws_mcp.core.devcontainers.listing import CUT_SHORT

@@ -6,8 +6,8 @@ import logging
 
 import anyio
 import pytest
-from support.devcontainer_ground import SHOP, DevGround, only_one, others_container, recreated
 from support.fake_definitions import key_of
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated
 
 from ws_mcp.core.devcontainers.looking import POLL_S, RETRY_S, SAFETY_S
 from ws_mcp.core.devcontainers.model import Freshness, RecreateAsk, Status

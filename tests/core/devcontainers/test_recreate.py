@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import anyio
 import pytest
-from support.devcontainer_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
 
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.model import Freshness, Phase, RecreateAsk, Recreated, Status, Target

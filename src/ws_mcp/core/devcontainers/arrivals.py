@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ws_mcp.core.devcontainers.ground import Ground
-from ws_mcp.core.devcontainers.model import Record
-from ws_mcp.core.devcontainers.sightings import Sighting, has_folder
+from ws_mcp.core.devcontainers.model import Key, Record
+from ws_mcp.core.devcontainers.sightings import Sighting
 from ws_mcp.core.devcontainers.workqueue import WorkQueue
-from ws_mcp.core.engine.model import Container, ContainerState
+from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import PlaceUnavailableError, WsError
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
@@ -46,12 +46,18 @@ class Arrivals:
         self.addresses: dict[ContainerId, PlaceAddress] = {}
         self.errors: dict[ContainerId, str] = {}
 
-    async def want(self, sightings: tuple[Sighting, ...], records: Mapping[ContainerId, Record]) -> None:
-        """These are the dev containers now; execd is to be in all of them that run, and in no other."""
+    async def want(
+        self, sightings: tuple[Sighting, ...], records: Mapping[ContainerId, Record], busy: Collection[Key]
+    ) -> None:
+        """These are the dev containers now; execd is to be in all of them that run, and in no other.
+
+        `busy`: those that something is done to. What is new of them is not known yet, above all its user.
+        """
         self._wanted = {
             sighting.container.id: _Wanted(sighting=sighting, record=_record_of(sighting, records))
             for sighting in sightings
             if sighting.container.state is ContainerState.RUNNING
+            and (sighting.key not in busy or sighting.container.id in self._wanted)
         }
         self._queue.only(self._wanted.keys())
         for container, wanted in self._wanted.items():
@@ -87,8 +93,8 @@ class Arrivals:
         if wanted is None:
             return
         try:
-            await self._check(wanted.sighting, wanted.record)
-            address = await self._ground.inside.arrive(wanted.sighting.container, wanted.record)
+            cleared = await self._ground.policing.clear(wanted.sighting.container, wanted.record)
+            address = await self._ground.inside.arrive(cleared, wanted.record)
         except WsError as error:
             self.addresses.pop(container, None)
             self.errors[container] = str(error)
@@ -99,13 +105,6 @@ class Arrivals:
                 self.addresses[container] = address
         finally:
             self._on_change()
-
-    async def _check(self, sighting: Sighting, record: Record) -> None:
-        container: Container = sighting.container
-        await self._ground.policing.check_unit(container.name, sighting.key, (container,))
-        # Labels can be written by anybody; the mount cannot, without the right to mount the folder.
-        if record.is_adopted and not has_folder(container, sighting.key.folder):
-            raise PlaceUnavailableError("its labels name a folder that is not mounted in it; recreate it")
 
 
 @asynccontextmanager

@@ -174,7 +174,8 @@ class Kept:
         self._others = self._at_others()
         await self._adopt()
         self._look_again_if_unreadable()
-        await self.arrivals.want(sightings, self._world.records)
+        busy = self._others.keys() | (self._acting.keys() - self._ended)
+        await self.arrivals.want(sightings, self._world.records, busy)
 
     async def _discovered(self) -> tuple[Key, ...]:
         """What there is to make; a search is a while old, so those that were missed meanwhile are asked for."""

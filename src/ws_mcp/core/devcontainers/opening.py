@@ -2,15 +2,78 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-from ws_mcp.core.devcontainers.ground import Ground
+from ws_mcp.core.clock import Now
+from ws_mcp.core.devcontainers.allowances import Allowances
+from ws_mcp.core.devcontainers.base_images import TrackedDefinitions
+from ws_mcp.core.devcontainers.copies import private_copy, real_paths
+from ws_mcp.core.devcontainers.definitions import HostDefinitions
+from ws_mcp.core.devcontainers.ground import STALL_S, Ground
+from ws_mcp.core.devcontainers.inside import ExecdInside
 from ws_mcp.core.devcontainers.kept import open_kept
+from ws_mcp.core.devcontainers.policing import Policing
+from ws_mcp.core.devcontainers.port import DevcontainerCli
+from ws_mcp.core.devcontainers.records import Records
 from ws_mcp.core.devcontainers.service import DevContainers
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.execd.binaries import binary
+from ws_mcp.core.execd.delivery import ExecdVolumes
+from ws_mcp.core.execd.places import Places
+from ws_mcp.core.host.model import HostRules
 from ws_mcp.core.jobs import JobBounds, open_jobs
+from ws_mcp.core.state import State
 
+CLIENT = "ws-mcp"
 BOUNDS = JobBounds(deadline_s=3600.0)  # a build without cache of a large image, and hooks that install much
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevContainerRules:
+    """What the operator chose. `labels`: only dev containers that carry all of them; `host`: roots, and what is closed.
+
+    `home`: whose git settings say what is ignored.
+    """
+
+    host: HostRules
+    allowances: Allowances
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    home: str = ""
+    stall_s: float = STALL_S
+
+
+def ground_of(
+    engine: Engine, state: State, places: Places, cli: DevcontainerCli, rules: DevContainerRules, *, now: Now
+) -> Ground:
+    """Everything on the real machine."""
+
+    async def engine_id() -> str:
+        return (await engine.info()).engine_id
+
+    volumes = ExecdVolumes(engine, state)
+
+    async def volume() -> str:
+        return await volumes.ensure(binary("linux", (await engine.info()).architecture))
+
+    return Ground(
+        engine=engine,
+        cli=cli,
+        definitions=TrackedDefinitions(HostDefinitions(rules.host, rules.home), engine),
+        inside=ExecdInside(engine, state, CLIENT, rules.allowances.local_env),
+        records=Records(state, engine_id, now),
+        locks=state,
+        policing=Policing(engine, rules.allowances, os.path.realpath),
+        copies=private_copy,
+        links=real_paths,
+        volume=volume,
+        drop=places.drop,
+        now=now,
+        labels=rules.labels,
+        stall_s=rules.stall_s,
+    )
 
 
 @asynccontextmanager

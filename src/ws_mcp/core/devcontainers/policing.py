@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from posixpath import normpath
+from typing import TypeVar
 
 import anyio.to_thread
 
 from ws_mcp.core.devcontainers.allowances import Allowances, Violation, refusal_of
-from ws_mcp.core.devcontainers.model import Key
+from ws_mcp.core.devcontainers.merged import Cleared, check_container, clear
+from ws_mcp.core.devcontainers.model import Key, Record
 from ws_mcp.core.devcontainers.mount_rules import RealPath
 from ws_mcp.core.devcontainers.policy import check_definition, check_image, check_merged
 from ws_mcp.core.devcontainers.port import Definition
-from ws_mcp.core.engine.model import Container
+from ws_mcp.core.engine.model import Container, Volume, VolumeMount
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.engine.record import Record
-from ws_mcp.core.errors import ImageNotFoundError
+from ws_mcp.core.engine.record import Record as Members
+from ws_mcp.core.errors import EngineNotFoundError, ImageNotFoundError
+
+T = TypeVar("T")
 
 MERGED = "mergedConfiguration"
 
@@ -44,7 +48,7 @@ class Policing:
         `answer`: as the CLI gave it; `images`: what it is built on.
         """
         key, allowed = definition.key, self.allowances
-        merged = Record(dict(answer)).record(MERGED).members()
+        merged = Members(dict(answer)).record(MERGED).members()
         labels: list[Mapping[str, str]] = []
         for image in images:
             try:
@@ -60,30 +64,38 @@ class Policing:
         )
 
     async def check_unit(self, name: str, key: Key, containers: Iterable[Container]) -> None:
-        """Of what is there, before it is started or anything is run in it."""
-        chosen = tuple(containers)
-        await self._refuse(
-            name, lambda real: tuple(v for c in chosen for v in check_container(key, c, self.allowances, real))
-        )
+        """Of what is there, before it is started."""
+        violations = [each for container in containers for each in await self.violations_of(key, container)]
+        if violations:
+            raise refusal_of(name, violations)
 
     async def violations_of(self, key: Key, container: Container) -> tuple[Violation, ...]:
-        """Of what was made."""
-        return await self._asked(lambda real: check_container(key, container, self.allowances, real))
+        """Of what was made, inspected."""
+        volumes = await self._volumes_of(container)
+        return await self._asked(lambda real: check_container(container, key, self.allowances, real, volumes))
+
+    async def clear(self, container: Container, record: Record) -> Cleared:
+        """Proof that execd may be brought into an inspected container."""
+        volumes = await self._volumes_of(container)
+        return await self._asked(lambda real: clear(container, record, self.allowances, real, volumes))
+
+    async def _volumes_of(self, container: Container) -> tuple[Volume, ...]:
+        found: list[Volume] = []
+        for mount in container.mounts:
+            if isinstance(mount, VolumeMount):
+                try:
+                    found.append(await self._engine.inspect_volume(mount.volume))
+                except EngineNotFoundError:
+                    continue  # it went with its container
+        return tuple(found)
 
     async def _refuse(self, name: str, check: Callable[[RealPath], tuple[Violation, ...]]) -> None:
         violations = await self._asked(check)
         if violations:
             raise refusal_of(name, violations)
 
-    async def _asked(self, check: Callable[[RealPath], tuple[Violation, ...]]) -> tuple[Violation, ...]:
+    async def _asked(self, check: Callable[[RealPath], T]) -> T:
         real = self._real
         if real is None:
             return check(normpath)
         return await anyio.to_thread.run_sync(lambda: check(real))
-
-
-def check_container(key: Key, container: Container, allowed: Allowances, real: RealPath) -> tuple[Violation, ...]:
-    """Placeholder."""
-    if container.is_privileged and not allowed.privileged:
-        return (Violation(subject="privileged", value="true", why="is root on this machine", allow="privileged"),)
-    return ()
