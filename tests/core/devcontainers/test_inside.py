@@ -12,15 +12,16 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 from support.byte_pipe import said_end
-from support.devcontainer_values import ROOT, SHOP, SHOP_MOUNT, labels_of
+from support.devcontainer_values import ROOT, SHOP, SHOP_MOUNT, labels_of, metadata_label
 from support.fake_engine import FakeEngine
 from support.fake_execd import FakeExecd, open_fake_execd
+from support.images import Tree
 
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.inside import ExecdInside, place_of
 from ws_mcp.core.devcontainers.merged import clear
 from ws_mcp.core.devcontainers.model import Record
-from ws_mcp.core.engine.model import Container, ContainerSpec, ExecSpec, Image, VolumeMount
+from ws_mcp.core.engine.model import Container, ContainerSpec, EngineInfo, ExecSpec, Image, VolumeMount
 from ws_mcp.core.errors import EngineError, EngineUnavailableError, ForbiddenError, PlaceUnavailableError
 from ws_mcp.core.execd.delivery import volume_prefix
 from ws_mcp.core.execd.places import PlaceAddress
@@ -32,7 +33,6 @@ pytestmark = pytest.mark.usefixtures("real_io")
 
 ALLOWED = Allowances(roots=(ROOT,))
 MARK = "m4rk"
-PROGRAM = "execd-"
 
 
 class Ground:
@@ -77,9 +77,9 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(directory: Path, **more: object) -> AsyncGenerator[Ground]:
+async def ground(directory: Path, engine: FakeEngine | None = None, **more: object) -> AsyncGenerator[Ground]:
     async with open_state(directory / "s") as state:
-        engine = FakeEngine()
+        engine = engine or FakeEngine()
         engine.add_image(Image(id="sha256:" + "b" * 64, tags=("image:1",), architecture="amd64", os="linux"))
         spec = ContainerSpec(
             name="shop-1", image="image:1", command=("sleep", "9"), labels=labels_of(), mounts=(SHOP_MOUNT,)
@@ -168,6 +168,66 @@ async def test_an_image_that_was_removed_since_is_no_hindrance(tmp_path: Path) -
     async with ground(tmp_path) as site:
         site.engine.images.clear()
         await site.arrive()
+
+
+async def test_a_container_that_cannot_be_written_is_said_before_anything_is_copied(tmp_path: Path) -> None:
+    async with ground(tmp_path, is_read_only=True) as site:
+        with pytest.raises(PlaceUnavailableError, match="read-only"):
+            await site.arrive()
+        assert "put_archive" not in site.engine.calls
+
+
+async def test_a_container_that_does_not_run_is_said(tmp_path: Path) -> None:
+    async with ground(tmp_path) as site:
+        await site.engine.pause(site.container)
+        with pytest.raises(PlaceUnavailableError, match="paused"):
+            await site.arrive()
+        await site.engine.stop(site.container, 0)
+        with pytest.raises(PlaceUnavailableError, match="does not run"):
+            await site.arrive()
+        assert site.asked == []
+
+
+async def test_a_shell_is_not_asked_where_the_definition_says_so(tmp_path: Path) -> None:
+    labels = {**labels_of(), **metadata_label({"userEnvProbe": "none", "remoteEnv": {"B": "remote"}})}
+    async with ground(tmp_path, has_volume=True, labels=labels) as site:
+        await site.arrive()
+        assert site.served[0].environment["B"] == "remote"
+        assert not any("-lic" in spec.argv for spec in site.asked)
+
+
+async def test_the_shell_is_the_one_that_the_containers_passwd_names(tmp_path: Path) -> None:
+    async with ground(tmp_path, has_volume=True) as site:
+        passwd = Tree().directory("etc").file("etc/passwd", b"dev:x:1000:1000::/home/dev:/bin/zsh\n").tar()
+        await site.engine.put_archive(site.container, "/", passwd)
+        await site.arrive()
+        assert [spec.argv[0] for spec in site.asked if "-lic" in spec.argv] == ["/bin/zsh"]
+
+
+async def test_an_engine_of_an_architecture_without_execd_is_said(tmp_path: Path) -> None:
+    class Odd(FakeEngine):
+        async def info(self) -> EngineInfo:
+            return replace(await super().info(), architecture="s390x")
+
+    async with ground(tmp_path, Odd()) as site:
+        with pytest.raises(PlaceUnavailableError, match="s390x"):
+            await site.arrive()
+
+
+async def test_an_execd_of_another_secret_is_left_alone(tmp_path: Path) -> None:
+    async with ground(tmp_path, has_volume=True) as site:
+        site.is_serving, site.execd.secret = True, "ff"
+        with pytest.raises(PlaceUnavailableError, match="another instance"):
+            await site.arrive()
+        assert site.served == []
+
+
+async def test_servers_that_copy_at_once_copy_once(tmp_path: Path) -> None:
+    async with ground(tmp_path) as site:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(site.arrive)
+        assert site.engine.calls.count("put_archive") == 1
 
 
 @pytest.mark.parametrize("call", ["open_exec", "put_archive"])
