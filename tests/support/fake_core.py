@@ -288,6 +288,7 @@ class FakeDevContainers:
         self.pending: StillRunning | None = None
         self.fault: Exception | None = None
         self.unknown = ""
+        self.stops = 0
 
     async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
         return DevContainerListing(devcontainers=tuple(self.there.values()), unknown=self.unknown)
@@ -320,6 +321,9 @@ class FakeDevContainers:
         return self._set(name, Status.RUNNING)
 
     async def stop(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
+        if self.there[name].status is Status.STOPPED:
+            raise ConflictError(f"dev container {name!r} is stopped already")
+        self.stops += 1
         return self.pending or self._set(name, Status.STOPPED)
 
     async def remove(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:

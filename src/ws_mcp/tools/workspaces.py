@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ws_mcp.core.devcontainers.model import Acted
+from ws_mcp.core.devcontainers.model import Acted, Status
 from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Pending, Workspace, WorkspaceKind
@@ -129,9 +129,11 @@ class WorkspaceTools:
         return any(each.name == name for each in found) and await self._found(scope, name) is None
 
     async def _stop_devcontainer(self, name: str, *, restarts: bool) -> Acted | StillRunning:
-        done = await self._core.devcontainers.stop(name, reporter())
-        if isinstance(done, StillRunning) or not restarts:
-            return done
+        found = (await self._core.devcontainers.list()).devcontainers
+        if not restarts or any(each.name == name and each.status is not Status.STOPPED for each in found):
+            done = await self._core.devcontainers.stop(name, reporter())
+            if isinstance(done, StillRunning) or not restarts:
+                return done
         return await self._core.devcontainers.start(name, reporter())
 
     async def _found(self, scope: Scope, name: str) -> Workspace | None:
