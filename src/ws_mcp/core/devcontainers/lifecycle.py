@@ -41,7 +41,7 @@ class Act(StrEnum):
     START = "start"
     STOP = "stop"
     REMOVE = "remove"
-    RUN = "run"
+    RUN = "run a process in"
 
 
 TRANSITIONAL = frozenset({Status.STARTING, Status.STOPPING, Status.DELETING})
@@ -153,5 +153,4 @@ def check_allowed(act: Act, status: Status, name: str, job: str = "") -> None:
         return
     if why is _DURING and job:
         why = f"{job} is at it: {why}, or repeat the call that began it to follow it"
-    what = "run a process in it" if act is Act.RUN else f"{act.value} it"
-    raise ConflictError(f"dev container {name!r} is {status.value}, so this call cannot {what} now: {why}")
+    raise ConflictError(f"dev container {name!r} is {status.value}, so this call cannot {act.value} it now: {why}")
