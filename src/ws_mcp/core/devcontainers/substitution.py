@@ -13,6 +13,7 @@ from typing import cast
 
 # As JavaScript has it: its dot matches no line end, and it knows four.
 _VARIABLE = re.compile("\\$\\{([^\n\r\u2028\u2029]*?)\\}")
+_ANYWHERE = re.compile(f"(?={_VARIABLE.pattern})")  # also within one that is none, whoever may come to read it so
 LOCAL = ("env", "localEnv")
 MAX_DEPTH = 64
 
@@ -20,7 +21,7 @@ MAX_DEPTH = 64
 def local_variables(value: object) -> Iterator[str]:
     """The variables of this machine that are read anywhere in it, each time that they are."""
     for text in _texts(value):
-        for found in _VARIABLE.finditer(text):
+        for found in _ANYWHERE.finditer(text):
             kind, *arguments = found[1].split(":")
             if kind in LOCAL:
                 yield arguments[0] if arguments else ""
