@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import anyio
 import pytest
+from support.devcontainer_scene import FAILS, HANGS, OK, Scene
 from support.devcontainer_stage import OnFake, OnReal, Stage
-from support.fake_devcontainer_cli import FAILS, HANGS, OK, Scene
 
 from ws_mcp.core.devcontainers.model import Phase
 from ws_mcp.core.devcontainers.port import CliCall, CliProgress, CliResult, Outcome, Verb

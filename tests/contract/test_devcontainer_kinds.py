@@ -1,4 +1,4 @@
-"""What only the real dev container CLI can show: compose, local features, users, and what it leaves in the work tree."""
+"""What only the real dev container CLI can show: compose, features, users, and what it leaves in the work tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 import pytest
 from support.devcontainer_ground import DevcontainerGround
 from support.images import BUSYBOX
-from support.real_engine import LabelledEngine
+from support.real_engine import EngineGround, LabelledEngine
 
 from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
 from ws_mcp.core.devcontainers.model import Key, Phase
@@ -66,6 +66,23 @@ async def test_a_compose_project_comes_up_with_its_siblings(
     there = await docker_engine.list_containers(of_project)
     assert sorted(c.labels["com.docker.compose.service"] for c in there) == ["app", "db"]
     assert Phase.CREATE in {progress.phase for progress in told}
+
+
+async def test_on_podman_the_user_need_not_be_root(
+    tmp_path: Path,
+    devcontainer_ground: DevcontainerGround,
+    podman_ground: EngineGround,
+    podman_engine: LabelledEngine,
+) -> None:
+    folder = tmp_path / "wsmcp-test-podman"
+    hook = {"postCreateCommand": "id -un; exit 3", "remoteUser": "dev"}
+    key = write(folder, {"build": {"dockerfile": "Dockerfile"}, **hook}, Dockerfile=f"FROM {BUSYBOX}\nRUN true\n")
+    ground = DevcontainerGround(podman_ground)
+    ground.own(folder)
+    result, told = await up(ground.cli(podman_engine), key)
+    assert result.reason.startswith("postCreateCommand failed with exit code 3: dev;")
+    assert {"step 2/2 (RUN true)", "dev"} <= {progress.detail for progress in told}
+    await ground.clean()
 
 
 async def test_a_feature_and_a_user_are_in_the_container_and_nothing_new_in_the_work_tree(

@@ -15,11 +15,11 @@ from support.images import Tree
 
 USERLAND = "wsmcp-test-userland:1"
 DEV = 1000  # the user "dev"
-PROGRAMS = """
-bash sh cat ls id env sleep mkdir rm mv cp ln chmod chown touch printf test true false sed grep awk find xargs sort uniq
-head tail wc cut tr tee date uname stat readlink dirname basename getent useradd usermod groupadd groupmod tar gzip
-mktemp realpath whoami hostname timeout nohup kill ps git
-""".split()
+PROGRAMS = (
+    "bash sh cat ls id env sleep mkdir rm mv cp ln chmod chown touch printf test true false sed grep awk "
+    "find xargs sort uniq head tail wc cut tr tee date uname stat readlink dirname basename getent useradd "
+    "usermod groupadd groupmod tar gzip mktemp realpath whoami hostname timeout nohup kill ps git"
+)
 PASSWD = f"root:x:0:0:root:/root:/bin/bash\ndev:x:{DEV}:{DEV}:dev:/home/dev:/bin/bash\n"
 GROUP = f"root:x:0:\ndev:x:{DEV}:\n"
 NAMES = "passwd: files\ngroup: files\nhosts: files dns\n"
@@ -32,7 +32,7 @@ def userland_tar() -> bytes:
         tree.directory(name)
     tree.directory("tmp", mode=0o1777).directory("var/tmp", mode=0o1777).directory("home/dev", owner=DEV)
     tree.link("bin", "usr/bin").link("sbin", "usr/sbin")
-    found = {name: Path(path) for name in PROGRAMS if (path := shutil.which(name))}
+    found = {name: Path(path) for name in PROGRAMS.split() if (path := shutil.which(name))}
     for name, path in found.items():
         tree.file(f"usr/bin/{name}", path.read_bytes(), mode=0o755)
     directories = {"bin", "sbin"}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from support.devcontainer_ground import DevcontainerGround
-from support.fake_devcontainer_cli import FAILS, HANGS, FakeDevcontainerCli, Scene
+from support.devcontainer_scene import FAILS, HANGS, Scene
+from support.fake_devcontainer_cli import FakeDevcontainerCli
 from support.fake_engine import FakeEngine
 from support.images import BUSYBOX, Tree
 from support.real_engine import LabelledEngine

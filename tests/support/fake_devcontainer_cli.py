@@ -7,16 +7,15 @@ whether there is a CLI at all (`missing`). What was asked stands in `calls`. It 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
 import anyio
 
+from support.devcontainer_scene import FAILS, HANGS, OK, During, Scene, nothing
 from support.fake_engine import FakeEngine
-from support.images import BUSYBOX
 from ws_mcp.core.devcontainers.model import Hook, Key, Phase
 from ws_mcp.core.devcontainers.port import CliCall, CliMissingError, CliProgress, CliResult, Outcome, Tell, Verb
 from ws_mcp.core.engine.model import Container, ContainerSpec, ContainerState
@@ -24,7 +23,6 @@ from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import ContainerId
 
 FOLDER, CONFIG, METADATA = "devcontainer.local_folder", "devcontainer.config_file", "devcontainer.metadata"
-OK, FAILS, HANGS = "ok", "fails", "hangs"
 ONCE = (Phase.ON_CREATE, Phase.UPDATE_CONTENT, Phase.POST_CREATE)
 HOOKS = (*ONCE, Phase.POST_START, Phase.POST_ATTACH)
 PHASES = tuple(Phase)
@@ -32,29 +30,6 @@ STEP_S = 0.1  # each phase takes that long
 ASK_S = 1.0
 
 IsStalled = Callable[[Phase, float], bool]
-During = Callable[[CliCall, Phase], Awaitable[None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """What a definition does: each of its hooks, and its build ("" = it has none), goes well, fails or hangs."""
-
-    hooks: Mapping[Phase, str] = field(default_factory=dict[Phase, str])
-    build: str = ""
-    is_missing: bool = False
-    is_cut_off: bool = False
-    # Of the fake only:
-    initialize: str = ""
-    image: str = BUSYBOX
-    user: str = "root"
-    project: str = ""  # of compose
-    warnings: tuple[str, ...] = ()
-    merged: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    creates_hanging: bool = False  # the container runs, but the CLI missed its start
-
-
-async def nothing(call: CliCall, phase: Phase) -> None:
-    """Nobody does anything meanwhile."""
 
 
 class _RunFailedError(Exception):

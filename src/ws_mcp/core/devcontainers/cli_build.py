@@ -1,6 +1,6 @@
 """What a build of the dev container CLI tells: its steps, the last words of one, how far it is (pure).
 
-The lines are those of `docker build` with the legacy builder and with BuildKit, alone or below compose.
+The lines are those of `docker build` with the legacy builder, with BuildKit and on Podman, alone or below compose.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_LEGACY_STEP = re.compile(r"Step (?P<n>\d+)/(?P<of>\d+) : (?P<what>.*)")
+_LEGACY_STEP = re.compile(r"(?:\[\d+/\d+\] )?(?:Step|STEP) (?P<n>\d+)/(?P<of>\d+) ?: (?P<what>.*)")
 _BUILDKIT_STEP = re.compile(r"#\d+ \[(?:[^\]]*\s)?(?P<n>\d+)/(?P<of>\d+)\] (?P<what>.*)")
 _FAILED_STEP = re.compile(r"> \[(?:[^\]]*\s)?(?P<n>\d+)/(?P<of>\d+)\] (?P<what>.*?):?$")
 _BUILDKIT_OUTPUT = re.compile(r"#\d+ \d+(?:\.\d+)? (?P<text>.*)")
 _NO_OUTPUT = re.compile(
     r"#\d+ |--->|Removing intermediate|Successfully |Sending build|DEPRECATED|Install the buildx|https://docs\.docker"
-    r"|------|====="
+    r"|------|=====|-->|COMMIT |(?:Error: )?building at STEP "
     r'|ERROR: Feature "|(?:Feature|Description|Id|Version|Documentation|Options) *:'
     r"|> \[|\d+\.\d+ |Dockerfile\S*:\d+|(?:>>> )?\d* ?\||The command '|ERROR: failed|failed to solve"
 )
-_CODE = re.compile(r"(?:exit code: |returned a non-zero code: )(?P<code>\d+)")
+_CODE = re.compile(r"(?:exit code: |exit status |returned a non-zero code: )(?P<code>\d+)")
 _LACKS_FRONTEND = re.compile(r"(?:ERROR: )?failed to solve.*docker/dockerfile[:/]")
 _REASON = re.compile(r"(?:ERROR: )?failed to solve: (?P<solve>.*)|(?P<copy>COPY failed: .*|ADD failed: .*)")
 

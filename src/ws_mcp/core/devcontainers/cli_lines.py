@@ -24,7 +24,7 @@ _NOISE = re.compile(
     r"|Failed to fetch control manifest"
     r"|DEPRECATED: The legacy builder|Install the buildx component|https://docs\.docker\.com/go/buildx"
     r"|Run 'docker \S+ --help'|Usage:  docker"
-    r"|--->|Removing intermediate container|Sending build context|Successfully (?:built|tagged)"
+    r"|--->|--> |Removing intermediate container|Sending build context|Successfully (?:built|tagged)"
     r"|#\d+ (?:DONE|sha256:|transferring|exporting|writing|naming|CACHED|preparing|building with)"
     r"|Shell server terminated|Error: An error occurred setting up"
 )

@@ -154,6 +154,11 @@ _ROWS = (
         "the user {user} (remoteUser, containerUser) is not in the image: name one that is, or create it in the image",
     ),
     _log(
+        r"unable to upgrade to tcp, received 500",
+        "Podman cannot run a command as the user of the dev container: is remoteUser or containerUser in the image?"
+        " Name one that is, or create it in the image",
+    ),
+    _log(
         r"could not select device driver|nvidia-container-cli",
         'the engine has no GPU to give: make it "optional" in hostRequirements, or remove --gpus from runArgs',
     ),
@@ -227,7 +232,7 @@ def _last(shown: Iterable[str]) -> str:
 def _engine(shown: Iterable[str]) -> str:
     """The last words of the engine, but for those that a pull begins with: that the image is not there yet."""
     found = [match["words"] or match["client"] for line in shown if (match := _ENGINE.search(line))]
-    told = [words for words in found if not words.lower().startswith("no such image")]
+    told = [words for words in found if "no such image" not in words.lower()]
     return f": {one_line(told[-1], 240)}" if told else ""
 
 
