@@ -56,6 +56,7 @@ class Tree:
 
     def __init__(self, root: str, ignore: IgnoreRules, inputs: Inputs, look: Look) -> None:
         self._root = root
+        self._real_root = os.path.realpath(root)
         self._ignore = ignore
         self._inputs = inputs
         self._look = look
@@ -103,8 +104,8 @@ class Tree:
                 self._collect(within, found, budget, links - 1)
 
     def _check_inside(self, here: str) -> None:
-        real, root = self._inputs.real(here), os.path.realpath(self._root)
-        if real != root and not real.startswith(root.rstrip("/") + "/"):
+        real = self._inputs.real(here)
+        if real != self._real_root and not real.startswith(self._real_root.rstrip("/") + "/"):
             raise OutsideError(here)
 
     def _walk(self, path: str, here: str, found: _Found, budget: Budget, depth: int) -> None:

@@ -33,7 +33,8 @@ _LOCAL = re.compile(r"\$\{(localWorkspaceFolder(?:Basename)?)\}")
 
 def shown(path: str, folder: str) -> str:
     """A path as a person names it, who knows the folder."""
-    return posixpath.relpath(path, folder)
+    below = folder.rstrip("/") + "/"
+    return path.removeprefix(below) or "." if path.startswith(below) else posixpath.relpath(path, folder)
 
 
 def definition_of(key: Key, text: str) -> Definition:

@@ -84,7 +84,7 @@ class Inputs:
 
     def begin(self) -> None:
         """Look again where the roots are; before each look."""
-        closed = tuple(os.path.realpath(path) for path in (*CLOSED, *self._rules.closed))
+        closed = self._roots[1] or tuple(os.path.realpath(path) for path in (*CLOSED, *self._rules.closed))
         self._roots = tuple(os.path.realpath(root) for root in self._rules.roots), closed
 
     def made(self, path: str, look: Look, make: Callable[[str, str], T]) -> T | None:
