@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.definition_ground import COMPOSE, CONFIG, DOCKERFILE, Project, composed
 
+from ws_mcp.core.devcontainers.compose_inputs import FILES
 from ws_mcp.core.devcontainers.port import UnreadableDefinitionError
 
 Edit = Callable[[Project], object]
@@ -189,3 +190,47 @@ def test_tags_of_compose_are_understood(tmp_path: Path) -> None:
     project = Project(tmp_path)
     text = "services: {app: {image: x, env_file: !override [a.env], ports: !reset [], environment: !override {A: 1}}}"
     assert parts_of(project, text) == {"compose/compose.yml", "env/a.env"}
+
+
+def test_more_compose_files_than_anybody_writes_are_not_read(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    for number in range(FILES + 2):
+        project.write(f"{number}.yml", f"include: [{number + 1}.yml]\n")
+    parts = parts_of(project, "include: [0.yml]\n")
+    assert len(parts) == FILES + 1
+    assert project.look().untracked == (f"{FILES}.yml (more than {FILES} compose files)",)
+
+
+def test_compose_files_that_lead_out_or_depend_on_who_asks_are_named(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").write_text("services: {}")
+    for name in ("docker-compose.override.yml", "a.yml"):
+        project.write("x", "")
+        (project.folder / name).symlink_to(outside / "x")
+    project.write(CONFIG, {"dockerComposeFile": ["../a.yml", "${localEnv:X}.yml", "../../outside/x"], "service": "a"})
+    assert project.look().untracked == (
+        "a compose file (its path depends on who asks)",
+        "a.yml (it leads out of what may be read)",
+        "../outside/x (it leads out of what may be read)",
+    )
+    project.write(CONFIG, {"dockerComposeFile": [], "service": "a"})
+    project.write("docker-compose.yml", "services: {a: {image: '${X}'}}")
+    assert project.look().untracked == ("docker-compose.override.yml (it leads out of what may be read)",)
+    assert project.look().images == ()
+
+
+def test_variables_from_outside_of_the_roots_are_not_read(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    (tmp_path / ".env").write_text("X=1")
+    project.write(CONFIG, {"dockerComposeFile": "../compose.yml", "service": "a"})
+    project.write("compose.yml", "include: [{path: more.yml, project_directory: .., env_file: [.env]}]\n")
+    project.write("more.yml", "services: {a: {image: 'a:$X'}}")
+    assert project.look().untracked == ("../.env (it leads out of what may be read)",)
+
+
+def test_a_file_that_is_named_and_extended_counts_once_for_each(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    text = "services: {a: {extends: {file: ./compose.yml, service: b}}, b: {image: x, environment: !x {A: !y [1]}}}"
+    assert parts_of(project, text) == {"compose/compose.yml"}

@@ -48,6 +48,17 @@ def test_what_a_shell_or_an_engine_sees_counts(one: str, other: str) -> None:
     assert texts(one) != texts(other)
 
 
+def test_a_file_without_an_end_or_a_beginning_is_read_as_far_as_it_goes() -> None:
+    assert texts("# syntax=a") == ["#syntax a"]
+    assert texts("RUN <<A\nx") == ["RUN <<A\nx"]
+    assert texts("RUN a \\") == ["RUN a"]
+    assert sources("COPY a /") == set()
+
+
+def test_stages_that_need_one_stage_twice_are_built_once() -> None:
+    assert sources("FROM x AS a\nCOPY a /\nFROM a AS b\nFROM b\nCOPY --from=a / /\n") == {"a"}
+
+
 def test_what_only_looks_like_a_heredoc_swallows_nothing() -> None:
     assert len(texts("RUN cat <<< a\nRUN b\n")) == 2
     assert len(texts("RUN echo $((1<<A))\nRUN b\n")) == 2

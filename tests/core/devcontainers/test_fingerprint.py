@@ -276,6 +276,8 @@ def test_the_images_that_it_is_built_on_are_told(tmp_path: Path) -> None:
     assert project.look().images == ("debian:12",)
     project.write(CONFIG, {"image": "python:3"})
     assert project.look().images == ("python:3",)
+    project.write(CONFIG, {"image": "python:${localEnv:V}"})
+    assert project.look().images == ()
 
 
 def test_of_a_lock_file_only_the_features_of_the_definition_count(tmp_path: Path) -> None:

@@ -94,7 +94,20 @@ DOCKER = [
     ("a\n!a/b", "a/b/c", False),
     ("!a\na", "a", True),
     ("[", "a", False),
+    ("[[:digit:]]x", "5x", True),
+    ("[[:digit:]]", "d", False),
+    ("[[:none:]]", "n]", True),
+    ("[b-a]", "a", False),
+    ("/", "a", False),
+    ("a\\", "a", False),
 ]
+
+GIT_LINES = [("a  ", "a", True), ("a\\ ", "a ", True), ("a\\ ", "a", False), ("a\r", "a", True), ("/", "a/", False)]
+
+
+@pytest.mark.parametrize(("line", "path", "is_left_out"), GIT_LINES)
+def test_spaces_at_the_end_of_a_line_count_where_a_backslash_says_so(line: str, path: str, is_left_out: bool) -> None:
+    assert bool(git_rules(line).verdict(path)) is is_left_out
 
 
 @pytest.mark.parametrize(("text", "path", "is_left_out"), DOCKER)

@@ -409,3 +409,19 @@ def make_privileged(ground: DevGround) -> None:
     """What an image's metadata can do behind the back of the check."""
     for container in ground.engine.containers.values():
         container.spec = replace(container.spec, is_privileged=True)
+
+
+async def test_a_compose_service_that_is_more_than_allowed_is_removed_with_what_was_made(ground: DevGround) -> None:
+    ground.definitions.write(SHOP, {"dockerComposeFile": "compose.yaml", "service": "app"})
+    ground.cli.sidecars = ("db", "cache")
+
+    def make_one_privileged() -> None:
+        for container in ground.engine.containers.values():
+            if container.spec.name == "shop_db_1":
+                container.spec = replace(container.spec, is_privileged=True)
+
+    ground.cli.at[Phase.POST_START] = make_one_privileged
+    async with ground.open() as devcontainers:
+        with pytest.raises(ForbiddenError, match="privileged"):
+            await recreated(devcontainers)
+    assert list(states(ground)) == ["shop_cache_1"]

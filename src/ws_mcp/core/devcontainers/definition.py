@@ -34,7 +34,7 @@ _LOCAL = re.compile(r"\$\{(localWorkspaceFolder(?:Basename)?)\}")
 def shown(path: str, folder: str) -> str:
     """A path as a person names it, who knows the folder."""
     below = folder.rstrip("/") + "/"
-    return path.removeprefix(below) if path.startswith(below) else posixpath.relpath(path, folder)
+    return path.removeprefix(below) or "." if path.startswith(below) else posixpath.relpath(path, folder)
 
 
 def definition_of(key: Key, text: str) -> Definition:

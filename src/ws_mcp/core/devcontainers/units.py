@@ -17,13 +17,23 @@ def unit_of(sighting: Sighting) -> tuple[Container, ...]:
 
 def in_start_order(containers: Iterable[Container]) -> tuple[Container, ...]:
     """Each after those that its service depends on; what goes round in circles as it comes."""
-    left = {container.id: container for container in containers}
-    ordered: list[Container] = []
-    while left:
-        services = {_service_of(container) for container in left.values()}
-        free = [c for c in left.values() if not (_dependencies_of(c) & services) - {_service_of(c)}]
-        ordered.extend(left.pop(container.id) for container in free or list(left.values()))
-    return tuple(ordered)
+    everything = tuple(containers)
+    ordered: dict[str, Container] = {}
+    visited: set[str] = set()
+
+    def visit(container: Container) -> None:
+        if container.id in visited:
+            return
+        visited.add(container.id)
+        needs = _dependencies_of(container)
+        for other in everything:
+            if _service_of(other) in needs:
+                visit(other)
+        ordered[container.id] = container
+
+    for container in everything:
+        visit(container)
+    return tuple(ordered.values())
 
 
 def _service_of(container: Container) -> str:
