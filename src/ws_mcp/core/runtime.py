@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ws_mcp.core.changes import Change, Changes, Subject
+from ws_mcp.core.changes import Changes
 from ws_mcp.core.chat_places import ChatPlaces
 from ws_mcp.core.chats import ChatRef, Chats
 from ws_mcp.core.clock import Now, utc_now
@@ -220,16 +220,8 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
             if engine is not None:
                 opened = open_keeping(engine, state, places, choices.workspaces, changes=changes, now=now)
                 keeping = await stack.enter_async_context(opened)
-            devcontainers = await stack.enter_async_context(
-                open_chosen(
-                    choices.devcontainers,
-                    engine,
-                    state,
-                    places,
-                    now=now,
-                    on_change=lambda: changes.emit(Change(subject=Subject.DEVCONTAINERS)),
-                )
-            )
+            chosen = open_chosen(choices.devcontainers, engine, state, places, changes=changes, now=now)
+            devcontainers = await stack.enter_async_context(chosen)
             hearers.append(devcontainers.hear)
             jobs = await stack.enter_async_context(open_jobs())
             yield Core(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
 
+from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.clock import Now
 from ws_mcp.core.devcontainers.allowances import allowances_of
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
@@ -46,8 +47,8 @@ async def open_chosen(
     state: State,
     places: Places,
     *,
+    changes: Changes,
     now: Now,
-    on_change: Callable[[], None],
 ) -> AsyncGenerator[Chosen]:
     """The dev containers below the roots that the operator chose; none without roots, or without an engine."""
     if engine is None or not choices.roots:
@@ -63,6 +64,10 @@ async def open_chosen(
     )
     cli = RealDevcontainerCli(info=engine.info, setting=choices.cli, engine=choices.engine)
     ground = ground_of(engine, state, places, cli, rules, now=now)
+
+    def on_change() -> None:
+        changes.emit(Change(subject=Subject.DEVCONTAINERS))
+
     async with open_devcontainers(ground, on_change) as devcontainers:
         yield Chosen(acts=devcontainers, places=DevPlaces(devcontainers, places.has))
 

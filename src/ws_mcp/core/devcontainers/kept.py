@@ -44,7 +44,7 @@ class Kept:
         self._others: dict[Key, Status] = {}  # what other servers of this instance are at
         self._held: set[str] = set()  # folders that this server has the lock of
         self._ended: set[Key] = set()  # acts that are over and were not looked at since
-        self._shown: tuple[DevContainer, ...] | None = None
+        self.shown: tuple[DevContainer, ...] | None = None  # as seen last; None before the first look
         self._unknown = ""
         self._said = ""  # the trouble that was logged last
         self._missed: set[Key] = set()  # definitions that were found and are gone
@@ -57,7 +57,7 @@ class Kept:
         if not is_fresh:
             await self._judge_again()
         return DevContainerListing(
-            devcontainers=self._shown or (), unknown=self._unknown, age_s=self.view.age_s if self._unknown else 0.0
+            devcontainers=self.shown or (), unknown=self._unknown, age_s=self.view.age_s if self._unknown else 0.0
         )
 
     async def at(self, key: Key) -> DevContainer:
@@ -75,11 +75,6 @@ class Kept:
             names = tuple(each.name for each in listing.devcontainers)
             raise NotFoundError("dev container", key.folder, names, "Look at the list again.")
         return found
-
-    @property
-    def shown(self) -> tuple[DevContainer, ...]:
-        """All of them as seen last; none before the first look."""
-        return self._shown or ()
 
     def containers_of(self, key: Key) -> tuple[Container, ...]:
         """Its container and its duplicates, as seen last."""
@@ -142,8 +137,8 @@ class Kept:
         """Make the list anew, and say so if it is another one."""
         acting = self._others | self._acting
         doings = Doings(acting=acting, addresses=self.arrivals.addresses, errors=self.arrivals.errors)
-        before, self._shown = self._shown, listed(self._world, doings, self._names)
-        if before is not None and before != self._shown:
+        before, self.shown = self.shown, listed(self._world, doings, self._names)
+        if before is not None and before != self.shown:
             self._on_change()
 
     async def stamp(self) -> str:

@@ -143,7 +143,7 @@ class DevContainers:
         addresses = self._kept.arrivals.addresses
         return tuple(
             (found, addresses[found.container])
-            for found in self._kept.shown
+            for found in self._kept.shown or ()
             if found.container is not None and found.container in addresses
         )
 
