@@ -12,14 +12,14 @@ from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.inside import ExecdInside
 from ws_mcp.core.devcontainers.merged import Cleared
 from ws_mcp.core.devcontainers.model import Key, Record
-from ws_mcp.core.devcontainers.rules import OperatorPolicy
+from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.engine.model import BindMount, ContainerSpec, Image, Mount
 from ws_mcp.core.errors import ForbiddenError
 from ws_mcp.core.state import open_state
 
 pytestmark = pytest.mark.usefixtures("real_io")
 
-POLICY = OperatorPolicy(allowances=Allowances(roots=(ROOT,)))
+ALLOWED = Allowances(roots=(ROOT,))
 ELSEWHERE = Key(folder="/srv/x", config="/srv/x/.devcontainer.json")
 
 
@@ -52,8 +52,9 @@ async def test_in_a_look_alike_nothing_is_run_and_nothing_is_put(
     record = Record(container=container, key=key, parts={}, is_adopted=True)
     async with open_state(tmp_path / "s") as state:
         inside = ExecdInside(engine, state, "test", {})
+        policing = Policing(engine, ALLOWED)
         with pytest.raises(ForbiddenError):
-            await inside.arrive(POLICY.clear(await engine.inspect(container), record), record)
+            await inside.arrive(await policing.clear(await engine.inspect(container), record), record)
     assert not {"open_exec", "put_archive", "get_archive"} & set(engine.calls)
 
 

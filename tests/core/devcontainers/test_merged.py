@@ -9,9 +9,7 @@ from support.devcontainer_values import ROOT, SHOP, SHOP_MOUNT, container, label
 
 from ws_mcp.core.devcontainers.allowances import Allowances, allowances_of
 from ws_mcp.core.devcontainers.merged import Cleared, check_container, clear
-from ws_mcp.core.devcontainers.model import Key, Kind, Record
-from ws_mcp.core.devcontainers.port import Definition
-from ws_mcp.core.devcontainers.rules import OperatorPolicy
+from ws_mcp.core.devcontainers.model import Key, Record
 from ws_mcp.core.engine.model import BindMount, Container, Published, TmpfsMount, Volume, VolumeMount
 from ws_mcp.core.errors import ForbiddenError
 from ws_mcp.core.ids import ContainerId
@@ -116,21 +114,3 @@ def test_a_proof_cannot_be_made_by_hand() -> None:
         Cleared(key=SHOP, container=container(), seal=object())
     with pytest.raises(RuntimeError):
         clear(container(), replace(ADOPTED, container=ContainerId("0" * 64)), PLAIN)
-
-
-def test_the_policy_answers_in_sentences_at_each_step() -> None:
-    policy = OperatorPolicy(allowances=PLAIN)
-    asked = Definition(key=SHOP, kind=Kind.IMAGE, text="", properties={"image": "x", "privileged": True})
-    plain = replace(asked, properties={"image": "x"})
-    assert policy.of_definition(plain) == policy.of_merged(plain, {}) == policy.of_image(plain, {}) == ()
-    assert policy.of_container(container(), plain) == policy.of_container(container(), None) == ()
-    for told in (
-        policy.of_definition(asked),
-        policy.of_merged(plain, {"privileged": True}),
-        policy.of_image(plain, {"devcontainer.metadata": '[{"privileged": true}]'}),
-        policy.of_container(container(is_privileged=True), None),
-    ):
-        assert [text.split(":")[-1] for text in told] == [
-            " is root on this machine; --devcontainer-allow privileged allows it"
-        ]
-    assert policy.clear(container(), ADOPTED).key == SHOP

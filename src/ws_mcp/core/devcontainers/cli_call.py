@@ -13,6 +13,7 @@ from ws_mcp.core.engine.model import EngineInfo
 
 # Only with our own values: what the environment says otherwise is about some other engine.
 _OF_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "CONTAINER_HOST")
+NOBODYS = "dev.ws-mcp.container=none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +64,13 @@ def arguments_of(call: CliCall, tools: CliTools, *, has_lock: bool) -> tuple[str
 
 
 def reading_arguments(key: Key, content: PurePath | None, tools: CliTools) -> tuple[str, ...]:
-    """The arguments that ask what the definition comes to with what its image adds."""
+    """The arguments that ask what the definition comes to with what its image adds.
+
+    The label is nobody's: of a container that is there the CLI would answer with what that one was made from.
+    """
     override = ["--override-config", str(content)] if content else []
-    return ("read-configuration", *_named(key), *_tools(tools), *override, "--include-merged-configuration")
+    asked = ("--include-merged-configuration", "--id-label", NOBODYS)
+    return ("read-configuration", *_named(key), *_tools(tools), *override, *asked)
 
 
 def engine_environment(endpoint: Endpoint | None) -> dict[str, str]:
