@@ -84,7 +84,7 @@ def test_includes_and_extended_files_count_with_what_they_name(tmp_path: Path) -
         "services:\n  first: {extends: second, label_file: l}\n  second: {build: .}\n  third: {image: x}\n",
     )
     text = """
-include: [more/compose.yml, {path: [none.yml], env_file: none.env}]
+include: [more/compose.yml, {path: [none.yml], env_file: none.env}, {}]
 services: {app: {image: x, extends: {file: base/base.yml, service: first}}}
 """
     assert parts_of(project, text) == {
@@ -232,5 +232,5 @@ def test_variables_from_outside_of_the_roots_are_not_read(tmp_path: Path) -> Non
 
 def test_a_file_that_is_named_and_extended_counts_once_for_each(tmp_path: Path) -> None:
     project = Project(tmp_path)
-    text = "services: {a: {extends: {file: ./compose.yml, service: b}}, b: {image: x, environment: !x {A: !y [1]}}}"
+    text = "services: {a: {extends: {file: ./compose.yml, service: b}}, b: {environment: !x {A: !y [1], B: !z 2}}}"
     assert parts_of(project, text) == {"compose/compose.yml"}

@@ -132,6 +132,17 @@ def test_directories_that_lead_out_of_the_context_are_not_gone_through(tmp_path:
     assert [part for part in project.look().parts if part.startswith("ctx/")] == ["ctx/way"]
 
 
+def test_a_context_is_not_left_for_another_directory_of_the_same_folder(tmp_path: Path) -> None:
+    project = built(tmp_path)
+    project.write("context/file", "")
+    (tmp_path / "context" / "way").symlink_to("../src")
+    project.write(DOCKERFILE, "FROM x\nCOPY way/main.py file/* /\n")
+    project.set(build={"dockerfile": "Dockerfile", "context": "../context"})
+    found = project.look()
+    assert found.untracked == ("context/way/main.py (it leads out of what may be read)",)
+    assert not any(part.startswith("ctx/") for part in found.parts)
+
+
 def test_links_in_a_circle_and_into_nothing_end(tmp_path: Path) -> None:
     project = built(tmp_path)
     (tmp_path / "a").symlink_to("b")

@@ -17,11 +17,8 @@ def has_wildcard(text: str) -> bool:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Of a pattern; one that means nothing matches nothing."""
-    try:
-        return re.compile(pattern, re.DOTALL)
-    except re.error:
-        return re.compile(_NEVER)
+    """Of a pattern, for paths that may have any character in them."""
+    return re.compile(pattern, re.DOTALL)
 
 
 def name_pattern(text: str) -> str:
@@ -51,21 +48,32 @@ def name_pattern(text: str) -> str:
 def _group(text: str, at: int) -> tuple[str, int]:
     """A bracket expression from behind its `[`."""
     negation = text[at : at + 1] in ("!", "^")
-    begin = at + negation
-    end, inside = begin, ""
+    end = begin = at + negation
+    inside = ""
     while end < len(text) and (text[end] != "]" or end == begin):
-        if text[end] == "\\" and end + 1 < len(text):
-            end += 1
-            inside += re.escape(text[end])
-        elif (name := re.match(r"\[:(\w+):\]", text[end:])) and name[1] in _CLASSES:
-            inside += _CLASSES[name[1]]
-            end += len(name[0]) - 1
-        else:
-            inside += text[end] if text[end] == "-" else re.escape(text[end])
-        end += 1
+        member, end = _member(text, end)
+        inside += member
     if end >= len(text):
         return _NEVER, len(text)
+    if not inside:  # only ranges from a larger to a smaller one
+        return "[^/]" if negation else _NEVER, end + 1
     return f"(?!/)[{'^' if negation else ''}{inside}]", end + 1
+
+
+def _member(text: str, at: int) -> tuple[str, int]:
+    """A class, a range, or one character."""
+    if (name := re.match(r"\[:(\w+):\]", text[at:])) and name[1] in _CLASSES:
+        return _CLASSES[name[1]], at + len(name[0])
+    first, at = _character(text, at)
+    if text[at : at + 1] != "-" or text[at + 1 : at + 2] in ("", "]"):
+        return re.escape(first), at
+    last, at = _character(text, at + 1)
+    return f"{re.escape(first)}-{re.escape(last)}" if first <= last else "", at
+
+
+def _character(text: str, at: int) -> tuple[str, int]:
+    at += text[at] == "\\" and at + 1 < len(text)
+    return text[at], at + 1
 
 
 _CLASSES = {
