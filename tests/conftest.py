@@ -29,6 +29,7 @@ settings.load_profile("ws-mcp")
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
+END_TO_END = "end_to_end"
 REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
 
 
@@ -64,6 +65,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacks_cli = "devcontainer_ground" in names and cli_missing()
         if (lacks_podman or lacks_cli) and os.environ.get("CI") != "true":
             left_out.append(item)
+    # One worker does what waits for servers and containers, first and one after the other; another one all the rest.
+    for item in items:
+        if END_TO_END in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(END_TO_END))
+    items.sort(key=lambda item: END_TO_END not in item.path.parts)
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)

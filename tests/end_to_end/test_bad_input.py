@@ -40,7 +40,7 @@ async def test_every_row_is_refused_in_one_line_and_leaves_nothing_behind(
 
 
 async def test_a_foreign_thing_and_none_are_one_answer(instance: Instance, other_instance: Instance) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer, other_instance.open_peer() as stranger:
             await peer.ok("provision_workspace")
             mine = await peer.start("exec sleep 600", wait_s=0)
@@ -61,7 +61,7 @@ async def test_a_foreign_thing_and_none_are_one_answer(instance: Instance, other
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_100_mb_of_environment_are_refused_in_bounded_memory(instance: Instance, mode: str) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         async with instance.open_peer(mode=mode) as peer:
             await peer.ok("provision_workspace")
             before = (instance.containers, instance.volumes)
@@ -76,7 +76,7 @@ async def test_100_mb_of_environment_are_refused_in_bounded_memory(instance: Ins
 
 
 async def test_an_argument_that_one_host_adds_is_dropped(instance: Instance) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace", wait_for_previous=True)
             await peer.ok("list_processes", wait_for_previous=False)

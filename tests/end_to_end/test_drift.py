@@ -87,7 +87,7 @@ def made_by_hand(instance: Instance, *more: str) -> str:
 async def test_a_container_with_copied_labels_shows_what_it_really_is_and_is_made_anew(
     instance: Instance, tmp_path: Path
 ) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace")
             await output_of(peer, "echo kept > /workspace/file")
@@ -148,7 +148,7 @@ async def test_a_changed_template_or_home_makes_an_idle_workspace_anew_and_leave
 
 
 async def test_without_a_required_file_nothing_starts_and_what_runs_goes_on(instance: Instance) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             refusal = await peer.refused("provision_workspace", options={"required": ["config.yaml"]})
             assert "config.yaml" in refusal

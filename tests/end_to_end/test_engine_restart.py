@@ -24,7 +24,7 @@ def private_engine(engine_ground: EngineGround) -> Generator[PrivateEngine]:
 
 
 async def test_processes_outlive_a_crash_of_the_engine(private_engine: PrivateEngine, tmp_path: Path) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         environment = {"DOCKER_HOST": private_engine.url}
         async with open_peer(tmp_path / "state", "--image", IMAGE, environment=environment) as peer:
             await peer.ok("provision_workspace")

@@ -32,7 +32,7 @@ async def open_client(instance: Instance, transport: str, mode: str) -> AsyncGen
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("transport", ["stdio", "http"])
 async def test_the_main_job_works(instance: Instance, transport: str, mode: str) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         async with open_client(instance, transport, mode) as client:
             assert client.protocol_version == VERSIONS[mode]
             made = await structured(client, "provision_workspace")
@@ -53,7 +53,7 @@ async def test_the_main_job_works(instance: Instance, transport: str, mode: str)
 
 @pytest.mark.parametrize("transport", ["stdio", "http"])
 async def test_a_chat_is_the_same_in_both_eras(instance: Instance, transport: str) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         async with open_client(instance, transport, "legacy") as client:
             chat = (await structured(client, "provision_workspace", chat="new"))["chat"]
             started = await structured(client, "start_process", command="exec sleep 60", wait_s=0, chat=chat)

@@ -34,7 +34,7 @@ async def _check_process_is_lost(peer: Peer, process: str) -> None:
 
 
 async def test_a_container_stopped_behind_our_back_is_started_by_a_provision(instance: Instance) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             process = await _peer_with_process(peer)
             docker("kill", instance.container)
@@ -47,7 +47,7 @@ async def test_a_container_stopped_behind_our_back_is_started_by_a_provision(ins
 
 
 async def test_a_container_restarted_behind_our_back_has_lost_its_processes_and_says_so(instance: Instance) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             process = await _peer_with_process(peer)
             docker("restart", "--time", "0", instance.container)
@@ -57,7 +57,7 @@ async def test_a_container_restarted_behind_our_back_has_lost_its_processes_and_
 
 
 async def test_a_server_that_begins_later_knows_that_a_keyed_start_is_lost(instance: Instance) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         command = "exec sleep 600"
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace")
@@ -70,7 +70,7 @@ async def test_a_server_that_begins_later_knows_that_a_keyed_start_is_lost(insta
 
 
 async def test_a_container_removed_behind_our_back_is_made_again_by_a_provision(instance: Instance) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             process = await _peer_with_process(peer)
             await peer.start("echo kept > file", wait_s=5)
@@ -83,7 +83,7 @@ async def test_a_container_removed_behind_our_back_is_made_again_by_a_provision(
 
 
 async def test_an_execd_that_died_is_said_and_put_right_by_a_provision(instance: Instance) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             await _peer_with_process(peer)
             pid = int(docker("inspect", "--format", "{{.State.Pid}}", instance.container))
@@ -96,7 +96,7 @@ async def test_an_execd_that_died_is_said_and_put_right_by_a_provision(instance:
 
 @pytest.mark.slow
 async def test_a_paused_container_is_said_to_be_paused_and_its_processes_live_on(instance: Instance) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer, instance.open_peer() as other:
             process = await _peer_with_process(peer)
             container = instance.container
@@ -121,7 +121,7 @@ async def test_a_paused_container_is_said_to_be_paused_and_its_processes_live_on
 
 
 async def test_without_an_engine_the_server_says_so_and_local_work_goes_on(tmp_path: Path, real_io: None) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         environment = {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
         async with open_peer(tmp_path / "state", "--allow-host-processes", environment=environment) as peer:
             assert "engine" in await peer.refused("provision_workspace", kind="container", image="any:1")
@@ -136,7 +136,7 @@ async def test_without_an_engine_the_server_says_so_and_local_work_goes_on(tmp_p
 @pytest.mark.slow
 async def test_an_engine_that_never_answers_is_given_up(tmp_path: Path, real_io: None) -> None:
     path = tmp_path / "docker.sock"
-    with socket.socket(socket.AF_UNIX) as deaf, anyio.fail_after(60):
+    with socket.socket(socket.AF_UNIX) as deaf, anyio.fail_after(90):
         deaf.bind(str(path))
         deaf.listen(64)  # it accepts, and that is all
         environment = {"DOCKER_HOST": f"unix://{path}"}
@@ -153,7 +153,7 @@ async def _is_given_up(peer: Peer) -> None:
 async def test_an_engine_that_goes_away_and_comes_back_takes_no_process_with_it(
     instance: Instance, tmp_path: Path
 ) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         async with open_proxy(tmp_path / "docker.sock") as proxy, _peer_through(instance, proxy) as peer:
             await peer.ok("provision_workspace")
             process = await peer.start(TICKER, wait_s=0)
@@ -169,7 +169,7 @@ async def test_an_engine_that_goes_away_and_comes_back_takes_no_process_with_it(
 
 
 async def test_a_cut_stream_does_not_interrupt_a_read_that_waits(instance: Instance, tmp_path: Path) -> None:
-    with anyio.fail_after(40):
+    with anyio.fail_after(75):
         async with open_proxy(tmp_path / "docker.sock") as proxy, _peer_through(instance, proxy) as peer:
             await peer.ok("provision_workspace")
             process = await peer.start("read line; echo got $line", keep_stdin=True, wait_s=0)

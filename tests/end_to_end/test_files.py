@@ -97,7 +97,7 @@ async def test_files_go_in_and_out_of_a_running_and_of_a_stopped_workspace(each_
 
 
 async def test_a_file_of_a_removed_workspace_is_not_found_and_its_kept_data_comes_back(instance: Instance) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace", tier=1)
             await files(peer, "write", "note", content="kept")

@@ -88,7 +88,7 @@ async def test_what_the_operator_does_not_allow_is_refused_and_makes_nothing(ins
         ({"mounts": {"/opt/worker": "/bin/busybox"}}, "not below a directory that the operator allows"),
         ({"mounts": {"/proc/worker": str(root / "project" / "hello.txt")}}, "taken inside"),
     )
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         roots = ("--root", str(root), "--root", str(instance.state.parent))
         async with instance.open_peer(*roots) as peer:
             for options, why in tries[:4]:
@@ -111,7 +111,7 @@ async def test_what_the_operator_does_not_allow_is_refused_and_makes_nothing(ins
 async def test_a_folder_inside_one_that_another_workspace_may_write_is_refused(instance: Instance, root: Path) -> None:
     inner = root / "project" / "inner"
     inner.mkdir()
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer("--root", str(root)) as peer:
             await peer.ok("provision_workspace", name="outer", options=folder(root / "project"))
             refusal = await peer.refused("provision_workspace", name="inner", options=folder(inner))
@@ -139,7 +139,7 @@ def mounted(directory: Path) -> Generator[None]:
 async def test_what_is_mounted_in_a_folder_does_not_come_with_it(instance: Instance, root: Path) -> None:
     below = root / "project" / "below"
     below.mkdir()
-    with anyio.fail_after(60), mounted(below):
+    with anyio.fail_after(90), mounted(below):
         (below / "other").write_text("x")
         async with instance.open_peer("--root", str(root)) as peer:
             refusal = await peer.refused("provision_workspace", options=folder(root / "project", "read_only"))
@@ -158,7 +158,7 @@ async def test_a_git_worktree_has_its_repository_beside_it_and_programs_of_the_h
     worker.write_text("#!/bin/sh\necho working for $1\n")
     worker.chmod(0o755)
     own, foreign = f"{common}/.git/worktrees/lane", f"{common}/.git/worktrees/other"
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer("--root", str(root)) as peer:
             wish = folder(root / "lane", mounts={"/opt/bin/worker": str(worker)})
             made = await peer.ok("provision_workspace", options=wish)
@@ -196,7 +196,7 @@ async def test_a_folder_that_is_swapped_for_a_link_meanwhile_never_stays_mounted
         return {int(instance.docker("exec", name, "stat", "-c", "%i", "/workspace")) for name in names}
 
     ends: set[bool] = set()
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer("--root", str(root)) as peer:
             # What it needs once is made before the race.
             await peer.ok("provision_workspace", name="first")

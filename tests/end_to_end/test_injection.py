@@ -43,7 +43,7 @@ async def start(client: ExecdClient, process: str, shell: str) -> None:
 
 
 async def test_an_injected_execd_starts_reads_and_signals(docker_engine: LabelledEngine, foreign: ContainerId) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         program = binary("linux", (await docker_engine.info()).architecture)
         address = await delivery.inject(docker_engine, foreign, PLACE, program, verifier_of(SECRET))
         async with open_places(dial_through(docker_engine), lambda _: SECRET, "test", ignore) as places:
@@ -60,7 +60,7 @@ async def test_an_injected_execd_starts_reads_and_signals(docker_engine: Labelle
 
 
 async def test_injecting_twice_keeps_the_execd_that_runs(docker_engine: LabelledEngine, foreign: ContainerId) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         program = binary("linux", (await docker_engine.info()).architecture)
         boots: set[str] = set()
         for _ in range(2):
@@ -71,7 +71,7 @@ async def test_injecting_twice_keeps_the_execd_that_runs(docker_engine: Labelled
 
 
 async def test_who_does_not_know_the_secret_is_not_served(docker_engine: LabelledEngine, foreign: ContainerId) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         program = binary("linux", (await docker_engine.info()).architecture)
         address = await delivery.inject(docker_engine, foreign, PLACE, program, verifier_of(SECRET))
         async with open_places(dial_through(docker_engine), lambda _: "6" * 64, "test", ignore) as places:
@@ -82,7 +82,7 @@ async def test_who_does_not_know_the_secret_is_not_served(docker_engine: Labelle
 async def test_an_injected_execd_that_was_killed_is_injected_again(
     docker_engine: LabelledEngine, foreign: ContainerId
 ) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         program = binary("linux", (await docker_engine.info()).architecture)
         async with open_places(dial_through(docker_engine), lambda _: SECRET, "test", ignore) as places:
             address = await delivery.inject(docker_engine, foreign, PLACE, program, verifier_of(SECRET))

@@ -7,7 +7,7 @@ from support.instances import Instance
 
 
 async def test_instances_do_not_see_each_other(instance: Instance, other_instance: Instance) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         async with instance.open_peer() as one, other_instance.open_peer() as two:
             first = await one.ok("provision_workspace")
             process = await one.start("exec sleep 60", wait_s=0)

@@ -65,7 +65,7 @@ async def test_a_workspace_is_made_used_stopped_started_removed_and_found_again(
 
 async def test_names_that_share_their_first_40_characters_are_different_workspaces(instance: Instance) -> None:
     names = [f"{'a' * 40}{end}" for end in ("", "1", "2")]
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             for name in names:
                 await peer.ok("provision_workspace", name=name)
@@ -83,7 +83,7 @@ async def test_a_dry_run_says_what_would_be_done_and_changes_nothing(instance: I
     def dry(more: Json) -> Json:
         return {**more, "options": {**cast("Json", more["options"]), "dry_run": True}}
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             answer = await peer.ok("provision_workspace", **dry(wish))
             assert answer["change"] == "created"
@@ -107,7 +107,7 @@ async def test_a_dry_run_says_what_would_be_done_and_changes_nothing(instance: I
 
 async def test_eight_equal_calls_at_once_make_one_workspace(instance: Instance) -> None:
     answers: list[Json] = []
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
 
             async def ask() -> None:
@@ -123,7 +123,7 @@ async def test_eight_equal_calls_at_once_make_one_workspace(instance: Instance) 
 
 async def test_a_request_key_stands_for_one_request_over_a_killed_server(instance: Instance) -> None:
     wish: Json = {"env": {"A": "1"}, "options": {"request_key": "setup-1"}}
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as victim, anyio.create_task_group() as tasks:
 
             async def ask_in_vain() -> None:
@@ -148,7 +148,7 @@ async def test_somebody_elses_volume_of_our_name_is_refused_and_left(instance: I
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "theirs").write_text("x")
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace")
             volume = f"{instance.container}-data"
@@ -170,7 +170,7 @@ async def test_somebody_elses_volume_of_our_name_is_refused_and_left(instance: I
 
 
 async def test_a_container_that_carries_our_labels_is_not_ours(instance: Instance) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace")
             own = instance.container

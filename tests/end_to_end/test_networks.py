@@ -81,7 +81,7 @@ async def test_two_workspaces_reach_each_other_by_name_in_a_shared_network_and_n
 
 async def test_a_network_that_cannot_be_is_refused_and_makes_nothing(instance: Instance) -> None:
     bad = ("host", "container:abc", "Bad Name", "-x", "a" * 80, "../x", "")
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             for network in bad:
                 await peer.refused("provision_workspace", options={"network": network})

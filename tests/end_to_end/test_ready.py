@@ -56,7 +56,7 @@ BAD: tuple[tuple[Json, str], ...] = (
 
 
 async def test_a_probe_that_cannot_be_is_refused_and_makes_nothing(instance: Instance) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             for ready, why in BAD:
                 assert why in await peer.refused("provision_workspace", options={"ready": ready})

@@ -67,7 +67,7 @@ async def test_a_secret_is_readable_for_the_user_of_a_locked_down_workspace_and_
     instance: Instance,
 ) -> None:
     secret = f"canary-{os.urandom(8).hex()}"
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace", tier=1, options=wish_for(secret))
             await check_is_inside(peer, secret)

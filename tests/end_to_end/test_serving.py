@@ -220,7 +220,7 @@ def test_a_hundred_calls_sent_at_once_are_all_answered() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_real_client_is_served_over_stdio(mode: str, real_io: None) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         async with Client(StdioServerParameters(command=PROGRAM[0], args=[*PROGRAM[1:], "stdio"]), mode=mode) as client:
             await ok(client, "provision_workspace")
             started = await ok(client, "start_process", command="x" * 20_000)
@@ -235,7 +235,7 @@ def http_server(*arguments: str) -> Generator[tuple[Child, str]]:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_real_client_is_served_over_http(mode: str, real_io: None) -> None:
-    with anyio.fail_after(20), http_server() as (_, url):
+    with anyio.fail_after(75), http_server() as (_, url):
         async with Client(url, mode=mode) as client:
             made = await ok(client, "provision_workspace")
             started = await ok(client, "start_process", command="x", chat=made["chat"])
@@ -248,7 +248,7 @@ async def test_a_real_client_is_served_over_http(mode: str, real_io: None) -> No
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
 async def test_an_http_server_closes_all_and_ends_though_calls_wait(how: str, real_io: None) -> None:
-    with anyio.fail_after(20), http_server() as (server, url):
+    with anyio.fail_after(75), http_server() as (server, url):
         async with anyio.create_task_group() as tasks, Client(url, mode=MODES[1]) as client:
             chat = (await ok(client, "provision_workspace"))["chat"]
             waiting = {"command": "hang", "wait_s": 45, "chat": chat}

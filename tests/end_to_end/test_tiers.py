@@ -126,7 +126,7 @@ async def test_tiers_3_and_4_are_what_they_say_or_the_engine_cannot_do_it_and_th
 async def test_tiers_that_were_not_granted_are_refused_before_the_engine_is_asked(
     tmp_path: Path, real_io: None
 ) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(75):
         async with open_peer(tmp_path / "state", "--engine", f"unix://{tmp_path}/nobody.sock") as peer:
             for tier in (3, 4):
                 refusal = await peer.refused("provision_workspace", kind="container", image="any:1", tier=tier)
@@ -142,7 +142,7 @@ async def test_tiers_that_were_not_granted_are_refused_before_the_engine_is_aske
 async def test_a_workspace_of_a_tier_that_is_no_longer_granted_is_not_provisioned_again(
     instance: Instance,
 ) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with instance.open_peer("--max-tier", "2") as peer:
             await peer.ok("provision_workspace", tier=2)
         async with instance.open_peer("--max-tier", "1") as peer:
@@ -153,7 +153,7 @@ async def test_a_workspace_of_a_tier_that_is_no_longer_granted_is_not_provisione
 
 
 async def test_a_published_port_answers_on_this_machine(instance: Instance) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             made = await peer.ok("provision_workspace", ports=[8080])
             (port,) = cast("list[Json]", cast("Json", made["workspace"])["ports"])
@@ -197,7 +197,7 @@ async def _killed_by_hunger(peer: Peer) -> str:
 async def test_an_image_with_a_named_user_can_write_its_workspace(
     instance: Instance, image_with_user: str, tier: int, user: str
 ) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace", image=image_with_user, tier=tier)
             assert await output_of(peer, "echo data > /workspace/file && cat /workspace/file; id -u") == f"data\n{user}"
