@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ws_mcp.core.clock import Now
+from ws_mcp.core.devcontainers.hints import Hints, no_hints
 from ws_mcp.core.devcontainers.model import Key, Record
 from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.port import Definitions, DevcontainerCli, Inside
@@ -87,6 +88,7 @@ class Ground:
     now: Now
     labels: Mapping[str, str] = field(default_factory=dict[str, str])  # only dev containers that carry all of them
     stall_s: float = STALL_S
+    hints: Hints = no_hints
 
     @property
     def roots(self) -> tuple[str, ...]:

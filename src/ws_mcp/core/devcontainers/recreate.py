@@ -66,8 +66,10 @@ class Recreates:
             await relay.say("waiting for its folder")
         async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)):
             with nullcontext() if ask.is_dry_run else self._kept.holding(key):
-                done = await self._decided(await self._decide(key, ask, only_starts=only_starts), relay)
-        return replace(done, duration_s=anyio.current_time() - began)
+                task = await self._decide(key, ask, only_starts=only_starts)
+                done = await self._decided(task, relay)
+        warnings = (*done.warnings, *await self._ground.hints(task.definition))
+        return replace(done, warnings=warnings, duration_s=anyio.current_time() - began)
 
     async def _decided(self, task: Task, relay: Relay) -> Recreated:
         if task.ask.is_dry_run:
