@@ -43,6 +43,13 @@ async def test_a_definition_is_read_with_present_names(tmp_path: Path, real_io_b
     }
 
 
+async def test_beside_an_old_name_only_an_old_context_counts(tmp_path: Path, real_io: None) -> None:
+    project = built(tmp_path)
+    project.write(CONFIG, '{"dockerFile": "Dockerfile", "build": {"context": "elsewhere", "target": "dev"}}')
+    found = await definitions(tmp_path).read(project.key)
+    assert found.properties == {"build": {"dockerfile": "Dockerfile", "target": "dev"}}
+
+
 async def test_a_fingerprint_changes_with_what_it_is_of(tmp_path: Path, real_io: None) -> None:
     project = built(tmp_path)
     host = definitions(tmp_path)

@@ -231,6 +231,14 @@ def test_a_context_that_is_too_large_is_named_and_what_is_copied_by_name_is_stil
     assert project.look().untracked == ("the build context . (more than 2,000 files or 32 MiB)",)
 
 
+def test_what_is_copied_twice_is_not_too_large_for_that(tmp_path: Path) -> None:
+    project = copying(tmp_path)
+    for number in range(FILES * 3 // 4):
+        project.write(f"many/{number}", "")
+    assert len(dockerfile(project, "FROM x\nCOPY many /\nCOPY . .\n")) > FILES * 3 // 4
+    assert project.look().untracked == ()
+
+
 def test_a_link_counts_by_where_it_points_and_is_not_followed_out_of_the_context(tmp_path: Path) -> None:
     outside = tmp_path / "secret"
     outside.write_text("1")

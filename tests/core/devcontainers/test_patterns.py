@@ -13,11 +13,13 @@ from support.host_ground import GIT
 
 from ws_mcp.core.devcontainers.patterns import compiled, docker_rules, git_rules, name_pattern
 
-PATHS = ("a", "b", "a/a", "a/b", "a/b/a", "b/a/b", "a.b", "a/a.b", "a b", "ab", "a/ab/b", "!a", "#a", "[a]", "-a")
+DIRECTORIES = ("a", "b", "a/a", "a/b", "a/b/a", "b/a/b", "a.b", "a/a.b", "a b", "ab", "a/ab/b", "!a", "#a", "[a]", "-a")
+FILES = ("c", "a/c", "a/b/c", "a/b/a/c", "b/a/c", "ab/c", "c.b", "a/c.b", "a/ab/b/c", "-c", "!c")
 PARTS = st.sampled_from(
     [
         "a",
         "b",
+        "c",
         "*",
         "?",
         "**",
@@ -28,7 +30,7 @@ PARTS = st.sampled_from(
         "[ab]",
         "[!a]",
         "[^b]",
-        "[a-b]",
+        "[a-c]",
         "!",
         "#",
         "\\",
@@ -38,13 +40,19 @@ PARTS = st.sampled_from(
         "ab",
     ]
 )
-LINES = st.lists(st.lists(PARTS, max_size=5).map("".join), max_size=4)
+# Beside other letters two stars are said to be one; some versions of git compare a wrong pointer there.
+_UNSURE = re.compile(r"[^/!]\*\*|\*\*[^/]|^!?\*\*$")
+LINES = st.lists(st.lists(PARTS, max_size=5).map("".join).filter(lambda line: not _UNSURE.search(line)), max_size=4)
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repository")
     subprocess.run(["git", "init", "-q"], cwd=folder, env=GIT, check=True)
+    for path in DIRECTORIES:
+        (folder / path).mkdir(parents=True, exist_ok=True)
+    for path in FILES:
+        (folder / path).touch()
     return folder
 
 
@@ -53,7 +61,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_gitignore_means_what_git_says(repository: Path, lines: list[str]) -> None:
     text = "\n".join(lines)
     (repository / ".gitignore").write_text(text)
-    asked = [path + end for path in PATHS for end in ("", "/")]
+    asked = [*DIRECTORIES, *FILES]
     done = subprocess.run(
         ["git", "check-ignore", "--no-index", "-v", "-n", "-z", "--stdin"],
         cwd=repository, env=GIT, input="\0".join(asked), capture_output=True, text=True, check=False,
@@ -65,9 +73,9 @@ def test_a_gitignore_means_what_git_says(repository: Path, lines: list[str]) -> 
 
     def ours(path: str) -> bool:
         # As a walk goes down: what is in an ignored directory is ignored, whatever comes after.
-        parts = path.rstrip("/").split("/")
+        parts = path.split("/")
         above = any(rules.verdict("/".join(parts[:at]) + "/") for at in range(1, len(parts)))
-        return above or bool(rules.verdict(path))
+        return above or bool(rules.verdict(f"{path}/" if path in DIRECTORIES else path))
 
     assert {path: ours(path) for path in asked} == theirs
 
@@ -111,11 +119,22 @@ DOCKER = [
     ("a\\", "a", False),
 ]
 
-GIT_LINES = [("a  ", "a", True), ("a\\ ", "a ", True), ("a\\ ", "a", False), ("a\r", "a", True), ("/", "a/", False)]
+GIT_LINES = [
+    ("a/*", "a/", False),
+    ("a/*", "a/b", True),
+    ("\\/a", "a", False),
+    ("a\\/b", "a/b", True),
+    ("a\\\\/b", "a\\/b", True),
+    ("a  ", "a", True),
+    ("a\\ ", "a ", True),
+    ("a\\ ", "a", False),
+    ("a\r", "a", True),
+    ("/", "a/", False),
+]
 
 
 @pytest.mark.parametrize(("line", "path", "is_left_out"), GIT_LINES)
-def test_spaces_at_the_end_of_a_line_count_where_a_backslash_says_so(line: str, path: str, is_left_out: bool) -> None:
+def test_a_backslash_says_that_the_next_character_is_meant(line: str, path: str, is_left_out: bool) -> None:
     assert bool(git_rules(line).verdict(path)) is is_left_out
 
 

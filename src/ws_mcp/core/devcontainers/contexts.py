@@ -166,12 +166,12 @@ def context_digests(
     budget = Budget()
     digests: dict[str, str] = {}
     untracked: list[str] = []
-    # The whole context last: what is named one by one is compared, however large the rest is.
-    for source in sorted(sources, key=lambda source: (source == WHOLE, source)):
+    for source in sorted(sources):
         name = shown(posixpath.join(context, source), look.folder)
         name = f"the build context {name}" if source == WHOLE else name
         try:
-            digests |= tree.digests(source, budget)
+            # What is named one by one is compared, however large the rest is.
+            digests |= tree.digests(source, Budget() if source == WHOLE else budget)
         except TooLargeError:
             untracked.append(f"{name} ({TOO_LARGE})")
         except OutsideError:

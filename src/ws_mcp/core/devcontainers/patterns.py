@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _GLOB = re.compile(r"[*?\[\\]")
+_ESCAPED_SLASH = re.compile(r"(?<!\\)((?:\\\\)*)\\/")
 _NEVER = "(?!)"
 
 
@@ -132,7 +133,9 @@ def _git_line(line: str) -> tuple[str, bool] | None:
     if not line or (line.startswith("#") and not keeps):
         return None
     is_directory = line.endswith("/")
-    line = line.removesuffix("/")
+    if line.startswith("\\/"):
+        return None  # a path never begins with a slash
+    line = _ESCAPED_SLASH.sub(r"\1/", line.removesuffix("/"))
     if not line.strip("/"):
         return None
     is_anchored = "/" in line
@@ -149,7 +152,8 @@ def _git_parts(parts: list[str]) -> str:
         if part == "**":
             out += ".+" if is_last else "(?:[^/]+/)*"
         else:
-            out += name_pattern(part) + ("" if is_last else "/")
+            # A star may be nothing, a name never is: "a/*" is not the directory "a/".
+            out += f"(?=[^/]){name_pattern(part)}{'' if is_last else '/'}"
     return out
 
 
