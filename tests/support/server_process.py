@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support.peers import project_of, server_argv, server_environment
 
-START_S = 20.0
+START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

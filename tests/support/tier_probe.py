@@ -57,7 +57,7 @@ async def surroundings_of(peer: Peer, workspace: str) -> Seen:
         "tmp": mounts.get("/tmp", set()) & {"noexec", "nosuid", "nodev", "size=65536k"},
         "interfaces": {line.split(":")[0].strip() for line in devices.splitlines() if ":" in line},
         "has_route": len(routes.splitlines()) > 1,
-        "sees_host": await output_of(peer, f"grep -c pytest /proc/{os.getpid()}/cmdline", workspace) == "1",
+        "sees_host": await output_of(peer, f"grep -c python /proc/{os.getpid()}/cmdline", workspace) == "1",
         "has_engine": await output_of(peer, "test -S /var/run/docker.sock && echo yes", workspace) == "yes",
         "has_disks": "loop" in await output_of(peer, "ls /dev", workspace),
         "nofile": await output_of(peer, "ulimit -n", workspace),
