@@ -142,9 +142,7 @@ async def test_a_local_feature_is_there_for_a_user_who_is_not_root(
             await recreate(peer, name=project.name)
             found = await listed(peer, project.name)
             assert (found["user"], found["path"]) == ("dev", f"/workspaces/{project.name}")
-            said = await output_of(
-                peer, "id -un; pwd; echo $HOME $TEAM $FROM_LOGIN; cat /usr/colour", project.name
-            )
+            said = await output_of(peer, "id -un; pwd; echo $HOME $TEAM $FROM_LOGIN; cat /usr/colour", project.name)
             assert said == f"dev\n/workspaces/{project.name}\n/home/dev red yes\nblue"
             assert sorted(project.folder.rglob("*")) == before
 

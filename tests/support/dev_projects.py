@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-import anyio
-import anyio.to_thread
-
-from support.devcontainer_ground import FOLDER, DevcontainerGround, image_of
+from support.devcontainer_ground import FOLDER, DevcontainerGround
 from support.images import BUSYBOX
 from support.instances import Instance
 from support.peers import Json, Peer, text_of, until
@@ -177,11 +174,6 @@ async def until_state(peer: Peer, name: str, is_so: Callable[[Json], bool]) -> J
 
     await until(ask)
     return seen[0]
-
-
-async def off_the_loop(what: Callable[[], object]) -> object:
-    """Do something to the engine while the client goes on."""
-    return await anyio.to_thread.run_sync(what)
 
 
 def container_of(answer: Json) -> str:
