@@ -14,6 +14,8 @@ from support.edit_truth import Edit, changed, facets_of, instead
 from support.images import BUSYBOX
 from support.peers import Peer
 
+from ws_mcp.core.devcontainers.jsonc import object_of
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DOCKERFILE = """\
@@ -37,7 +39,7 @@ PAINT = f"{IN}/paint"
 
 def set_in(**properties: object) -> Edit:
     """A property of the definition that has no effect on a container."""
-    return Edit(path=CONFIG, change=lambda text: json.dumps({**json.loads(text), **properties}))
+    return Edit(path=CONFIG, change=lambda text: json.dumps({**object_of(text, CONFIG), **properties}))
 
 
 def counted(name: str, value: object, facet: str, reason: str = "") -> Edit:

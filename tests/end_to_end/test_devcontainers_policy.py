@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support.dev_projects import CONFIG, Projects, container_of, listed, recreate
 from support.docker_cli import docker
 from support.images import BUSYBOX
-from support.peers import Json
+from support.peers import Json, until
 
 pytestmark = pytest.mark.timeout(120)
 MARKER = "marker"
@@ -43,7 +44,8 @@ async def test_a_label_that_names_a_folder_supplies_nothing(projects: Projects, 
 async def test_what_is_not_allowed_is_refused_all_at_once_and_nothing_of_it_runs(
     projects: Projects, tmp_path: Path
 ) -> None:
-    project, strong = projects.project(), projects.project("strong")
+    project, strong, compose = (projects.project(name) for name in ("shop", "strong", "compose"))
+    compose.define(dockerComposeFile="compose.yaml", service="app")
     marker = tmp_path / MARKER
     project.define(
         initializeCommand=f"touch {marker}",
@@ -68,6 +70,8 @@ async def test_what_is_not_allowed_is_refused_all_at_once_and_nothing_of_it_runs
             refusal = await peer.refused("recreate_devcontainer", name=strong.name)
             assert "--devcontainer-allow privileged" in refusal
             assert strong.containers == []
+            refusal = await peer.refused("recreate_devcontainer", name=compose.name)
+            assert "--devcontainer-allow compose" in refusal
             assert not marker.exists()
         flags = [f"--devcontainer-allow={word}" for word in ("initialize-command", "local-env:SECRET", "privileged")]
         async with projects.open_peer(*flags, environment={"SECRET": "s3cret"}) as peer:
@@ -90,15 +94,16 @@ async def test_a_definition_that_is_changed_while_it_is_used_counts_as_it_was_ch
     with anyio.fail_after(90):
         async with projects.open_peer() as peer:
 
-            async def hear(_progress: float, _total: float | None, message: str | None) -> None:
-                import sys; print(message, file=sys.stderr)
-                if message and message.startswith("reading the configuration"):
-                    project.define(initializeCommand=f"touch {marker}", privileged=True)
+            async def is_begun() -> bool:
                 await anyio.lowlevel.checkpoint()
+                return bool(project.cli_processes)
 
-            asked = {"name": project.name}
-            result = await peer.client.call_tool("recreate_devcontainer", asked, progress_callback=hear)
-            made = cast("Json", result.structured_content)
+            working = await peer.ok("recreate_devcontainer", name=project.name, wait_s=0)
+            assert working["change"] == "working"
+            # It was read and checked; the CLI is asked what the image adds, and has not made anything.
+            await until(is_begun)
+            project.define(initializeCommand=f"touch {marker}", privileged=True)
+            made = await recreate(peer, name=project.name)
             assert made["change"] == "created"
             assert not marker.exists()
             found = await listed(peer, project.name)

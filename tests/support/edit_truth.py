@@ -74,7 +74,7 @@ def facets_of(project: Project, container: str) -> Facets:
     return {
         **{f"env {name}": value for name, value in environment.items()},
         **{f"mount {mount['Destination']}": mount["Type"] for mount in mounts},
-        **{f"host {name}": host[name] for name in ("Init", "ShmSize", "CapDrop", "Privileged", "PortBindings")},
+        **{f"host {name}": host.get(name) for name in ("Init", "ShmSize", "CapDrop", "Privileged", "PortBindings")},
         "user": config["User"],
         **dict(line.split("=", 1) for line in files),
     }

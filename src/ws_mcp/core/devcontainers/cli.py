@@ -47,8 +47,8 @@ class _Command:
 class RealDevcontainerCli:
     """`@devcontainers/cli` on this machine.
 
-    `setting`: the operator's path, "" to look for it; `engine`: as `--engine` says; `info`: of that engine; `local`: the
-    variables of this machine that definitions may read, of which a run's environment has no others but the usual ones.
+    `setting`: the operator's path, "" to look for it; `engine`: as `--engine` says; `info`: of that engine; `local`:
+    the variables of this machine that definitions may read, beside the usual ones in the environment of a run.
     """
 
     def __init__(
