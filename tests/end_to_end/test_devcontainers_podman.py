@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
 from typing import cast
@@ -26,6 +27,11 @@ def podman_projects(
     """A root of the operator's without projects, on Podman."""
     with open_projects(podman_instance, devcontainer_ground, tmp_path) as made:
         yield made
+
+
+def has_compose() -> bool:
+    """Whether compose is there for everybody: then there is nothing to be told."""
+    return subprocess.run(("docker", "compose", "version"), capture_output=True, check=False).returncode == 0
 
 
 async def test_on_podman_one_of_a_dockerfile_is_made_and_remade_for_a_user_who_is_not_root(
@@ -60,6 +66,8 @@ async def test_on_podman_one_of_a_dockerfile_is_made_and_remade_for_a_user_who_i
 
 
 async def test_on_podman_a_compose_project_needs_a_program_that_is_named(podman_projects: Projects) -> None:
+    if has_compose():
+        pytest.skip("this machine has compose for everybody")
     project = podman_projects.project()
     service = {"image": BUSYBOX, "command": "sleep 1000"}
     project.write(".devcontainer/compose.json", json.dumps({"services": {"app": service}}))
@@ -68,6 +76,6 @@ async def test_on_podman_a_compose_project_needs_a_program_that_is_named(podman_
         # Nothing of another compose may be found.
         environment = {"DOCKER_CONFIG": str(podman_projects.root)}
         async with podman_projects.open_peer("--devcontainer-allow", "compose", environment=environment) as peer:
-            said = await failure(peer, name=project.name)
-            assert "compose" in said
+            said = await peer.refused("recreate_devcontainer", name=project.name)
+            assert said.startswith("docker compose is not installed, and this dev container needs it")
             assert project.containers == []
