@@ -31,7 +31,8 @@ async def test_a_dev_container_of_an_image_is_made_used_stopped_and_removed(proj
 
             heard: list[str] = []
 
-            async def hear(_progress: float, _total: float | None, message: str | None) -> None:
+            async def hear(progress: float, total: float | None, message: str | None) -> None:
+                assert 0 <= progress <= (total or 0)
                 heard.append(message or "")
 
             result = await peer.client.call_tool(

@@ -20,7 +20,8 @@ async def cancelled(peer: Peer, name: str, at: str, **arguments: object) -> None
     """Ask for a recreate and cancel the call when its progress says `at`."""
     with anyio.CancelScope() as scope:
 
-        async def hear(_progress: float, _total: float | None, message: str | None) -> None:
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            assert 0 <= progress <= (total or 0)
             if at in (message or ""):
                 scope.cancel()
             await anyio.lowlevel.checkpoint()

@@ -40,7 +40,7 @@ class Project:
         file.write_text(text)
         return file
 
-    def define(self, config: str = CONFIG, **properties: object) -> None:
+    def define(self, config: str = CONFIG, /, **properties: object) -> None:
         """Write its definition; of the test image, if that says nothing else."""
         kinds = {"image", "build", "dockerComposeFile"}
         self.write(config, json.dumps(properties if kinds & properties.keys() else {"image": BUSYBOX, **properties}))
