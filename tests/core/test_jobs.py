@@ -7,19 +7,19 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import product
+from typing import cast
 
 import anyio
 import pytest
 from anyio.abc import TaskGroup
 
 from ws_mcp.core.errors import ConflictError, EngineError, LimitError, WsError
+from ws_mcp.core.job_acts import ACTS, Act, Found
 from ws_mcp.core.jobs import (
-    ACTS,
     BOUNDS,
     WAIT_S,
-    Act,
-    Found,
     JobBounds,
+    JobCancelledError,
     JobClosedError,
     JobOverdueError,
     JobRequest,
@@ -30,6 +30,7 @@ from ws_mcp.core.jobs import (
 )
 
 REQUEST = JobRequest(key="main", digest="a", what="the provision of workspace 'main'")
+CANCELLABLE = JobRequest(key="main", digest="a", what="the dev container of '/src/app'", is_cancellable=True)
 OTHER = JobRequest(key="main", digest="b", what="the provision of workspace 'main'")
 
 
@@ -332,6 +333,68 @@ async def test_work_goes_on_when_its_only_caller_is_cancelled() -> None:
         await settle()
         work.may_end.set()
     assert (again.got, work.begun) == (["done"], 1)
+
+
+async def test_work_that_people_cancel_ends_with_its_last_caller_and_can_be_asked_for_again() -> None:
+    first, second = Work(), Work()
+    async with open_calls() as (jobs, tasks):
+        callers = [Caller(jobs, CANCELLABLE, first) for _ in range(2)]
+        for caller in callers:
+            tasks.start_soon(caller)
+        await first.has_begun.wait()
+        await settle()
+        callers[0].scope.cancel()
+        await settle()
+        assert first.undone == 0
+        callers[1].scope.cancel()
+        await settle()
+        assert (first.undone, callers[1].got) == (1, [])
+        again = Caller(jobs, CANCELLABLE, second)
+        tasks.start_soon(again)
+        await settle()
+        second.may_end.set()
+    assert (again.got, second.begun) == (["done"], 1)
+
+
+async def test_work_that_people_cancel_goes_on_for_who_was_told_to_come_back(virtual_time: None) -> None:
+    work = Work()
+    async with open_calls() as (jobs, tasks):
+        tellers = [Caller(jobs, CANCELLABLE, work, wait_s=1) for _ in range(2)]
+        for teller in tellers:
+            tasks.start_soon(teller)
+        for teller in tellers:
+            await teller.over.wait()
+        back = Caller(jobs, CANCELLABLE, work)
+        tasks.start_soon(back)
+        await settle()
+        back.scope.cancel()
+        await settle()
+        # The one of the two who came back is gone for good; nobody knows of the other.
+        assert work.undone == 0
+
+
+async def test_who_calls_while_what_was_cancelled_is_undone_is_told_so() -> None:
+    is_undone = anyio.Event()
+
+    async def work(_report: Report) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await is_undone.wait()
+
+    async with open_calls() as (jobs, tasks):
+        first, second = (Caller(jobs, CANCELLABLE, cast("Work", work)) for _ in range(2))
+        tasks.start_soon(first)
+        await settle()
+        first.scope.cancel()
+        await settle()
+        tasks.start_soon(second)
+        await settle()
+        is_undone.set()
+    (failure,) = second.got
+    assert isinstance(failure, JobCancelledError)
+    assert "call again" in str(failure)
 
 
 async def test_a_caller_that_comes_back_and_is_cancelled_can_come_back_again(virtual_time: None) -> None:

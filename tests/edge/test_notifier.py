@@ -285,9 +285,10 @@ async def test_the_places_of_a_watched_chat_are_looked_at_until_nobody_watches(m
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("uri", ["ws://containers", "ws://devcontainers"])
 @pytest.mark.usefixtures("virtual_time")
-async def test_who_watches_containers_only_has_no_places_looked_at(mode: str) -> None:
+async def test_who_watches_containers_only_has_no_places_looked_at(mode: str, uri: str) -> None:
     core = FakeCore()
-    async with listening(mode, "ws://containers", core=core):
+    async with listening(mode, uri, core=core):
         await anyio.sleep(60)
     assert core.attended == []

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from support.dev_projects import Projects, open_projects
+from support.devcontainer_ground import DevcontainerGround
 from support.instances import Instance, open_instance
 from support.real_engine import EngineGround
 
@@ -35,4 +37,20 @@ def podman_instance(podman_ground: EngineGround, tmp_path: Path) -> Generator[In
 def each_instance(each_ground: EngineGround, tmp_path: Path) -> Generator[Instance]:
     """A fresh instance, once on Docker and once on Podman where there is one."""
     with open_instance(tmp_path, each_ground.address) as made:
+        yield made
+
+
+@pytest.fixture
+def projects(instance: Instance, devcontainer_ground: DevcontainerGround, tmp_path: Path) -> Generator[Projects]:
+    """A root of the operator's without projects, on the real engine."""
+    with open_projects(instance, devcontainer_ground, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def compose_projects(
+    instance: Instance, devcontainer_ground: DevcontainerGround, tmp_path: Path
+) -> Generator[Projects]:
+    """The same where compose can be used."""
+    with open_projects(instance, devcontainer_ground, tmp_path, has_compose=True) as made:
         yield made

@@ -1,7 +1,8 @@
 """Long work that outlives the call that asked for it: equal calls share it, and who comes back finds it again.
 
-A job belongs to the server, not to a caller: one that is cancelled only lets go. How long a result stays true is not
-known here: who changes what a job made has its result forgotten (`Jobs.forget`).
+A job belongs to the server, not to a caller: one that is cancelled only lets go, unless the job is one that people
+cancel (`JobRequest.is_cancellable`) and nobody else wants it. How long a result stays true is not known here: who
+changes what a job made has its result forgotten (`Jobs.forget`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ws_mcp.core.errors import ConflictError, LimitError, WsError
+from ws_mcp.core.job_acts import ACTS, Act, Found
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +46,15 @@ BOUNDS = JobBounds()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What is to be done. `key`: one job at a time for it; `digest`: which calls are equal; `what`: for reading."""
+    """What is to be done. `key`: one job at a time for it; `digest`: which calls are equal; `what`: for reading.
+
+    `is_cancellable`: it ends when its last caller is cancelled, where nobody was told to come back for it.
+    """
 
     key: str
     digest: str
     what: str
+    is_cancellable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,30 +74,8 @@ class JobClosedError(WsError):
     """The server is closing; its work was cancelled."""
 
 
-class Found(StrEnum):
-    """What there is under a key when a call comes. `KEPT`: it ended, and somebody was told to come back for it."""
-
-    NOTHING = "nothing"
-    RUNNING = "running"
-    KEPT = "kept"
-
-
-class Act(StrEnum):
-    """What becomes of a call."""
-
-    START = "start"
-    JOIN = "join"
-    REFUSE = "refuse"
-
-
-# By what is found, and whether it is from an equal call.
-ACTS = {
-    (Found.NOTHING, False): Act.START,
-    (Found.RUNNING, True): Act.JOIN,
-    (Found.RUNNING, False): Act.REFUSE,
-    (Found.KEPT, True): Act.JOIN,
-    (Found.KEPT, False): Act.START,
-}
+class JobCancelledError(WsError):
+    """The only caller of a job cancelled it; seen by who calls before it has ended."""
 
 
 class _Job:
@@ -107,6 +90,8 @@ class _Job:
         self.result: object = None
         self.failure: Exception | None = None
         self.callers = self.owed = 0
+        self.scope = anyio.CancelScope()
+        self.is_cancelled = False
 
     @property
     def is_over(self) -> bool:
@@ -157,6 +142,12 @@ class Jobs:
             was_owed = True
             elapsed_s = anyio.current_time() - job.began
             return StillRunning(phase=job.phase, fraction=job.fraction, elapsed_s=elapsed_s)
+        except anyio.get_cancelled_exc_class():
+            was_owed = was_owed and not request.is_cancellable
+            if request.is_cancellable and job.callers == 1 and not job.owed:
+                job.is_cancelled = True
+                job.scope.cancel()
+            raise
         finally:
             job.callers -= 1
             job.owed += was_owed and not is_served
@@ -190,10 +181,13 @@ class Jobs:
     async def _do(self, job: _Job, work: Work[T]) -> None:
         job.failure = JobClosedError(f"{job.request.what} was given up, since this server is closing")
         try:
-            with anyio.move_on_after(self._bounds.deadline_s) as scope:
+            with job.scope:
+                job.scope.deadline = anyio.current_time() + self._bounds.deadline_s
                 job.result = await work(job.report)
                 job.failure = None
-            if scope.cancelled_caught:
+            if job.scope.cancelled_caught and job.is_cancelled:
+                job.failure = JobCancelledError(f"{job.request.what} was cancelled by who asked for it: call again")
+            elif job.scope.cancelled_caught:
                 job.failure = JobOverdueError(
                     f"{job.request.what} did not end within {self._bounds.deadline_s:g} s and was given up "
                     f"({job.phase}); call again, and see `ws-mcp doctor` if it happens twice"

@@ -55,4 +55,4 @@ class Attention:
     def _watched(self) -> list[tuple[str, ChatId]]:
         """The watched topics that are about processes, and their chats."""
         topics = self._notifier.watched()
-        return [(topic, ChatId(topic.split()[1])) for topic in topics if not topic.startswith("containers ")]
+        return [(topic, ChatId(topic.split()[1])) for topic in topics if topic.startswith(("processes ", "output "))]

@@ -125,8 +125,8 @@ class WorkspaceTools:
 
     async def _is_devcontainer(self, scope: Scope, name: str) -> bool:
         """Whether a dev container is meant: a workspace of the chat wins over one of the same name."""
-        found = (await self._core.devcontainers.list()).devcontainers
-        return any(each.name == name for each in found) and await self._found(scope, name) is None
+        found = await self._core.devcontainers.list()
+        return found.has(name) and await self._found(scope, name) is None
 
     async def _stop_devcontainer(self, name: str, *, restarts: bool) -> Acted | StillRunning:
         found = (await self._core.devcontainers.list()).devcontainers

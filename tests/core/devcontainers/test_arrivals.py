@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated
 
-from ws_mcp.core.devcontainers.model import RecreateAsk, Status
+from ws_mcp.core.devcontainers.model import Phase, RecreateAsk, Status, Target
+from ws_mcp.core.devcontainers.places import DevPlaces
 from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER
 from ws_mcp.core.engine.model import ContainerSpec
 from ws_mcp.core.errors import ConflictError, PlaceUnavailableError
+from ws_mcp.core.processes.port import PlaceRef
 
 pytestmark = pytest.mark.anyio
 
@@ -121,3 +124,39 @@ async def test_several_are_brought_at_the_same_time_but_each_by_one_hand(ground:
         ground.inside.gate.set()
         await devcontainers.resolve("shop")
     assert ground.inside.most_busy == 1
+
+
+async def test_in_one_that_is_paused_it_stays_and_nothing_new_is_started_there(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        found, address = await devcontainers.resolve("shop")
+        assert found.container is not None
+        places = DevPlaces(devcontainers, lambda _address: True)
+        await ground.engine.pause(found.container)
+        await devcontainers.list(is_fresh=True)
+        (seen,) = places.seen()
+        assert (seen.address, seen.is_running, "paused" in seen.obstacle) == (address, False, True)
+        with pytest.raises(ConflictError, match="paused"):
+            await places.place_of("shop")
+        assert ground.dropped == []
+        await ground.engine.unpause(found.container)
+        await devcontainers.list(is_fresh=True)
+        assert (await places.place_of("shop")).is_running
+
+
+async def test_what_runs_in_it_is_there_while_its_next_one_is_built(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        _, old = await devcontainers.resolve("shop")
+        places = DevPlaces(devcontainers, lambda _address: True)
+        seen: list[tuple[PlaceRef, ...]] = []
+
+        async def look(phase: str, _fraction: float) -> None:
+            if phase.startswith(Phase.BUILD.value):
+                seen.append(places.seen())
+            await anyio.lowlevel.checkpoint()
+
+        ground.definitions.write(SHOP, {"image": "img:1", "init": True})
+        await devcontainers.recreate(Target(name="shop"), RecreateAsk(), look)
+    assert seen
+    assert all((ref.address, ref.is_running) == (old, True) for (ref,) in seen)

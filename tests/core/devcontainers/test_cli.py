@@ -40,7 +40,9 @@ def cli_of(directory: Path, script: str, *, read_s: float = 60.0) -> RealDevcont
     body = f'[ "$1" = --version ] && echo 0.89.0 && exit\n{script}'
     path = program(directory, "some-cli", body)
     environment = {"PATH": os.environ["PATH"], "WS_MCP_TOKEN": "hunter2", "DOCKER_CONTEXT": "other"}
-    return RealDevcontainerCli(info=info, setting=str(path), engine=ENGINE, environment=environment, read_s=read_s)
+    return RealDevcontainerCli(
+        info=info, setting=str(path), engine=ENGINE, environment=environment, local={"ALLOWED": "yes"}, read_s=read_s
+    )
 
 
 async def info() -> EngineInfo:
@@ -142,7 +144,7 @@ class TestRuns:
         assert (await up(cli)).outcome is Outcome.SUCCESS
         found = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
         assert found["DOCKER_HOST"] == ENGINE
-        assert found["TEAM"] == "a"
+        assert (found["TEAM"], found["ALLOWED"]) == ("a", "yes")
         assert not {"WS_MCP_TOKEN", "DOCKER_CONTEXT"} & set(found)
 
     async def test_without_buildkits_frontend_it_is_run_again_with_the_old_builder(self, tmp_path: Path) -> None:

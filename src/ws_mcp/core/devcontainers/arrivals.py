@@ -62,7 +62,9 @@ class Arrivals:
         self._queue.only(self._wanted.keys())
         for container, wanted in self._wanted.items():
             self._queue.want(container, wanted.version)
-        gone = [(c, address.place) for c, address in self.addresses.items() if c not in self._wanted]
+        # What is paused is in it still, and its processes are not lost.
+        there = self._wanted.keys() | {s.container.id for s in sightings if s.container.state is ContainerState.PAUSED}
+        gone = [(c, address.place) for c, address in self.addresses.items() if c not in there]
         for container, place in gone:
             del self.addresses[container]
             await self._ground.drop(place)

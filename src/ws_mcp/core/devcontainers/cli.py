@@ -47,7 +47,8 @@ class _Command:
 class RealDevcontainerCli:
     """`@devcontainers/cli` on this machine.
 
-    `setting`: the operator's path, "" to look for it; `engine`: as `--engine` says; `info`: of that engine.
+    `setting`: the operator's path, "" to look for it; `engine`: as `--engine` says; `info`: of that engine; `local`:
+    the variables of this machine that definitions may read, beside the usual ones in the environment of a run.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class RealDevcontainerCli:
         setting: str = "",
         engine: str = "",
         environment: Mapping[str, str] = os.environ,
+        local: Mapping[str, str] | None = None,
         own: Path = OWN,
         read_s: float = READ_S,
     ) -> None:
@@ -64,6 +66,7 @@ class RealDevcontainerCli:
         self._setting = setting
         self._engine = engine
         self._environment = environment
+        self._local = dict(local or {})
         self._own = own
         self._read_s = read_s
         self._found: FoundCli | None = None
@@ -120,7 +123,7 @@ class RealDevcontainerCli:
     async def _command(self, arguments: tuple[str, ...], of_call: Mapping[str, str]) -> _Command:
         cli = await self._cli()
         endpoint = await anyio.to_thread.run_sync(resolve_endpoint, self._engine, self._environment)
-        environment = environment_of(allowed_environment(self._environment), endpoint, of_call)
+        environment = environment_of(allowed_environment(self._environment), endpoint, {**self._local, **of_call})
         return _Command(argv=(str(cli.path), *arguments), environment=environment)
 
     async def _started(self, command: _Command, hear: Callable[[bytes], None]) -> Finished:

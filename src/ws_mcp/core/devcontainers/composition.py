@@ -62,7 +62,9 @@ async def open_chosen(
         labels=dict(choices.labels),
         home=str(Path.home()),
     )
-    cli = RealDevcontainerCli(info=engine.info, setting=choices.cli, engine=choices.engine)
+    cli = RealDevcontainerCli(
+        info=engine.info, setting=choices.cli, engine=choices.engine, local=rules.allowances.local_env
+    )
     ground = ground_of(engine, state, places, cli, rules, now=now)
 
     def on_change() -> None:

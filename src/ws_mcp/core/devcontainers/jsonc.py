@@ -16,7 +16,10 @@ from ws_mcp.core.devcontainers.port import UnreadableDefinitionError
 _COMMENTS = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _COMMAS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]\s*,|,(?=\s*[\]}])', re.DOTALL)
 _INK = re.compile(r"[^\n]")
-_FIRST = {"Expecting value": "a value is missing or cut off"}
+_FIRST = {
+    "Expecting value": "a value is missing or cut off",
+    "Unterminated string starting at": "a text begins here and does not end",
+}
 
 
 def object_of(text: str, file: str) -> Mapping[str, object]:

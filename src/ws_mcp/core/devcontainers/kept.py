@@ -23,7 +23,6 @@ from ws_mcp.core.devcontainers.sightings import Ground as Labelled
 from ws_mcp.core.devcontainers.view import View
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.errors import EngineUnavailableError, NotFoundError, WsError
-from ws_mcp.core.ids import ContainerId
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +70,10 @@ class Kept:
         if listing.unknown:
             raise EngineUnavailableError(f"how dev containers are is not known now: {listing.unknown}")
         found = next((each for each in listing.devcontainers if each.key == key), None)
-        if found is None:
-            names = tuple(each.name for each in listing.devcontainers)
-            raise NotFoundError("dev container", key.folder, names, "Look at the list again.")
-        return found
+        if found is not None:
+            return found
+        names = tuple(each.name for each in listing.devcontainers)
+        raise NotFoundError("dev container", key.folder, names, "Look at the list again.")
 
     def containers_of(self, key: Key) -> tuple[Container, ...]:
         """Its container and its duplicates, as seen last."""
@@ -143,8 +142,8 @@ class Kept:
 
     async def stamp(self) -> str:
         """Changes when an input of one of them may have."""
-        ground, sightings = self._ground, self._world.sightings
-        stamps = [await ground.definitions.stamp(sighting.key) for sighting in sightings]
+        ground = self._ground
+        stamps = [await ground.definitions.stamp(sighting.key) for sighting in self._world.sightings]
         # What other servers record comes without an event.
         try:
             stamps += [f"{key}: {error}" for key, error in sorted((await ground.records.errors()).items())]
@@ -209,8 +208,7 @@ class Kept:
         self._world = replace(self._world, records=records)
 
     async def _judge_again(self) -> None:
-        records: dict[ContainerId, Record] = dict(self._world.records)
-        judged = await self._judge.all(self._world.sightings, records, trusts_stamp=True)
+        judged = await self._judge.all(self._world.sightings, dict(self._world.records), trusts_stamp=True)
         if judged.keys() == {sighting.container.id for sighting in self._world.sightings}:
             self._world = replace(self._world, judged=judged)
             self._look_again_if_unreadable()
@@ -218,9 +216,9 @@ class Kept:
 
     def _at_others(self) -> dict[Key, Status]:
         """Dev containers whose swap is marked and whose folder is held: the server that is at it lives."""
-        marked = [key for key, error in self._world.errors.items() if error == CUT_SHORT]
         held: dict[Key, Status] = {}
-        for key in (key for key in marked if key.folder not in self._held):
+        errors = self._world.errors.items()
+        for key in (key for key, error in errors if error == CUT_SHORT and key.folder not in self._held):
             with self._ground.locks.lock_if_free(lock_of(key)) as is_free:
                 if not is_free:
                     held[key] = Status.STARTING

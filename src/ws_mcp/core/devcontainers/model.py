@@ -97,6 +97,13 @@ class DevContainerListing:
     unknown: str = ""
     age_s: float = 0.0
 
+    def has(self, name: str) -> bool:
+        """Whether one of them is called so, or a duplicate of one."""
+        return any(
+            name == each.name or any(name == s.name for s in each.siblings if s.is_duplicate)
+            for each in self.devcontainers
+        )
+
 
 class Phase(StrEnum):
     """Where a recreate is, in order."""

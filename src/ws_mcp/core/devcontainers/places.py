@@ -19,7 +19,6 @@ class DevPlaces:
     def __init__(self, devcontainers: DevContainers, has: Callable[[PlaceAddress], bool]) -> None:
         self._devcontainers = devcontainers
         self._has = has
-        self._known: dict[str, PlaceRef] = {}
 
     def seen(self) -> tuple[PlaceRef, ...]:
         """Those with an execd in them, as last looked at; asks nobody."""
@@ -31,19 +30,19 @@ class DevPlaces:
         Raises:
             NotFoundError, PlaceUnavailableError, ConflictError
         """
-        known = self._known.get(name)
-        if known is not None and self._has(known.address):
+        known = next((ref for ref in self.seen() if ref.workspace == name), None)
+        if known is not None and known.is_running and self._has(known.address):
             return known
         found, address = await self._devcontainers.resolve(name)
-        self._known[name] = ref = _ref(found, address)
-        return ref
+        return _ref(found, address)
 
 
 def _ref(found: DevContainer, address: PlaceAddress) -> PlaceRef:
+    # While something is done to it, its container runs until it is seen to be gone: then there is no address.
     is_paused = found.status is Status.PAUSED
     return PlaceRef(
         workspace=WorkspaceName(found.name),
         address=address,
-        is_running=found.status in (Status.RUNNING, Status.UNKNOWN, Status.ORPHANED),
+        is_running=not is_paused,
         obstacle=PAUSED if is_paused else "",
     )

@@ -67,6 +67,8 @@ class DevContainers:
     ) -> Recreated | StillRunning:
         """Make it be as its definition says; a call that waited long enough is told how far it is.
 
+        Cancelled by the last who waits for it, it ends: before the swap nothing has changed.
+
         Raises:
             NotFoundError, InvalidArgumentError, ForbiddenError, ConflictError, LimitError, CliMissingError, EngineError
             DevContainerFailedError: with the last lines; says what became of the old container.
@@ -78,7 +80,8 @@ class DevContainers:
         async def work(told: Report) -> Recreated:
             return await self._recreates.recreate(key, ask, told)
 
-        request = JobRequest(key=_job_of(key), digest=f"recreate {ask.force} {ask.no_cache}", what=_what(key))
+        digest = f"recreate {ask.force} {ask.no_cache}"
+        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), is_cancellable=True)
         return await self._jobs.run(request, work, report, wait_s)
 
     async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:

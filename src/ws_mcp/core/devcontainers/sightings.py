@@ -217,7 +217,7 @@ def _warnings(best: Container, others: list[Container]) -> Iterable[str]:
         names = ", ".join(repr(each.name) for each in others[:5]) + (" ..." if len(others) > 5 else "")
         yield (
             f"{len(others)} more container{'s' if len(others) > 1 else ''} of this dev container: {names}; "
-            f"{best.name!r} counts. Remove the others with `docker rm -f`"
+            f"{best.name!r} counts. Remove the others by their names with remove_workspace"
         )
     if metadata_of(best.labels) is None:
         yield "its devcontainer.metadata label cannot be read, so what it was made from is not known"

@@ -1,0 +1,120 @@
+"""A recreate that is cancelled, by who asked or by the end of the server: nobody is left running, nothing is lost."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import anyio
+import anyio.lowlevel
+import pytest
+from support.dev_projects import Project, Projects, container_of, listed, recreate, until_state
+from support.peers import Json, Peer, until
+from support.tier_probe import output_of
+
+pytestmark = pytest.mark.timeout(180)
+HANG = "RUN echo working; sleep 600"
+HOOK = "test -e gate || { echo working; exec sleep 600; }"
+
+
+async def cancelled(peer: Peer, name: str, at: str, **arguments: object) -> None:
+    """Ask for a recreate and cancel the call when its progress says `at`."""
+    with anyio.CancelScope() as scope:
+
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            assert 0 <= progress <= (total or 0)
+            if at in (message or ""):
+                scope.cancel()
+            await anyio.lowlevel.checkpoint()
+
+        asked = {"name": name, **arguments}
+        await peer.client.call_tool("recreate_devcontainer", asked, progress_callback=hear)
+    assert scope.cancelled_caught, f"it ended before {at!r}"
+
+
+async def until_nobody_is_left(project: Project) -> None:
+    async def is_so() -> bool:
+        await anyio.lowlevel.checkpoint()
+        return not project.cli_processes
+
+    await until(is_so)
+
+
+async def test_cancelled_in_its_build_the_old_container_goes_on_and_nobody_is_left(projects: Projects) -> None:
+    project = projects.project()
+    project.dockerfile("RUN echo one > /version")
+    with anyio.fail_after(120):
+        async with projects.open_peer() as peer:
+            old = container_of(await recreate(peer, name=project.name))
+            process = await peer.start("exec sleep 600", workspace=project.name, wait_s=0)
+            project.dockerfile("RUN echo one > /version", HANG)
+            await cancelled(peer, project.name, HANG)
+            await until_nobody_is_left(project)
+            found = await until_state(peer, project.name, lambda each: each["state"] == "running")
+            assert (found["container"], found.get("error", ""), found["dirty"]) == (old, "", "dirty")
+            assert (await peer.processes())[process]["state"] == "running"
+
+            # The same when the server is stopped while it builds.
+            working = await peer.ok("recreate_devcontainer", name=project.name, wait_s=0)
+            assert working["change"] == "working"
+            await until_state(peer, project.name, lambda each: each["state"] == "starting")
+            await until(lambda: _is_building(project))
+        await until_nobody_is_left(project)
+        assert project.containers == [old]
+        async with projects.open_peer() as peer:
+            found = await listed(peer, project.name)
+            assert (found["state"], found["container"], found["dirty"]) == ("running", old, "dirty")
+            assert (await peer.processes())[process]["state"] == "running"
+            project.dockerfile("RUN echo two > /version")
+            await recreate(peer, name=project.name)
+            assert await output_of(peer, "cat /version", project.name) == "two"
+
+
+async def _is_building(project: Project) -> bool:
+    await anyio.lowlevel.checkpoint()
+    return any("docker" in line and " build " in line for line in project.cli_processes)
+
+
+async def test_cancelled_in_a_hook_the_container_stays_incomplete_until_it_is_made_anew(projects: Projects) -> None:
+    project = projects.project()
+    project.define(postCreateCommand=HOOK, postStartCommand="echo started > /started")
+    with anyio.fail_after(120):
+        async with projects.open_peer() as peer:
+            await cancelled(peer, project.name, "working")
+            await until_nobody_is_left(project)
+            found = await until_state(peer, project.name, lambda each: each["state"] == "running")
+            (half,) = project.containers
+            assert (found["container"], found["is_set_up"], found["dirty"]) == (half, False, "dirty")
+            assert "its set-up was cancelled" in str(found["error"])
+            assert "set-up was not finished" in str(found["reasons"])
+            assert await output_of(peer, "test -e /started || echo half", project.name) == "half"
+        async with projects.open_peer() as peer:
+            found = await listed(peer, project.name)
+            assert (found["container"], found["is_set_up"]) == (half, False)
+            project.write("gate", "")
+            made = await recreate(peer, name=project.name, force=True)
+            assert (made["change"], made["old_container"]) == ("recreated", half)
+            found = await listed(peer, project.name)
+            assert (found.get("is_set_up", True), found.get("error", ""), found["dirty"]) == (True, "", "clean")
+            assert await output_of(peer, "cat /started", project.name) == "started"
+
+
+async def test_a_hook_that_fails_is_named_with_its_output_and_the_container_stays_for_a_look(
+    projects: Projects,
+) -> None:
+    project = projects.project()
+    project.define(onCreateCommand="echo no such thing; exit 3", postCreateCommand="echo made > /made")
+    with anyio.fail_after(90):
+        async with projects.open_peer() as peer:
+            made = await recreate(peer, name=project.name)
+            (hook,) = cast("list[Json]", made["hooks"])
+            assert (hook["name"], hook["is_ok"]) == ("onCreateCommand", False)
+            assert "onCreateCommand failed with exit code 3: no such thing" in str(made["warnings"])
+            found = await listed(peer, project.name)
+            assert (found["state"], found["is_set_up"]) == ("running", False)
+            assert "onCreateCommand failed with exit code 3" in str(found["error"])
+            assert await output_of(peer, "test -e /made || echo half", project.name) == "half"
+            project.define(onCreateCommand="true", postCreateCommand="echo made > /made")
+            await recreate(peer, name=project.name)
+            found = await listed(peer, project.name)
+            assert (found.get("is_set_up", True), found.get("error", "")) == (True, "")
+            assert await output_of(peer, "cat /made", project.name) == "made"
