@@ -288,8 +288,10 @@ class FakeDevContainers:
         self.pending: StillRunning | None = None
         self.fault: Exception | None = None
         self.unknown = ""
+        self.lists = 0  # how often they were asked for
 
     async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
+        self.lists += 1
         return DevContainerListing(devcontainers=tuple(self.there.values()), unknown=self.unknown)
 
     async def recreate(
