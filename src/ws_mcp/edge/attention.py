@@ -1,4 +1,4 @@
-"""Looks at what somebody watches and nobody asked for yet: places of chats, where other servers work, too; dev containers."""
+"""Looks at what is watched and nobody asks for: the places of chats, where other servers work, too; dev containers."""
 
 from __future__ import annotations
 
