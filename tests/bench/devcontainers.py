@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -182,6 +183,7 @@ async def _make_many(folders: list[Path]) -> None:
 
 
 async def _remove_below(root: Path) -> None:
+    """Containers, and the images that the CLI named after a folder below it."""
     engine = DockerEngine()
     found = [c for c in await engine.list_containers({FOLDER: ""}) if _is_below(root, c.labels)]
     await engine.aclose()
@@ -191,6 +193,10 @@ async def _remove_below(root: Path) -> None:
         await engine.remove(next(left).id)
 
     await at_once(remove, len(found))
+    digests = {hashlib.sha256(c.labels[FOLDER].encode()).hexdigest() for c in found}
+    tags = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    if named := [tag for tag in tags if any(digest in tag for digest in digests)]:
+        docker("rmi", *named)
 
 
 def _is_below(root: Path, labels: Mapping[str, str]) -> bool:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support.devcontainer_ground import FOLDER, cli_missing
+from support.devcontainer_ground import FOLDER, DevcontainerGround, cli_missing
 from support.docker_cli import containers_of, docker, networks_of, volumes_of
-from support.instances import Instance
+from support.instances import IMAGE, Instance
 from support.peers import open_peer, server_environment
 
 from ws_mcp.console import Console
@@ -318,3 +318,26 @@ async def test_ps_shows_all_processes_also_when_they_do_not_fit_into_one_answer(
         code, said = await run("ps", "--state", str(instance.state), "--all", temporary=instance.state.parent)
     assert code == 0, said
     assert set(re.findall(r"^    (p_\w+) ", said, re.MULTILINE)) == started
+
+
+@pytest.mark.skipif(bool(cli_missing()), reason=cli_missing() or "the CLI is here")
+async def test_ps_and_doctor_show_dev_containers_and_what_chats_run_in_them(
+    instance: Instance, tmp_path: Path, devcontainer_ground: DevcontainerGround
+) -> None:
+    folder = tmp_path / "root" / "shop"
+    (folder / ".devcontainer").mkdir(parents=True)
+    definition = folder / ".devcontainer" / "devcontainer.json"
+    definition.write_text(f'{{"image": "{IMAGE}"}}')
+    devcontainer_ground.own(folder)
+    root = ("--root", str(tmp_path / "root"))
+    async with instance.open_peer(*root) as peer:
+        await peer.ok("recreate_devcontainer", folder=str(folder))
+        process = await peer.start("sleep 600", workspace="shop", wait_s=0)
+        definition.write_text(f'{{"image": "{IMAGE}", "containerEnv": {{"A": "1"}}}}')
+        code, said = await run("ps", "--state", str(instance.state), *root, temporary=tmp_path)
+        _, looked = await run("doctor", "--state", str(instance.state), *root, temporary=tmp_path)
+    assert code == 0, said
+    assert re.search(r"^  shop: running, out of date \(.*containerEnv.*\), ", said, re.MULTILINE), said
+    assert re.search(rf"^    \w{{8}}  {process} +running .* sleep 600$", said, re.MULTILINE), said
+    assert re.search(r"^ok +devcontainer +CLI \d+\.\d+\.\d+ with ", looked, re.MULTILINE), looked
+    assert re.search(r"^ok +devcontainer +1 definition below the roots$", looked, re.MULTILINE), looked
