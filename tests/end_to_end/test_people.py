@@ -336,6 +336,7 @@ async def test_ps_and_doctor_show_dev_containers_and_what_chats_run_in_them(
         definition.write_text(f'{{"image": "{IMAGE}", "containerEnv": {{"A": "1"}}}}')
         code, said = await run("ps", "--state", str(instance.state), *root, temporary=tmp_path)
         _, looked = await run("doctor", "--state", str(instance.state), *root, temporary=tmp_path)
+        await peer.ok("remove_workspace", name="shop")  # execd's volume goes with the instance
     assert code == 0, said
     assert re.search(r"^  shop: running, out of date \(.*containerEnv.*\), ", said, re.MULTILINE), said
     assert re.search(rf"^    \w{{8}}  {process} +running .* sleep 600$", said, re.MULTILINE), said
