@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from support.workspace_ground import an_engine
 
 from ws_mcp import doctor_engine, doctor_rules
 from ws_mcp.console import Mark
+from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.model import EngineInfo
 from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.doctor_devcontainers import Said, allowed_fact, builder_facts, devcontainer_facts, podman_facts
 from ws_mcp.doctor_engine import image_facts
 from ws_mcp.doctor_rules import rule_facts
 from ws_mcp.facts import Fact
@@ -202,3 +205,72 @@ def test_a_directory_that_goes_while_it_is_looked_at_is_no_crash(project: Path) 
     found = doctor_rules.weakness(project / "gone")
     assert found is not None
     assert "cannot be looked at" in found[0]
+
+
+# --- dev containers ---
+
+
+def says(**answers: str) -> Said:
+    """Commands that say something, by their words; others are not there."""
+
+    async def said(argv: Sequence[str]) -> str | None:
+        return answers.get("_".join(argv).replace("--", "").replace("-", "_"))
+
+    return said
+
+
+EVERYTHING = says(docker_compose_version="Docker Compose version v2.26.1-4", docker_buildx_version="buildx 0.13.1")
+
+
+async def test_without_roots_or_an_engine_dev_containers_are_said_to_be_off(tmp_path: Path) -> None:
+    for choices, engine in ((DevContainerChoices(), an_engine()), (DevContainerChoices(roots=(tmp_path,)), None)):
+        (fact,) = await devcontainer_facts(choices, tmp_path, engine)
+        assert (fact.mark, "off: --root DIR" in fact.text) == (Mark.OK, True)
+
+
+async def test_a_missing_cli_is_a_warning_that_says_how_to_get_it(tmp_path: Path, real_io: None) -> None:
+    choices = DevContainerChoices(roots=(tmp_path,), cli=str(tmp_path / "none"), labels={"team": "a"})
+    facts = await devcontainer_facts(choices, tmp_path / "state", an_engine())
+    assert facts[0].mark is Mark.WARN
+    assert "none can be made" in facts[0].text
+    assert facts[0].advice.startswith("run `make devcontainers`")
+    assert any("0 definitions below the roots; only containers with team=a" in fact.text for fact in facts)
+
+
+async def test_the_builder_and_compose_are_named_with_their_versions() -> None:
+    facts = await builder_facts(NEW, EVERYTHING, lambda _: True)
+    assert [fact.text for fact in facts] == ["compose 2.26.1", "images are built by BuildKit (buildx 0.13.1)"]
+    assert warnings_of(facts) == []
+
+
+async def test_without_buildx_and_compose_it_says_what_does_not_work() -> None:
+    compose, builder = await builder_facts(NEW, says(), lambda _: True)
+    assert "dockerComposeFile cannot be made" in compose.text
+    assert "legacy builder" in builder.text
+
+
+async def test_without_the_engines_command_line_nothing_can_be_made() -> None:
+    (fact,) = await builder_facts(NEW, EVERYTHING, lambda _: False)
+    assert (fact.mark, fact.advice) == (Mark.WARN, "install the client of Docker")
+
+
+async def test_podman_builds_by_itself_and_with_its_own_compose() -> None:
+    said = says(podman_compose_version="podman-compose version 1.0.3")
+    facts = await builder_facts(PODMAN, said, lambda _: True)
+    assert [fact.text for fact in facts] == ["compose 1.0.3", "images are built by Podman itself"]
+
+
+def test_what_podman_cannot_do_is_said_of_the_podman_that_cannot() -> None:
+    assert "keep-id" in podman_facts(PODMAN)[0].text
+    assert podman_facts(replace(PODMAN, is_rootless=True)) == []
+    assert podman_facts(NEW) == []
+
+
+def test_what_is_allowed_to_definitions_is_named_and_a_danger_is_one() -> None:
+    assert "nothing that reaches this machine" in allowed_fact(()).text
+    usual = allowed_fact(("compose", "feature:ghcr.io/devcontainers/*"))
+    assert (usual.mark, usual.is_danger) == (Mark.OK, False)
+    assert "feature:ghcr.io/devcontainers/*" in usual.text
+    danger = allowed_fact(("compose", "privileged"))
+    assert (danger.mark, danger.is_danger) == (Mark.WARN, True)
+    assert "leave --devcontainer-allow privileged out" in danger.advice

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from ws_mcp.console import Console, home_path
+from ws_mcp.core.devcontainers.model import DevContainer, Freshness, Key, Status, Verdict
 from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import Exit, OutputRange, ProcessInfo, ProcessState
 from ws_mcp.core.workspaces.model import PortUrl, Workspace, WorkspaceKind, WorkspaceState
 from ws_mcp.ps import Place, show_place
+from ws_mcp.ps_devcontainers import Seen, SeenOne, show_devcontainers
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WORKSPACE = Workspace(
@@ -91,3 +93,52 @@ def test_a_stopped_workspace_says_how_to_start_it() -> None:
 def test_the_home_directory_is_shortened(path: str, text: str) -> None:
     home = str(Path.home())
     assert home_path(path.format(home=home)) == text.format(home=home)
+
+
+# --- dev containers ---
+
+DEV = DevContainer(
+    key=Key(folder="/src/shop", config="/src/shop/.devcontainer/devcontainer.json"),
+    name="shop",
+    status=Status.RUNNING,
+    verdict=Verdict(freshness=Freshness.CLEAN),
+)
+DIRTY = Verdict(freshness=Freshness.DIRTY, reasons=("Dockerfile changed", "base image updated"))
+
+
+def shown_dev(*processes: ProcessInfo, unknown: str = "", show_ended: bool = False, **changed: object) -> str:
+    out = io.StringIO()
+    console = Console(out, io.StringIO(), is_coloured=False, columns=100)
+    of_chats = tuple((ChatId(f"chat{number}" * 4), info) for number, info in enumerate(processes))
+    found = replace(DEV, **changed)  # pyright: ignore[reportArgumentType]  # the tests name fields of it
+    one = SeenOne(found=found, processes=of_chats, unknown=unknown)
+    show_devcontainers(console, Seen(all=(one,)), NOW, show_ended=show_ended)
+    return out.getvalue()
+
+
+def test_a_dev_container_is_one_line_with_its_state_and_why_it_is_out_of_date() -> None:
+    assert "  shop: running, /src/shop\n" in shown_dev()
+    text = shown_dev(verdict=DIRTY, is_complete=False, error="postCreateCommand failed")
+    assert "shop: running, out of date (Dockerfile changed; base image updated), not set up, /src/shop\n" in text
+    assert "    postCreateCommand failed\n" in text
+    assert "shop: absent, /src/shop" in shown_dev(status=Status.ABSENT, verdict=None)
+
+
+def test_processes_in_a_dev_container_say_whose_they_are() -> None:
+    text = shown_dev(RUNNING, LOST, ENDED)
+    assert "chat0cha  p_running1  running  5 min" in text
+    assert "chat1cha  p_lost1111  lost" in text
+    assert "1 ended; --all shows them" in text
+    assert "p_ended111  killed by KILL" in shown_dev(ENDED, show_ended=True)
+
+
+def test_a_dev_container_that_does_not_answer_is_unknown_and_not_empty() -> None:
+    assert "its processes are unknown now: its container hangs" in shown_dev(unknown="its container hangs")
+    assert Seen(all=(SeenOne(found=DEV, unknown="x"),)).is_unknown
+    assert not Seen(all=(SeenOne(found=DEV),)).is_unknown
+
+
+def test_without_dev_containers_nothing_is_said_of_them() -> None:
+    out = io.StringIO()
+    show_devcontainers(Console(out, io.StringIO(), is_coloured=False, columns=100), Seen(), NOW, show_ended=False)
+    assert out.getvalue() == ""

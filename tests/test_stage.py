@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -10,10 +12,15 @@ import pytest
 from support.fake_engine import FakeEngine
 from support.images import Tree
 
-from ws_mcp import stage
+from ws_mcp import stage, stage_image
+from ws_mcp.core.devcontainers.sightings import FOLDER
 from ws_mcp.core.engine.model import ContainerSpec, Image, VolumeMount
 from ws_mcp.core.workspaces import naming
-from ws_mcp.stage import NoStageError
+from ws_mcp.core.workspaces.model import WorkspaceKind
+from ws_mcp.demo_devcontainers import ELSEWHERE, WITHOUT_AN_ENGINE, WITHOUT_DOCKER, what_is_missing
+from ws_mcp.settings import Settings
+from ws_mcp.stage import NoStageError, Stage
+from ws_mcp.stage_projects import Projects
 
 
 def engine_with(*images: tuple[str, Tree]) -> FakeEngine:
@@ -77,12 +84,64 @@ def test_a_busybox_that_needs_libraries_makes_no_image(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
-    assert stage.static_busybox() == (program if is_usable else None)
+    assert stage_image.static_busybox() == (program if is_usable else None)
 
 
 def test_the_image_of_the_demo_has_a_shell_and_its_applets(tmp_path: Path) -> None:
     program = tmp_path / "busybox"
     program.write_bytes(b"x")
-    with tarfile.open(fileobj=BytesIO(stage.image_tar(program))) as tar:
+    with tarfile.open(fileobj=BytesIO(stage_image.image_tar(program))) as tar:
         assert tar.getmember("bin/busybox").mode == 0o755
         assert tar.getmember("bin/sh").linkname == "busybox"
+        passwd = tar.extractfile("etc/passwd")
+        assert passwd is not None
+        assert passwd.read().startswith(b"root:x:0:0:"), "no dev container is made for a user that has no name"
+
+
+# --- dev containers ---
+
+
+def vsc(folder: Path) -> str:
+    return f"vsc-{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()}"
+
+
+async def test_dev_containers_of_the_demo_go_with_what_they_were_made_from(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    engine = engine_with(("base:1", Tree()), ("old:1", Tree()), (f"{vsc(shop)}:latest", Tree()), ("other:1", Tree()))
+    projects = Projects(engine, tmp_path)
+    labels = {FOLDER: str(shop)}
+    old = await engine.create(ContainerSpec(name="first", image="old:1", command=("x",), labels=labels))
+    await projects.note_images()
+    await engine.remove(old)
+    await engine.create(ContainerSpec(name="second", image=f"{vsc(shop)}:latest", command=("x",), labels=labels))
+    await engine.create(ContainerSpec(name="other", image="other:1", command=("x",), labels={FOLDER: "/elsewhere"}))
+    assert await projects.clear() == []
+    assert set(engine.images) == {"base:1", "other:1"}
+    assert [each.name for each in await engine.list_containers({})] == ["other"]
+
+
+async def test_the_container_of_a_build_step_that_failed_goes_and_nobody_elses(tmp_path: Path) -> None:
+    engine = engine_with(("base:1", Tree()))
+    projects = Projects(engine, tmp_path)
+    failed = ("/bin/sh", "-c", projects.no_program)
+    await engine.create(ContainerSpec(name="failed", image="base:1", command=failed))
+    await engine.create(ContainerSpec(name="other", image="base:1", command=("/bin/sh", "-c", "no-such-program")))
+    assert await projects.clear() == []
+    assert [each.name for each in await engine.list_containers({})] == ["other"]
+
+
+async def test_what_is_missing_for_a_dev_container_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    container, local = WorkspaceKind.CONTAINER, WorkspaceKind.LOCAL
+    settings = Settings(state=tmp_path / "state", devcontainer_cli=str(tmp_path / "none"))
+    there = Stage(settings=settings, kind=container, words="", is_here=True, port=1, directory=tmp_path)
+    assert await what_is_missing(replace(there, kind=local)) == WITHOUT_AN_ENGINE
+    assert await what_is_missing(replace(there, is_here=False)) == ELSEWHERE
+    assert await what_is_missing(there) == WITHOUT_DOCKER
+    program = tmp_path / "docker"
+    program.write_text("")
+    program.chmod(0o755)
+    assert "run `make devcontainers`" in await what_is_missing(there)

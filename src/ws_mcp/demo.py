@@ -17,13 +17,15 @@ from ws_mcp.console import Console, Mark, Style, console
 from ws_mcp.core.errors import WsError, one_line
 from ws_mcp.core.processes.render import span
 from ws_mcp.core.workspaces.model import WorkspaceKind
+from ws_mcp.demo_devcontainers import tell_of_devcontainers
+from ws_mcp.demo_server import Server, log_lines
 from ws_mcp.demo_workspaces import tell_of_workspaces
 from ws_mcp.edge.place_views import RemoveView
 from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView
 from ws_mcp.edge.views import ProvisionView
 from ws_mcp.settings import Settings
 from ws_mcp.stage import Stage, open_stage
-from ws_mcp.transcript import ClaimError, Server, Transcript, first_of, log_lines, there
+from ws_mcp.transcript import ClaimError, Transcript, first_of, there
 
 HELLO = "hello from the workspace"
 TICKER = 'i=0; while :; do i=$((i+1)); echo "tick $i"; sleep 0.1; done'
@@ -102,10 +104,7 @@ class Play:
     def __init__(self, stage: Stage, show: Transcript) -> None:
         self.stage = stage
         self._show = show
-        self._serving = ""
-        self._ticking = ""
-        self._short = ""
-        self._ticks = ""
+        self._serving = self._ticking = self._short = self._ticks = ""
         self._offset = 0
 
     async def before(self, server: Server) -> None:
@@ -138,6 +137,7 @@ class Play:
             async with self._show.step("Reading goes on at the same offset"):
                 await self._read_on(client)
             await tell_of_workspaces(self.stage, self._show, client)
+            await tell_of_devcontainers(self.stage, self._show, client)
             async with self._show.step("Clearing away"):
                 await self._remove(client)
 

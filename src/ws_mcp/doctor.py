@@ -25,6 +25,7 @@ from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
 from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import OBSTACLES, Workspace, WorkspaceState
+from ws_mcp.doctor_devcontainers import devcontainer_facts
 from ws_mcp.doctor_engine import engine_facts
 from ws_mcp.doctor_rules import rule_facts
 from ws_mcp.doors import choices_of, open_engine
@@ -44,9 +45,9 @@ async def doctor(settings: Settings) -> int:
         for fact in found:
             facts.append(fact)
             text = shown.paint(fact.text, Style.RED if fact.is_danger else Style.PLAIN)
-            shown.line(f"{shown.mark(fact.mark)} {fact.topic:<10} {text}")
+            shown.line(f"{shown.mark(fact.mark)} {fact.topic:<12} {text}")
             if fact.advice:
-                shown.line(f"                -> {fact.advice}", Style.DIM)
+                shown.line(f"                  -> {fact.advice}", Style.DIM)
 
     say([_python()])
     choices = choices_of(settings)
@@ -58,6 +59,8 @@ async def doctor(settings: Settings) -> int:
             say(of_engine := await engine_facts(settings.engine, engine, rules))
         if engine is not None:
             say(await anyio.to_thread.run_sync(rule_facts, rules))
+            async with shown.progress("asking the dev container CLI"):
+                say(await devcontainer_facts(choices.devcontainers, state, engine))
         say(local_facts := await _local(settings))
         if state_facts[0].mark is not Mark.BAD and (state / "state.db").exists():
             async with shown.progress("asking the execd of each workspace"):

@@ -22,6 +22,7 @@ from ws_mcp.facts import Fact
 FLOORS = {"docker": ((29, 5, 1), "CVE-2026-41567"), "podman": ((6, 1, 2), "CVE-2025-11395")}
 SYS_RESOURCE = 24  # capabilities(7)
 SHOWN_IMAGES = 6
+MADE = ("vsc-", "dev_container_")  # by the dev container CLI: nobody makes a workspace from them
 UNIX = "unix://"
 # Where distributions put what answers to names in Podman's networks: netavark's server, and the plugin for CNI.
 NAME_SERVERS = tuple(
@@ -41,7 +42,9 @@ async def engine_facts(wanted: str, engine: Engine | None, rules: WorkspaceRules
         images = await engine.list_images()
     except WsError as error:
         return [Fact("engine", str(error), Mark.WARN, "install Docker or Podman, or name its endpoint with --engine")]
-    names = [image.tags[0] for image in images if not image.tags[0].endswith(EMPTY_IMAGE)]
+    names = [
+        image.tags[0] for image in images if not image.tags[0].startswith(MADE) and EMPTY_IMAGE not in image.tags[0]
+    ]
     some = ", ".join(names[:SHOWN_IMAGES]) + (f" and {len(names) - SHOWN_IMAGES} more" if names[SHOWN_IMAGES:] else "")
     where = f"{info.kind} {info.version} (API {info.api_version}) at {info.endpoint}, from {endpoint.origin}"
     return [

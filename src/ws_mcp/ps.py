@@ -1,4 +1,4 @@
-"""`ws-mcp ps`: which workspaces there are and what runs in them, chat by chat, for the person at this machine."""
+"""`ws-mcp ps`: which workspaces and dev containers there are, and what runs in them, for the person at this machine."""
 
 from __future__ import annotations
 
@@ -8,31 +8,25 @@ from datetime import datetime
 
 import anyio
 
-from ws_mcp.console import Cell, Console, Style, age_text, console, home_path, size_text
+from ws_mcp.console import Console, Style, age_text, console, home_path
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import EngineError, WsError, one_line
-from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.places import PlaceAddress
-from ws_mcp.core.execd.protocol import ExecdProtocolError, integer
+from ws_mcp.core.execd.protocol import ExecdProtocolError
 from ws_mcp.core.ids import Scope
-from ws_mcp.core.processes.convert import infos_of
 from ws_mcp.core.processes.model import ProcessInfo, ProcessState
 from ws_mcp.core.processes.port import PlaceRef
-from ws_mcp.core.processes.render import exit_text
 from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import OBSTACLES, Workspace, WorkspaceState
 from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.ps_devcontainers import seen_of, show_devcontainers
+from ws_mcp.ps_processes import CHAT_CHARACTERS, HEADERS, processes_in, row_of
 from ws_mcp.settings import Settings
 
-ASK_S = 10.0
-CHAT_CHARACTERS = 8
-COMMAND_CHARACTERS = 200
-HEADERS = ("PROCESS", "STATE", "AGE", "OUTPUT", "COMMAND")
 _EMPTY = """\
 No workspace of this instance was found ({state}).
 An assistant makes one with the tool provision_workspace: give your host the command `ws-mcp stdio`, and see
 `ws-mcp demo` for what happens then. Another instance has another state directory: ws-mcp ps --state DIR."""
-_STYLES = {ProcessState.RUNNING: Style.GREEN, ProcessState.LOST: Style.YELLOW, ProcessState.ENDED: Style.DIM}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +50,12 @@ async def ps(settings: Settings, show_ended: bool) -> int:
     async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
         async with shown.progress("asking the engine and each workspace"):
             places, unknown = await _places(core)
+            dev = await seen_of(core)
         principals = {place.scope.principal for place in places}
         labels = {record.id: record.label for principal in principals for record in await core.chats(principal)}
     if unknown:
         shown.line(f"containers are unknown now, not gone: {unknown}", Style.YELLOW)
-    elif not places:
+    elif not places and not dev.all:
         shown.line(empty)
     by_chat: dict[Scope, list[Place]] = defaultdict(list)
     for place in places:
@@ -70,7 +65,8 @@ async def ps(settings: Settings, show_ended: bool) -> int:
         shown.line(f"{label or 'unnamed'}  (chat {scope.chat[:CHAT_CHARACTERS]})", Style.BOLD)
         for place in of_chat:
             show_place(shown, place, utc_now(), show_ended=show_ended)
-    return 1 if unknown or any(place.unknown for place in places) else 0
+    show_devcontainers(shown, dev, utc_now(), show_ended=show_ended)
+    return 1 if unknown or any(place.unknown for place in places) or dev.is_unknown else 0
 
 
 async def _places(core: Core) -> tuple[list[Place], str]:
@@ -92,21 +88,12 @@ async def _ask(core: Core, scope: Scope, workspace: Workspace, places: dict[str,
     unknown = ""
     if workspace.state is WorkspaceState.RUNNING:
         try:
-            processes = await _processes(await core.client(workspace), workspace, scope)
+            processes = await processes_in(
+                await core.client(workspace), _reference(workspace), scope.chat, {"all": True}
+            )
         except (WsError, ExecdProtocolError) as error:
             unknown = str(error)
     places[workspace.place] = Place(scope=scope, workspace=workspace, processes=processes, unknown=unknown)
-
-
-async def _processes(client: ExecdClient, workspace: Workspace, scope: Scope) -> tuple[ProcessInfo, ...]:
-    """All of them; a list that does not fit into one answer comes in parts."""
-    found: tuple[ProcessInfo, ...] = ()
-    while True:
-        reply = await client.call("list", {"all": True, "skip": len(found)}, timeout_s=ASK_S)
-        part = infos_of(reply.header, _reference(workspace), scope.chat)
-        found += part
-        if not part or len(found) >= integer(reply.header, "total"):
-            return found
 
 
 def _reference(workspace: Workspace) -> PlaceRef:
@@ -133,21 +120,9 @@ def show_place(shown: Console, place: Place, now: datetime, *, show_ended: bool)
         return
     listed = [info for info in place.processes if show_ended or info.state is not ProcessState.ENDED]
     if listed:
-        shown.table(HEADERS, [_row(info, now) for info in listed], shrink=len(HEADERS) - 1, indent="    ")
+        shown.table(HEADERS, [row_of(info, now) for info in listed], shrink=len(HEADERS) - 1, indent="    ")
     hidden = len(place.processes) - len(listed)
     if hidden:
         shown.line(f"    {hidden} ended; --all shows them", Style.DIM)
     elif not listed:
         shown.line("    no processes", Style.DIM)
-
-
-def _row(info: ProcessInfo, now: datetime) -> tuple[Cell, ...]:
-    state = exit_text(info.exit) if info.exit and info.state is ProcessState.ENDED else info.state.value
-    written = info.out.end + (info.err.end if info.err else 0)
-    return (
-        Cell(text=info.process),
-        Cell(text=state, style=_STYLES[info.state]),
-        Cell(text=age_text((now - info.started_at).total_seconds())),
-        Cell(text=size_text(written)),
-        Cell(text=one_line(info.command, COMMAND_CHARACTERS)),
-    )

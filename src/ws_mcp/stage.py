@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 import shutil
 import socket
-import sys
-import tarfile
 import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -19,7 +17,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ws_mcp.core.engine.fill import EMPTY_IMAGE, tar_of
+from ws_mcp.core.engine.fill import EMPTY_IMAGE
 from ws_mcp.core.engine.model import ContainerSpec, EngineInfo
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, EngineNotFoundError, ImageNotFoundError, WsError
@@ -29,16 +27,18 @@ from ws_mcp.core.ids import new_process_id
 from ws_mcp.core.runtime import open_core
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import WorkspaceKind
+from ws_mcp.demo_server import Server, open_server
 from ws_mcp.doors import NO_ENGINE, choices_of, open_engine
 from ws_mcp.settings import Settings
-from ws_mcp.transcript import Server, open_server
+from ws_mcp.stage_image import image_tar, static_busybox
+from ws_mcp.stage_projects import Projects
 
 log = logging.getLogger(__name__)
 
 CLEAR_S = 60.0
 TEMPLATE = "demo"  # as the operator would name it with --template, and the directory in the demo's own
 PORT = 8000  # in a container of its own every port is free
-APPLETS = ("sh", "cat", "echo", "grep", "ls", "sleep", "tee", "wget", "httpd")
+PROJECTS = "projects"  # the root, in the demo's own directory
 
 NOTHING_TO_RUN_IN = """\
 there is nothing to run the demo in: no container engine answers ({reason}), and bubblewrap is not installed.
@@ -76,6 +76,22 @@ class Stage:
     is_here: bool
     port: int
     directory: Path
+    made: Projects | None = None
+
+    @property
+    def projects(self) -> Path:
+        """Where there may be dev containers."""
+        return self.directory / PROJECTS
+
+    @property
+    def no_program(self) -> str:
+        """See `Projects`."""
+        return self.made.no_program if self.made is not None else ""
+
+    async def note_images(self) -> None:
+        """See `Projects.note_images`."""
+        if self.made is not None:
+            await self.made.note_images()
 
     def server(self) -> AbstractAsyncContextManager[Server]:
         """A server in this place, and a client of it."""
@@ -89,7 +105,7 @@ async def open_stage(settings: Settings) -> AsyncGenerator[Stage]:
     Raises:
         NoStageError: there is nothing.
     """
-    directory = Path(tempfile.mkdtemp(prefix="ws-mcp-demo-"))
+    directory = await anyio.to_thread.run_sync(_directory)
     mine = settings.model_copy(update={"state": directory / "state"})
     async with open_engine(mine) as engine:
         props = _Props(engine=engine)
@@ -106,12 +122,18 @@ async def open_stage(settings: Settings) -> AsyncGenerator[Stage]:
         raise NotClearedError(problem)
 
 
+def _directory() -> Path:
+    # Without links: that is how dev containers name their folders.
+    return Path(tempfile.mkdtemp(prefix="ws-mcp-demo-")).resolve()
+
+
 @dataclass(slots=True, kw_only=True)
 class _Props:
     """What the demo made on the engine besides its workspaces."""
 
     engine: Engine | None
     images: list[str] = field(default_factory=list[str])
+    projects: Projects | None = None
 
 
 async def _stage(settings: Settings, directory: Path, props: _Props) -> Stage:
@@ -150,15 +172,18 @@ async def _in_containers(settings: Settings, directory: Path, props: _Props, eng
         await engine.import_image(await anyio.to_thread.run_sync(image_tar, busybox), image)
     if not image:
         image, origin = await _image_with_shell(engine), "found on the engine"
+    root = directory / PROJECTS
+    root.mkdir(mode=0o755)
+    props.projects = Projects(engine, root)
+    template = {**settings.template, TEMPLATE: directory / TEMPLATE}
     return Stage(
-        settings=settings.model_copy(
-            update={"image": image, "template": {**settings.template, TEMPLATE: directory / TEMPLATE}}
-        ),
+        settings=settings.model_copy(update={"image": image, "template": template, "root": (*settings.root, root)}),
         kind=WorkspaceKind.CONTAINER,
         words=f"containers of {info.kind} {info.version}, image {image} ({origin})",
         is_here=info.endpoint.startswith("unix://"),
         port=PORT,
         directory=directory,
+        made=props.projects,
     )
 
 
@@ -185,25 +210,6 @@ async def _image_with_shell(engine: Engine) -> str:
     raise NoStageError(NO_IMAGE)
 
 
-def static_busybox() -> Path | None:
-    """A busybox of this machine that runs without its libraries, if there is one."""
-    found = shutil.which("busybox") if sys.platform == "linux" else None
-    # A program that needs a loader names it in its first page: `/lib64/ld-linux-x86-64.so.2` or the like.
-    return Path(found) if found and b"/ld-" not in Path(found).read_bytes()[:4096] else None
-
-
-def image_tar(busybox: Path) -> bytes:
-    """A root file system with busybox and nothing else."""
-    program, content = tarfile.TarInfo("bin/busybox"), busybox.read_bytes()
-    program.size, program.mode = len(content), 0o755
-    entries = [(program, content)]
-    for applet in APPLETS:
-        link = tarfile.TarInfo(f"bin/{applet}")
-        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-        entries.append((link, b""))
-    return tar_of(*entries)
-
-
 async def _clear(settings: Settings, props: _Props) -> str:
     """Remove everything; returns what went wrong, "" if nothing did. One failure does not keep the rest."""
     problems: list[str] = []
@@ -214,6 +220,8 @@ async def _clear(settings: Settings, props: _Props) -> str:
                 await core.remove(scope, workspace.name, keep_volume=False)
         except WsError as error:
             problems.append(str(error))
+    if props.projects is not None:
+        problems += await props.projects.clear()
     if props.engine is not None:
         problems += await _clear_engine(props.engine, instance, props.images)
     return f"{'; '.join(problems)}; what is left carries the label {naming.INSTANCE}={instance}" if problems else ""

@@ -1,35 +1,27 @@
-"""Starts a server as a host would, makes calls as a client, and shows them as a person would write them.
+"""Makes calls as a client, and shows them as a person would write them.
 
 What is claimed about the answers is checked when it is claimed.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 from mcp import Client, MCPError
-from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import TextContent
 
 from ws_mcp.console import Cell, Console, Mark, Style, shortened
 from ws_mcp.core.errors import one_line
 from ws_mcp.core.processes.render import span
 from ws_mcp.edge.views import View
-from ws_mcp.settings import Settings
 
 V = TypeVar("V", bound=View)
 
-ANSWER_S = 60.0  # no call takes longer unless something is wrong
-LOG_LINES = 8
 SHOWN_LINES = 6  # of an output; what is in the middle is cut out
 TIME_COLUMNS = 10
 _NEXT = re.compile(r"next offset=(\d+)")
@@ -52,51 +44,7 @@ class Step:
 class _Answer:
     text: str
     structured: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A server, and a client that speaks to it."""
-
-    client: Client
-    pid: int
-
-    async def gone(self) -> None:
-        """Wait until it does not answer any more."""
-        try:
-            while True:
-                await self.client.call_tool("list_containers", {})
-        except MCPError:
-            return
-
-
-@asynccontextmanager
-async def open_server(settings: Settings, directory: Path) -> AsyncGenerator[Server]:
-    """Start a stdio server and connect to it; its stderr goes to `log` in the directory. Leaving the block stops it."""
-    pid_file = directory / "pid"
-    serve = [sys.executable, "-m", "ws_mcp", "stdio"]
-    # The shell becomes the server: its pid is the server's.
-    command = StdioServerParameters(
-        command="/bin/sh",
-        args=["-c", 'echo $$ >"$0"; exec "$@"', str(pid_file), *serve],
-        env=environment_of(settings),
-    )
-    with (directory / "log").open("a") as errors:
-        async with Client(stdio_client(command, errors), read_timeout_seconds=ANSWER_S) as client:
-            yield Server(client=client, pid=int(pid_file.read_text()))
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """This process's environment with all `settings` in it, for a child."""
-    values = settings.model_dump(mode="json").items()
-    given = {f"WS_MCP_{n.upper()}": json.dumps(v) if isinstance(v, (list, dict)) else str(v) for n, v in values}
-    return {**os.environ, **given}
-
-
-def log_lines(directory: Path) -> list[str]:
-    """The last lines that the servers wrote to stderr."""
-    log = directory / "log"
-    return [one_line(line) for line in log.read_text().splitlines()[-LOG_LINES:]] if log.exists() else []
+    is_error: bool
 
 
 class Transcript:
@@ -124,7 +72,28 @@ class Transcript:
             ClaimError: it failed.
         """
         answer = await self._call(client, tool, arguments)
-        return kind.model_validate(answer.structured)
+        return kind.model_validate(_sound(tool, answer).structured)
+
+    async def followed(self, client: Client, kind: type[V], tool: str, /, **arguments: object) -> V:
+        """Like `view`, with the progress that is reported meanwhile.
+
+        Raises:
+            ClaimError: it failed.
+        """
+        answer = await self._call(client, tool, arguments, is_followed=True)
+        return kind.model_validate(_sound(tool, answer).structured)
+
+    async def refused(self, client: Client, tool: str, /, **arguments: object) -> str:
+        """Call a tool that has to fail; what it says is shown.
+
+        Raises:
+            ClaimError: it did not.
+        """
+        answer = await self._call(client, tool, arguments)
+        self.answer(answer.text)
+        if not answer.is_error:
+            raise ClaimError(f"not true: {tool} fails")
+        return answer.text
 
     async def text(self, client: Client, tool: str, /, **arguments: object) -> str:
         """Call a tool that answers with text, which is shown.
@@ -132,7 +101,7 @@ class Transcript:
         Raises:
             ClaimError: it failed.
         """
-        answer = await self._call(client, tool, arguments)
+        answer = _sound(tool, await self._call(client, tool, arguments))
         self.answer(answer.text)
         return answer.text
 
@@ -142,7 +111,7 @@ class Transcript:
         Raises:
             ClaimError: it failed, or does not say where to go on.
         """
-        answer = await self._call(client, "read_output", {"process_id": process, **arguments})
+        answer = _sound("read_output", await self._call(client, "read_output", {"process_id": process, **arguments}))
         text, _, status = answer.text.rpartition("\n")
         self.answer(text)
         self.answer(status)
@@ -186,21 +155,34 @@ class Transcript:
         self._shown.table(("step", "took", "checked"), rows, shrink=2)
         self._shown.line()
 
-    async def _call(self, client: Client, tool: str, arguments: dict[str, object]) -> _Answer:
+    async def _call(
+        self, client: Client, tool: str, arguments: dict[str, object], *, is_followed: bool = False
+    ) -> _Answer:
         written = f"{tool}({', '.join(f'{name}={_written(value)}' for name, value in arguments.items())})"
+        room = self._shown.columns - TIME_COLUMNS - 5
+        call = f"   {self._shown.paint('>', Style.CYAN)} {shortened(written, room)}"
+        if is_followed:
+            self._shown.line(call)
         began = anyio.current_time()
         try:
-            result = await client.call_tool(tool, arguments)
+            result = await client.call_tool(tool, arguments, progress_callback=self._hear if is_followed else None)
         except MCPError as error:
             raise ClaimError(f"{tool} was refused: {one_line(str(error))}") from error
         took = span(anyio.current_time() - began)
-        room = self._shown.columns - TIME_COLUMNS - 5
-        sign = self._shown.paint(">", Style.CYAN)
-        self._shown.line(f"   {sign} {shortened(written, room):<{room}}{took:>{TIME_COLUMNS}}")
+        padding = room - len(shortened(written, room))
+        self._shown.line(f"     done after {took}" if is_followed else f"{call}{'':<{padding}}{took:>{TIME_COLUMNS}}")
         text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-        if result.is_error:
-            raise ClaimError(f"{tool} failed: {one_line(text)}")
-        return _Answer(text=text, structured=result.structured_content)
+        return _Answer(text=text, structured=result.structured_content, is_error=bool(result.is_error))
+
+    async def _hear(self, progress: float, total: float | None, message: str | None) -> None:
+        part = f"{100 * progress / total:3.0f} %" if total else f"{progress:5.2f}"
+        self._shown.line(f"     {part}  {shortened(message or '', self._shown.columns - 12)}", Style.DIM)
+
+
+def _sound(tool: str, answer: _Answer) -> _Answer:
+    if answer.is_error:
+        raise ClaimError(f"{tool} failed: {one_line(answer.text)}")
+    return answer
 
 
 def _written(value: object) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import table
+from tests.bench.definitions import measure_definitions
+from tests.bench.devcontainers import measure_devcontainers
 from tests.bench.flood import measure_flood
 from tests.bench.footprint import measure_execd_on_disk, measure_server, measure_set_up
 from tests.bench.ground import ROOT, Ground, machine, open_ground
@@ -37,10 +39,11 @@ class Effort:
     living: int
     workspaces: int
     fifties: int
+    recreates: int
 
 
-FULL = Effort(rounds=8, floods=5, megabytes=1000, starts=7, living=1000, workspaces=12, fifties=3)
-QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000, workspaces=3, fifties=1)
+FULL = Effort(rounds=8, floods=5, megabytes=1000, starts=7, living=1000, workspaces=12, fifties=3, recreates=5)
+QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000, workspaces=3, fifties=1, recreates=3)
 
 
 def main() -> int:
@@ -88,6 +91,8 @@ def _parts(ground: Ground, effort: Effort) -> dict[str, Callable[[], list[Line]]
         "a workspace": lambda: measure_one(ground, effort.workspaces),
         "fifty workspaces at once": lambda: measure_fifty(ground, effort.fifties),
         "two hundred containers": lambda: measure_list(ground, LISTED),
+        "definitions of dev containers": measure_definitions,
+        "dev containers": lambda: measure_devcontainers(ground, effort.recreates),
         "execd on disk": measure_execd_on_disk,
     }
 

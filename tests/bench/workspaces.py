@@ -6,7 +6,7 @@ import json
 import secrets
 import shlex
 import subprocess
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from typing import cast
 import anyio
 
 from tests.bench import table
+from tests.bench.at_once import CREATES, at_once
 from tests.bench.counting import open_counting
 from tests.bench.docker_run import Alternatives
 from tests.bench.ground import IMAGE, LABELS, Ground, settle
@@ -32,7 +33,6 @@ REPEATS = 20
 AT_ONCE = 50
 CALLS = 2  # of the engine, to see that nothing is to be done
 LISTED = 200
-CREATES = 8  # at once; more only make each slower
 
 
 def measure_one(ground: Ground, rounds: int) -> list[Line]:
@@ -174,16 +174,15 @@ async def _make_many(state: Path, labels: Mapping[str, str], count: int) -> None
     scope = naming.scope_of(labels)
     more = {label: value for label, value in labels.items() if label in (naming.TIER, naming.SPEC, naming.IMAGE)}
 
-    async def make(engine: DockerEngine, limit: anyio.Semaphore) -> None:
+    async def make(engine: DockerEngine) -> None:
         workspace = WorkspaceName(_name())
         place = naming.place_name(instance.id, scope, workspace)
         signed = naming.labels_of(
             instance.id, instance.key, kind="container", name=place, scope=scope, workspace=workspace, more=more
         )
-        async with limit:
-            await engine.create(ContainerSpec(name=place, image=IMAGE, command=("true",), labels=signed))
+        await engine.create(ContainerSpec(name=place, image=IMAGE, command=("true",), labels=signed))
 
-    await _at_once(make, count)
+    await at_once(make, count)
 
 
 async def _remove_many(instance: str) -> None:
@@ -193,19 +192,10 @@ async def _remove_many(instance: str) -> None:
     await engine.aclose()
     left = iter(found)
 
-    async def remove(engine: DockerEngine, limit: anyio.Semaphore) -> None:
-        async with limit:
-            await engine.remove(next(left).id)
+    async def remove(engine: DockerEngine) -> None:
+        await engine.remove(next(left).id)
 
-    await _at_once(remove, len(found))
-
-
-async def _at_once(work: Callable[[DockerEngine, anyio.Semaphore], Coroutine[None, None, None]], count: int) -> None:
-    engine, limit = DockerEngine(), anyio.Semaphore(CREATES)
-    async with anyio.create_task_group() as tasks:
-        for _ in range(count):
-            tasks.start_soon(work, engine, limit)
-    await engine.aclose()
+    await at_once(remove, len(found))
 
 
 def _name() -> str:

@@ -292,3 +292,15 @@ async def test_who_watches_containers_only_has_no_places_looked_at(mode: str, ur
     async with listening(mode, uri, core=core):
         await anyio.sleep(60)
     assert core.attended == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.usefixtures("virtual_time")
+async def test_who_watches_dev_containers_is_told_of_changes_without_asking_for_a_list(mode: str) -> None:
+    core = FakeCore()
+    async with listening(mode, "ws://devcontainers", core=core) as listener:
+        listener.notifier.devcontainers_changed()
+        assert await listener.told(1) == ["ws://devcontainers"]
+        await anyio.sleep(60)
+    assert core.devcontainers.lists == 2, "one list is for the call that `listening` makes, one for who watches"
+    assert core.attended == []

@@ -16,16 +16,19 @@ from pathlib import Path
 
 import anyio
 import pytest
+from support.devcontainer_ground import FOLDER, DevcontainerGround, cli_missing
 from support.docker_cli import containers_of, docker, networks_of, volumes_of
-from support.instances import Instance
+from support.instances import IMAGE, Instance
 from support.peers import open_peer, server_environment
 
 from ws_mcp.console import Console
+from ws_mcp.demo_devcontainers import WITHOUT_AN_ENGINE
+from ws_mcp.demo_server import environment_of
 from ws_mcp.demo_workspaces import LEFT_OUT
 from ws_mcp.settings import Settings, from_environment
-from ws_mcp.transcript import ClaimError, Transcript, environment_of
+from ws_mcp.transcript import ClaimError, Transcript
 
-BOUND_S = 100.0  # of a whole demo; it takes about fifteen seconds
+BOUND_S = 100.0  # of a whole demo; it takes about twenty-five seconds
 DEAD_ENGINE = "unix:///nowhere/engine.sock"
 NO_BUBBLEWRAP = "/nowhere"  # as PATH: no program is found by its name
 
@@ -78,8 +81,10 @@ def local_daemons() -> set[str]:
     return {path.name for path in root.glob("wsmcp-*")} if root.is_dir() else set()
 
 
-async def demo(temporary: Path, *flags: str, stop: signal.Signals | None = None) -> tuple[int, str, str]:
-    """A whole demo: exit code, transcript, instance. With `stop` it gets that signal once its server is there."""
+async def demo(
+    temporary: Path, *flags: str, stop: signal.Signals | None = None, at: str = "2. "
+) -> tuple[int, str, str]:
+    """A whole demo: exit code, transcript, instance. With `stop` it gets that signal once it has said `at`."""
     command = [sys.executable, "-m", "ws_mcp", "demo", *flags]
     with anyio.fail_after(BOUND_S):
         async with await anyio.open_process(
@@ -90,7 +95,7 @@ async def demo(temporary: Path, *flags: str, stop: signal.Signals | None = None)
             async for chunk in child.stdout:
                 said += chunk
                 instance = instance or instance_of(temporary)
-                if stop is not None and b"2. " in said:
+                if stop is not None and at.encode() in said:
                     child.send_signal(stop)
                     stop = None
             return await child.wait(), said.decode(), instance
@@ -112,12 +117,41 @@ WITH_AN_ENGINE = (
     "it is gone with its data",
 )
 
+WITH_THE_CLI = (
+    "it is in the list, and not there yet",
+    "a process runs in it, in the folder of the project",
+    "and says why: the Dockerfile",
+    "nothing was done to it by itself",
+    "the step that failed is named",
+    "the old container runs on",
+    "it answers as before",
+    "another container took its place",
+    "it is as the Dockerfile says now",
+    "it is gone, its definition stays",
+)
+
+
+def made_for_dev_containers() -> set[str]:
+    """Containers of dev containers and of build steps that failed in a demo, and all images, by id."""
+    shown = docker("ps", "--all", "--no-trunc", "--format", f'{{{{.ID}}}} {{{{.Command}}}} {{{{.Label "{FOLDER}"}}}}')
+    containers = [line for line in shown.splitlines() if "no-such-program-" in line or "ws-mcp-demo-" in line]
+    images = docker("images", "--format", "{{.ID}} {{.Repository}}").splitlines()
+    return {*containers, *(image for image in images if "vsc-shop-" in image or "ws-mcp-demo" in image)}
+
 
 @pytest.mark.usefixtures("engine_ground")
 async def test_the_demo_holds_on_a_real_engine_and_leaves_nothing(tmp_path: Path) -> None:
+    before = made_for_dev_containers()
     code, said, instance = await demo(tmp_path)
     assert code == 0, said
-    assert [claim for claim in (*CLAIMS, *WITH_AN_ENGINE) if f"ok   {claim}" not in said] == []
+    claims = (*CLAIMS, *WITH_AN_ENGINE, *(() if cli_missing() else WITH_THE_CLI))
+    assert [claim for claim in claims if f"ok   {claim}" not in said] == []
+    if cli_missing():
+        assert "this is left out" in said
+    else:
+        assert re.search(r"^ +\d+ %  building the image: step \d", said, re.MULTILINE), said
+        assert "shop running, dirty: .devcontainer/Dockerfile changed" in said
+    assert made_for_dev_containers() <= before
     assert "would be recreated: the template changed" in said
     assert "kill -9" in said
     assert "\x1b" not in said
@@ -140,6 +174,18 @@ async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Pat
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.skipif(bool(cli_missing()), reason=cli_missing() or "the CLI is here")
+@pytest.mark.usefixtures("engine_ground")
+@pytest.mark.parametrize("at", ["building the image", "Repaired, and made anew"])
+async def test_a_demo_that_is_stopped_at_its_dev_container_leaves_nothing(tmp_path: Path, at: str) -> None:
+    before = made_for_dev_containers()
+    code, said, instance = await demo(tmp_path, stop=signal.SIGINT, at=at)
+    assert code == 130, said
+    assert (containers_of(instance), volumes_of(instance), networks_of(instance)) == ([], [], [])
+    assert made_for_dev_containers() <= before
+    assert left_in(tmp_path) == []
+
+
 @sandboxed
 @pytest.mark.parametrize("engine", ["none", DEAD_ENGINE])
 async def test_the_demo_holds_without_an_engine(tmp_path: Path, real_io: None, engine: str) -> None:
@@ -148,6 +194,7 @@ async def test_the_demo_holds_without_an_engine(tmp_path: Path, real_io: None, e
     assert code == 0, said
     assert "bubblewrap" in said
     assert LEFT_OUT in said
+    assert WITHOUT_AN_ENGINE in said
     assert [claim for claim in CLAIMS if f"ok   {claim}" not in said] == []
     assert local_daemons() <= before
     assert left_in(tmp_path) == []
@@ -271,3 +318,27 @@ async def test_ps_shows_all_processes_also_when_they_do_not_fit_into_one_answer(
         code, said = await run("ps", "--state", str(instance.state), "--all", temporary=instance.state.parent)
     assert code == 0, said
     assert set(re.findall(r"^    (p_\w+) ", said, re.MULTILINE)) == started
+
+
+@pytest.mark.skipif(bool(cli_missing()), reason=cli_missing() or "the CLI is here")
+async def test_ps_and_doctor_show_dev_containers_and_what_chats_run_in_them(
+    instance: Instance, tmp_path: Path, devcontainer_ground: DevcontainerGround
+) -> None:
+    folder = tmp_path / "root" / "shop"
+    (folder / ".devcontainer").mkdir(parents=True)
+    definition = folder / ".devcontainer" / "devcontainer.json"
+    definition.write_text(f'{{"image": "{IMAGE}"}}')
+    devcontainer_ground.own(folder)
+    root = ("--root", str(tmp_path / "root"))
+    async with instance.open_peer(*root) as peer:
+        await peer.ok("recreate_devcontainer", folder=str(folder))
+        process = await peer.start("sleep 600", workspace="shop", wait_s=0)
+        definition.write_text(f'{{"image": "{IMAGE}", "containerEnv": {{"A": "1"}}}}')
+        code, said = await run("ps", "--state", str(instance.state), *root, temporary=tmp_path)
+        _, looked = await run("doctor", "--state", str(instance.state), *root, temporary=tmp_path)
+        await peer.ok("remove_workspace", name="shop")  # execd's volume goes with the instance
+    assert code == 0, said
+    assert re.search(r"^  shop: running, out of date \(.*containerEnv.*\), ", said, re.MULTILINE), said
+    assert re.search(rf"^    \w{{8}}  {process} +running .* sleep 600$", said, re.MULTILINE), said
+    assert re.search(r"^ok +devcontainer +CLI \d+\.\d+\.\d+ with ", looked, re.MULTILINE), looked
+    assert re.search(r"^ok +devcontainer +1 definition below the roots$", looked, re.MULTILINE), looked

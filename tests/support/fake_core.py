@@ -289,8 +289,10 @@ class FakeDevContainers:
         self.fault: Exception | None = None
         self.unknown = ""
         self.stops = 0
+        self.lists = 0  # how often they were asked for
 
     async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
+        self.lists += 1
         return DevContainerListing(devcontainers=tuple(self.there.values()), unknown=self.unknown)
 
     async def recreate(

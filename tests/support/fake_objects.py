@@ -55,7 +55,8 @@ class FakeObjects(FakeWorld):
         async with self._called("remove_image"):
             if any(name == found.spec.image for found in self.containers.values()):
                 raise EngineConflictError(f"could not remove image {name!r}: a container uses it")
-            self.images.pop(name, None)
+            for found in [key for key, image in self.images.items() if name in (key, image.image.id)]:
+                del self.images[found]
 
     async def create_volume(self, name: str, labels: Mapping[str, str]) -> Volume:
         checked_name("volume", name)

@@ -130,6 +130,16 @@ class RawClient:
                 answers[place] = _sound(calls[place].tool, _answer(self._result(message), took))
         return [answer for answer in answers if answer is not None]
 
+    def next_notification(self) -> Json:
+        """Wait for what the server says by itself; answers that come before it are lost.
+
+        Raises:
+            RawClientError
+        """
+        while "id" in (message := cast("Json", json.loads(self._next_line()))):
+            continue
+        return message
+
     def send(self, method: str, params: Json) -> int:
         """Ask and go on; returns the request's id."""
         self._last_id += 1

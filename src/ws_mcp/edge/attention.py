@@ -1,4 +1,4 @@
-"""What other servers do in a chat that somebody watches: this server keeps connected to its places, to hear of it."""
+"""Looks at what is watched and nobody asks for: the places of chats, where other servers work, too; dev containers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope
 from ws_mcp.edge.core_port import Core
-from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.notifier import DEVCONTAINERS, Notifier
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class Attention:
         self._principal = principal
         self._notifier = notifier
         self._looked_at: dict[ChatId, float] = {}
+        self._knows_devcontainers = False
 
     async def run(self) -> None:
         """Go on until cancelled; costs nothing while nobody watches."""
@@ -36,6 +37,9 @@ class Attention:
             due = [chat for chat in chats if now - self._looked_at.get(chat, float("-inf")) >= LOOK_EVERY_S]
             self._looked_at |= dict.fromkeys(due, now)
             async with anyio.create_task_group() as tasks:
+                if not self._knows_devcontainers and DEVCONTAINERS in self._notifier.watched():
+                    self._knows_devcontainers = True
+                    tasks.start_soon(self._look_at_devcontainers)
                 for chat in due:
                     tasks.start_soon(self._look, chat)
             with anyio.move_on_after(LOOK_EVERY_S if chats else float("inf")):
@@ -51,6 +55,14 @@ class Attention:
         for topic, of in self._watched() if is_new else ():
             if of == chat:
                 self._notifier.changed(topic)  # it may have, unheard
+
+    async def _look_at_devcontainers(self) -> None:
+        # Once: their list keeps itself true from then on.
+        with anyio.move_on_after(LOOK_S):
+            try:
+                await self._core.devcontainers.list()
+            except WsError as error:
+                log.info("dev containers that somebody watches cannot be listed now: %s", error)
 
     def _watched(self) -> list[tuple[str, ChatId]]:
         """The watched topics that are about processes, and their chats."""

@@ -20,10 +20,12 @@ from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 class Clock:
     """Seconds that pass when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, step_s: float = 0.0) -> None:
         self.now = 0.0
+        self.step_s = step_s  # from one look at it to the next
 
     def __call__(self) -> float:
+        self.now += self.step_s
         return self.now
 
 
@@ -249,7 +251,31 @@ async def test_definitions_are_looked_for_again_after_a_while(tmp_path: Path, re
     host = definitions(tmp_path, tmp_path / "a", clock=clock)
     assert await host.discover() == (project.key,)
     other = built(tmp_path / "b")
-    clock.now += 29
+    clock.now += 1.9
     assert await host.discover() == (project.key,)
-    clock.now += 1
+    clock.now += 0.1
     assert await host.discover() == (project.key, other.key)
+
+
+async def test_a_large_tree_is_searched_more_seldom(tmp_path: Path, real_io: None) -> None:
+    clock = Clock(step_s=0.1)
+    host = definitions(tmp_path, clock=clock)
+    assert await host.discover() == (), "and that took 0.1 s"
+    clock.step_s = 0.0
+    project = built(tmp_path / "a")
+    clock.now += 9.9
+    assert await host.discover() == ()
+    clock.now += 0.1
+    assert await host.discover() == (project.key,)
+
+
+async def test_what_was_named_is_known_at_once_until_it_is_gone(tmp_path: Path, real_io: None) -> None:
+    clock = Clock()
+    host = definitions(tmp_path, clock=clock)
+    assert await host.discover() == ()
+    project = built(tmp_path / "a")
+    assert await host.find(str(project.folder), "") == project.key
+    assert await host.discover() == (project.key,)
+    (project.folder / CONFIG).unlink()
+    clock.now += 2
+    assert await host.discover() == ()

@@ -116,6 +116,17 @@ async def test_an_edit_is_told_without_a_question(ground: DevGround, virtual_tim
         assert ground.changes == before + 1
 
 
+async def test_a_new_definition_is_told_without_a_question(ground: DevGround, virtual_time: None) -> None:
+    async with ground.open() as devcontainers:
+        await devcontainers.list()
+        await anyio.sleep(2 * POLL_S)
+        before = ground.changes
+        ground.definitions.write(key_of("other"), {"image": "img:1"})
+        await anyio.sleep(POLL_S + REACTION_S)
+        assert ground.changes == before + 1
+        assert key_of("other") in {found.key for found in (await devcontainers.list()).devcontainers}
+
+
 async def test_an_edit_that_changes_nothing_is_not_told(ground: DevGround, virtual_time: None) -> None:
     async with ground.open() as devcontainers:
         await recreated(devcontainers)

@@ -73,8 +73,17 @@ def _is_for_node(path: Path) -> bool:
         return False
 
 
+async def node_version(environment: Mapping[str, str]) -> str:
+    """The version of the Node that the CLI would be run with.
+
+    Raises:
+        CliMissingError: there is none.
+    """
+    return await _version(Path("node"), environment, f"the dev container CLI needs Node: {NODE_HOW}")
+
+
 async def _check_node(environment: Mapping[str, str]) -> None:
-    text = await _version(Path("node"), environment, f"the dev container CLI needs Node: {NODE_HOW}")
+    text = await node_version(environment)
     if _number(text) < OLDEST_NODE:
         raise CliMissingError(f"Node is {one_line(text, 40)}, too old for the dev container CLI: {NODE_HOW}")
 

@@ -20,8 +20,9 @@ from ws_mcp.core.devcontainers.port import Definition, Fingerprint
 from ws_mcp.core.host.model import HostRules
 
 T = TypeVar("T")
-DISCOVERED_S = 30.0  # until it is looked again which definitions there are
-KEYS = 1_000  # whose inputs are remembered, for `stamp`
+DISCOVERED_S = (2.0, 30.0)  # least and most, until it is looked again which definitions there are
+REST = 100  # times as long as a search took, so that it costs a hundredth of a processor in a tree of any size
+KEYS = 1_000  # whose inputs are remembered, for `stamp`; that were named
 
 
 class HostDefinitions:
@@ -34,7 +35,8 @@ class HostDefinitions:
         self._inputs = Inputs(rules)
         self._looks: dict[Key, Look] = {}
         self._discovered: tuple[Key, ...] = ()
-        self._discovered_at: float | None = None
+        self._discovered_until: float | None = None
+        self._named: dict[Key, None] = {}  # also what a search does not find, or has not found yet
         self._discovering = anyio.Lock()
         # One: then the kept digests have one owner at a time.
         self._one = anyio.CapacityLimiter(1)
@@ -62,16 +64,25 @@ class HostDefinitions:
 
     async def find(self, folder: str, config: str) -> Key:
         """The definition that is meant."""
-        return await self._run(lambda: find_definition(folder, config, self._rules))
+        key = await self._run(lambda: find_definition(folder, config, self._rules))
+        self._named.pop(key, None)
+        self._named[key] = None
+        if len(self._named) > KEYS:
+            del self._named[next(iter(self._named))]
+        return key
 
     async def discover(self) -> tuple[Key, ...]:
-        """All below the roots, as they were at most `DISCOVERED_S` ago."""
+        """All below the roots, as they were a while ago (see `DISCOVERED_S`), and all that were named since."""
         async with self._discovering:
-            at = self._discovered_at
-            if at is None or self._clock() - at >= DISCOVERED_S:
-                self._discovered = await anyio.to_thread.run_sync(self._walk)
-                self._discovered_at = self._clock()
-            return self._discovered
+            began = self._clock()
+            if self._discovered_until is None or began >= self._discovered_until:
+                named = tuple(self._named)
+                self._discovered, gone = await anyio.to_thread.run_sync(lambda: (self._walk(), _gone(named)))
+                self._named = {key: None for key in self._named if key not in gone}
+                least_s, most_s = DISCOVERED_S
+                ended = self._clock()
+                self._discovered_until = ended + min(max(least_s, REST * (ended - began)), most_s)
+            return tuple(sorted({*self._discovered, *self._named}))
 
     def _walk(self) -> tuple[Key, ...]:
         closed = {os.path.realpath(path) for path in self._rules.closed}
@@ -92,3 +103,7 @@ class HostDefinitions:
             return call()
 
         return await anyio.to_thread.run_sync(work, limiter=self._one)
+
+
+def _gone(keys: tuple[Key, ...]) -> frozenset[Key]:
+    return frozenset(key for key in keys if not os.path.lexists(key.config))

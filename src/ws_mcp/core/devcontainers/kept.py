@@ -18,8 +18,8 @@ from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, listed
 from ws_mcp.core.devcontainers.looking import Looks, open_looks
 from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Key, Record, Status
 from ws_mcp.core.devcontainers.port import DefinitionMissingError
-from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER, PROJECT_FOLDER, Sighting, sightings_of
 from ws_mcp.core.devcontainers.sightings import Ground as Labelled
+from ws_mcp.core.devcontainers.sightings import Sighting, paths_of, sightings_of
 from ws_mcp.core.devcontainers.view import View
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.errors import EngineUnavailableError, NotFoundError, WsError
@@ -141,9 +141,10 @@ class Kept:
             self._on_change()
 
     async def stamp(self) -> str:
-        """Changes when an input of one of them may have."""
-        ground = self._ground
-        stamps = [await ground.definitions.stamp(sighting.key) for sighting in self._world.sightings]
+        """Changes when an input of one of them may have, and when definitions came or went."""
+        ground, sightings = self._ground, self._world.sightings
+        stamps = [await ground.definitions.stamp(sighting.key) for sighting in sightings]
+        stamps += map(str, await ground.definitions.discover())
         # What other servers record comes without an event.
         try:
             stamps += [f"{key}: {error}" for key, error in sorted((await ground.records.errors()).items())]
@@ -155,7 +156,7 @@ class Kept:
         ground, containers = self._ground, self.view.containers
         discovered = await self._discovered()
         labelled = Labelled(
-            roots=ground.roots, known=frozenset(discovered), links=await ground.links(_paths_of(containers))
+            roots=ground.roots, known=frozenset(discovered), links=await ground.links(paths_of(containers))
         )
         sightings = sightings_of(containers, labelled, ground.labels).found
         records, errors = dict(await ground.records.all()), await ground.records.errors()
@@ -238,8 +239,3 @@ async def open_kept(ground: Ground, on_change: Callable[[], None]) -> AsyncGener
         open_looks(ground.engine, kept.look, kept.view.concerns, kept.stamp) as kept.looks,
     ):
         yield kept
-
-
-def _paths_of(containers: tuple[Container, ...]) -> frozenset[str]:
-    labels = (FOLDER, CONFIG, PROJECT_FOLDER)
-    return frozenset(each.labels[label] for each in containers for label in labels if label in each.labels)

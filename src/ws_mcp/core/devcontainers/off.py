@@ -46,6 +46,8 @@ class NoDevContainers:
         """There is none of any name."""
         raise NotFoundError("dev container", name, (), "recreate_devcontainer makes them.")
 
+    resolve = place_of
+
     def lost(self, place: PlaceId) -> None:
         """Not one of ours."""
 

@@ -221,3 +221,9 @@ def _warnings(best: Container, others: list[Container]) -> Iterable[str]:
         )
     if metadata_of(best.labels) is None:
         yield "its devcontainer.metadata label cannot be read, so what it was made from is not known"
+
+
+def paths_of(containers: Iterable[Container]) -> frozenset[str]:
+    """What their labels say about folders and files of this machine."""
+    labels = (FOLDER, CONFIG, PROJECT_FOLDER)
+    return frozenset(each.labels[label] for each in containers for label in labels if label in each.labels)
