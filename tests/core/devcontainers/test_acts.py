@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
 
@@ -13,9 +14,11 @@ from ws_mcp.core.devcontainers.port import CliMissingError
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import ConflictError, EngineError, ForbiddenError, NotFoundError
+from ws_mcp.core.jobs import StillRunning
 
 pytestmark = pytest.mark.anyio
 
+AFTER = {"stop": Status.STOPPED, "remove": Status.ABSENT, "start": Status.RUNNING}
 RUNS, ENDED = ContainerState.RUNNING, ContainerState.EXITED
 
 
@@ -210,3 +213,18 @@ async def acted(devcontainers: DevContainers, verb: str, name: str = "shop") -> 
     done = await act(name, unheard)
     assert isinstance(done, Acted)
     return done
+
+
+@pytest.mark.parametrize("what", ["stop", "remove", "start"])
+async def test_who_was_told_to_come_back_is_told_what_it_came_to(ground: DevGround, what: str) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        if what == "start":
+            await acted(devcontainers, "stop")
+        assert isinstance(await getattr(devcontainers, what)("shop", unheard, wait_s=0), StillRunning)
+        with anyio.fail_after(5):
+            while (await only_one(devcontainers, is_fresh=True)).status is not AFTER[what] or ground.locks.held:
+                await anyio.lowlevel.checkpoint()
+        done = await acted(devcontainers, what)
+    assert done.devcontainer is not None
+    assert done.devcontainer.status is AFTER[what]

@@ -154,8 +154,6 @@ class DevContainers:
     async def _do(
         self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float
     ) -> Acted | StillRunning:
-        # What a recreate came to is true no more.
-        self._jobs.forget(_job_of(key))
         return await self._jobs.run(JobRequest(key=_job_of(key), digest=digest, what=_what(key)), work, report, wait_s)
 
     async def _key_of(self, target: Target) -> Key:
