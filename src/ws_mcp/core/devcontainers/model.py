@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from ws_mcp.core.ids import ContainerId, PlaceId
 
+SHORT_ID = 12  # as engines show ids
+
 
 class Status(StrEnum):
     """How a dev container is. What is wrong with it besides stands beside this, not instead of it."""
@@ -181,3 +183,8 @@ class Record:
     environment: Mapping[str, str] | None = None  # the user's, where it was asked for
     image_id: str = ""
     made_at: datetime | None = None
+
+
+def is_id_of(text: str, container: ContainerId | None) -> bool:
+    """Whether a text names a container by its id, or by as much of it as engines show."""
+    return len(text) >= SHORT_ID and container is not None and container.startswith(text)

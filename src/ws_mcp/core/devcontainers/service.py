@@ -20,6 +20,7 @@ from ws_mcp.core.devcontainers.model import (
     RecreateAsk,
     Recreated,
     Target,
+    is_id_of,
 )
 from ws_mcp.core.devcontainers.port import CliMissingError, DefinitionMissingError, UnreadableDefinitionError
 from ws_mcp.core.devcontainers.recreate import Recreates
@@ -34,8 +35,6 @@ from ws_mcp.core.errors import (
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
-
-SHORT_ID = 12  # as engines show ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,11 +169,11 @@ class DevContainers:
         self._check_on()
         listing = await self._kept.list(is_fresh=False)
         for found in listing.devcontainers:
-            if name in (found.name, found.container) or _is_short(name, found.container):
+            if name == found.name or is_id_of(name, found.container):
                 return _Named(found=found)
         for found in listing.devcontainers:
             for container in self._kept.containers_of(found.key):
-                if name in (container.name, container.id) or _is_short(name, container.id):
+                if name == container.name or is_id_of(name, container.id):
                     return _Named(found=found, only=None if container.id == found.container else container.id)
         if listing.unknown:
             raise EngineUnavailableError(f"which dev containers there are is not known now: {listing.unknown}")
@@ -184,10 +183,6 @@ class DevContainers:
     def _check_on(self) -> None:
         if not self._ground.roots:
             raise ForbiddenError("dev containers are off: the operator named no folder for them; start with --root DIR")
-
-
-def _is_short(name: str, container: ContainerId | None) -> bool:
-    return len(name) >= SHORT_ID and container is not None and container.startswith(name)
 
 
 def _job_of(key: Key) -> str:
