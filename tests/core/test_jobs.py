@@ -13,12 +13,10 @@ import pytest
 from anyio.abc import TaskGroup
 
 from ws_mcp.core.errors import ConflictError, EngineError, LimitError, WsError
+from ws_mcp.core.job_acts import ACTS, Act, Found
 from ws_mcp.core.jobs import (
-    ACTS,
     BOUNDS,
     WAIT_S,
-    Act,
-    Found,
     JobBounds,
     JobClosedError,
     JobOverdueError,

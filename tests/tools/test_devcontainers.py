@@ -125,7 +125,8 @@ async def test_a_long_recreate_says_how_far_it_is_and_what_to_do() -> None:
         "change": "working",
         "phase": "building the image: step 2/4",
         "seconds": 45.0,
-        "note": "call recreate_devcontainer again with the same arguments: it goes on meanwhile",
+        "note": "call recreate_devcontainer again with the same arguments: it goes on meanwhile, until stop_workspace "
+        "gives it up",
     }
 
 

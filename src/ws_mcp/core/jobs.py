@@ -10,13 +10,13 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ws_mcp.core.errors import ConflictError, LimitError, WsError
+from ws_mcp.core.job_acts import ACTS, Act, Found
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,15 @@ BOUNDS = JobBounds()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What is to be done. `key`: one job at a time for it; `digest`: which calls are equal; `what`: for reading."""
+    """What is to be done. `key`: one job at a time for it; `digest`: which calls are equal; `what`: for reading.
+
+    `can_be_given_up`: by who asks for that; what it did until then is undone as at its deadline.
+    """
 
     key: str
     digest: str
     what: str
+    can_be_given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,34 +69,12 @@ class JobOverdueError(WsError):
     """A job was given up at its deadline, and undone as far as its work undoes what is cancelled."""
 
 
+class JobGivenUpError(WsError):
+    """A job was given up since somebody asked for that."""
+
+
 class JobClosedError(WsError):
     """The server is closing; its work was cancelled."""
-
-
-class Found(StrEnum):
-    """What there is under a key when a call comes. `KEPT`: it ended, and somebody was told to come back for it."""
-
-    NOTHING = "nothing"
-    RUNNING = "running"
-    KEPT = "kept"
-
-
-class Act(StrEnum):
-    """What becomes of a call."""
-
-    START = "start"
-    JOIN = "join"
-    REFUSE = "refuse"
-
-
-# By what is found, and whether it is from an equal call.
-ACTS = {
-    (Found.NOTHING, False): Act.START,
-    (Found.RUNNING, True): Act.JOIN,
-    (Found.RUNNING, False): Act.REFUSE,
-    (Found.KEPT, True): Act.JOIN,
-    (Found.KEPT, False): Act.START,
-}
 
 
 class _Job:
@@ -102,6 +84,8 @@ class _Job:
         self.request = request
         self.began = began
         self.ended: float | None = None
+        self.scope = anyio.CancelScope()
+        self.is_given_up = False
         self.phase, self.fraction = "starting", 0.0
         self.changed = anyio.Event()  # set, and a new one made, with each report and at the end
         self.result: object = None
@@ -168,6 +152,18 @@ class Jobs:
         if job is not None and job.is_over:
             del self._jobs[key]
 
+    async def give_up(self, key: str) -> str:
+        """Cancel what runs under a key, if that may be; back when it has undone what it must. Says where it was."""
+        job = self._jobs.get(key)
+        if job is None or job.is_over or not job.request.can_be_given_up:
+            return ""
+        where = job.phase
+        job.is_given_up = True
+        job.scope.cancel()
+        while not job.is_over:
+            await job.changed.wait()
+        return where
+
     def _job_for(self, request: JobRequest, work: Work[T]) -> _Job:
         job = self._jobs.get(request.key)
         act = _act(job, request)
@@ -190,10 +186,15 @@ class Jobs:
     async def _do(self, job: _Job, work: Work[T]) -> None:
         job.failure = JobClosedError(f"{job.request.what} was given up, since this server is closing")
         try:
-            with anyio.move_on_after(self._bounds.deadline_s) as scope:
+            with job.scope as scope:
+                scope.deadline = anyio.current_time() + self._bounds.deadline_s
                 job.result = await work(job.report)
                 job.failure = None
-            if scope.cancelled_caught:
+            if scope.cancelled_caught and job.is_given_up:
+                job.failure = JobGivenUpError(
+                    f"{job.request.what} was given up, since somebody asked for that ({job.phase})"
+                )
+            elif scope.cancelled_caught:
                 job.failure = JobOverdueError(
                     f"{job.request.what} did not end within {self._bounds.deadline_s:g} s and was given up "
                     f"({job.phase}); call again, and see `ws-mcp doctor` if it happens twice"

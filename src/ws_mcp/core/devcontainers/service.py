@@ -36,6 +36,10 @@ from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
 
+GIVEN_UP = "what was being done to it was given up"
+STOP_AGAIN = "its container is as it is shown here: call stop_workspace again to stop it"
+MAKE = "call recreate_devcontainer to make it"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Named:
@@ -77,7 +81,8 @@ class DevContainers:
         async def work(told: Report) -> Recreated:
             return await self._recreates.recreate(key, ask, told)
 
-        request = JobRequest(key=_job_of(key), digest=f"recreate {ask.force} {ask.no_cache}", what=_what(key))
+        digest = f"recreate {ask.force} {ask.no_cache}"
+        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), can_be_given_up=True)
         return await self._jobs.run(request, work, report, wait_s)
 
     async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
@@ -95,15 +100,18 @@ class DevContainers:
                 return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
             return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
 
-        return await self._do(found.key, "start", work, report, wait_s)
+        return await self._do(found.key, "start", work, report, wait_s, can_be_given_up=True)
 
     async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
-        """Stop it; a compose project as one.
+        """Stop it; a compose project as one. One that this server is making or starting is given up instead.
 
         Raises:
             NotFoundError, ConflictError, EngineError
         """
         named = await self._named(name)
+        if where := await self._jobs.give_up(_job_of(named.found.key)):
+            now = await self._kept.at(named.found.key)
+            return Acted(devcontainer=now, warnings=(f"{GIVEN_UP} ({where}); {STOP_AGAIN if now.container else MAKE}",))
 
         async def work(_told: Report) -> Acted:
             return await self._acts.stop(named.found, named.only)
@@ -151,9 +159,10 @@ class DevContainers:
         self._kept.arrivals.lost(place)
 
     async def _do(
-        self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float
+        self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float, *, can_be_given_up: bool = False
     ) -> Acted | StillRunning:
-        return await self._jobs.run(JobRequest(key=_job_of(key), digest=digest, what=_what(key)), work, report, wait_s)
+        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), can_be_given_up=can_be_given_up)
+        return await self._jobs.run(request, work, report, wait_s)
 
     async def _key_of(self, target: Target) -> Key:
         self._check_on()
