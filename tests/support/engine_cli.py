@@ -40,6 +40,7 @@ class EngineCli:
         self.at: dict[Phase, Callable[[], None]] = {}
         self.on_phase: Callable[[], None] = lambda: None
         self.misses_start = False
+        self.keeps_old = ""  # why an old container cannot be removed
         self.missing: WsError | None = None
         self.merged: dict[str, object] = {}
         self.sidecars: tuple[str, ...] = ()  # of a compose project
@@ -77,6 +78,8 @@ class EngineCli:
         if "initializeCommand" in properties:
             await self._reach(Phase.INITIALIZE, tell)
         found = self._found(call.key)
+        if found is not None and call.removes_existing and self.keeps_old:
+            return CliResult(outcome=Outcome.ERROR, reason=self.keeps_old, container=found)
         if found is not None and call.removes_existing:
             await self._engine.remove(found)
             found = None
@@ -92,6 +95,7 @@ class EngineCli:
                 return await self._hang(is_stalled)
             hooks = HOOKS
         else:
+            await self._reach(Phase.CREATE, tell)
             await self._engine.start(found)
             hooks = HOOKS if self._is_new(found) else HOOKS[3:]
         return await self._hooks(found, hooks, tell)

@@ -331,6 +331,7 @@ class FakeDevContainers:
     async def remove(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
         if self.pending:
             return self.pending
+        name = next(each.name for each in self.there.values() if name in (each.name, (each.container or "")[:12]))
         del self.there[name]
         return Acted(devcontainer=None, containers=(name,))
 

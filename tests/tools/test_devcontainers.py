@@ -125,7 +125,8 @@ async def test_a_long_recreate_says_how_far_it_is_and_what_to_do() -> None:
         "change": "working",
         "phase": "building the image: step 2/4",
         "seconds": 45.0,
-        "note": "call recreate_devcontainer again with the same arguments: it goes on meanwhile",
+        "note": "call recreate_devcontainer again with the same arguments: it goes on meanwhile, until stop_workspace "
+        "gives it up",
     }
 
 
@@ -173,3 +174,26 @@ async def test_a_workspace_of_the_chat_wins_over_a_dev_container_of_its_name() -
         assert (await ok(client, "stop_workspace", name="app"))["workspace"]["state"] == "stopped"
         await ok(client, "remove_workspace", name="app")
         assert core.devcontainers.there == {"app": DEV}
+
+
+async def test_a_removal_that_is_repeated_never_takes_the_dev_container_of_the_same_name() -> None:
+    core = core_with_app()
+    async with open_client(core) as client:
+        await ok(client, "provision_workspace", name="app")
+        await ok(client, "remove_workspace", name="app")
+        refusal = await refused(client, "remove_workspace", name="app")
+        assert "is removed" in refusal
+        assert "d" * 12 in refusal
+        assert core.devcontainers.there == {"app": DEV}
+        # Its container's id means nothing else.
+        assert (await ok(client, "remove_workspace", name="d" * 12))["state"] == "removed"
+    assert core.devcontainers.there == {}
+
+
+async def test_while_workspaces_are_unknown_no_dev_container_is_taken_for_one() -> None:
+    core = core_with_app()
+    async with open_client(core) as client:
+        core.unknown = "the engine does not answer"
+        for tool in ("stop_workspace", "remove_workspace"):
+            assert "app" in await refused(client, tool, name="app")
+    assert (core.devcontainers.there, core.devcontainers.stops) == ({"app": DEV}, 0)

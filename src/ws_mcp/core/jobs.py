@@ -48,7 +48,8 @@ BOUNDS = JobBounds()
 class JobRequest:
     """What is to be done. `key`: one job at a time for it; `digest`: which calls are equal; `what`: for reading.
 
-    `is_cancellable`: it ends when its last caller is cancelled, where nobody was told to come back for it.
+    `is_cancellable`: it ends when its last caller is cancelled, where nobody was told to come back for it, and when
+    somebody gives it up; what it did until then is undone as at its deadline.
     """
 
     key: str
@@ -75,7 +76,7 @@ class JobClosedError(WsError):
 
 
 class JobCancelledError(WsError):
-    """The only caller of a job cancelled it; seen by who calls before it has ended."""
+    """The only caller of a job cancelled it, or somebody gave it up."""
 
 
 class _Job:
@@ -91,7 +92,7 @@ class _Job:
         self.failure: Exception | None = None
         self.callers = self.owed = 0
         self.scope = anyio.CancelScope()
-        self.is_cancelled = False
+        self.why_cancelled = ""
 
     @property
     def is_over(self) -> bool:
@@ -145,7 +146,7 @@ class Jobs:
         except anyio.get_cancelled_exc_class():
             was_owed = was_owed and not request.is_cancellable
             if request.is_cancellable and job.callers == 1 and not job.owed:
-                job.is_cancelled = True
+                job.why_cancelled = "who asked for it cancelled the call"
                 job.scope.cancel()
             raise
         finally:
@@ -158,6 +159,18 @@ class Jobs:
         job = self._jobs.get(key)
         if job is not None and job.is_over:
             del self._jobs[key]
+
+    async def give_up(self, key: str) -> str:
+        """Cancel what runs under a key, if that may be; back when it has undone what it must. Says where it was."""
+        job = self._jobs.get(key)
+        if job is None or job.is_over or not job.request.is_cancellable:
+            return ""
+        where = job.phase
+        job.why_cancelled = "somebody asked for that"
+        job.scope.cancel()
+        while not job.is_over:
+            await job.changed.wait()
+        return where
 
     def _job_for(self, request: JobRequest, work: Work[T]) -> _Job:
         job = self._jobs.get(request.key)
@@ -179,26 +192,26 @@ class Jobs:
         return job
 
     async def _do(self, job: _Job, work: Work[T]) -> None:
-        job.failure = JobClosedError(f"{job.request.what} was given up, since this server is closing")
+        what = job.request.what
+        job.failure = JobClosedError(f"{what} was given up, since this server is closing")
         try:
             with job.scope:
                 job.scope.deadline = anyio.current_time() + self._bounds.deadline_s
                 job.result = await work(job.report)
                 job.failure = None
-            if job.scope.cancelled_caught and job.is_cancelled:
-                job.failure = JobCancelledError(f"{job.request.what} was cancelled by who asked for it: call again")
+            if job.scope.cancelled_caught and job.why_cancelled:
+                job.failure = JobCancelledError(f"{what} was given up, since {job.why_cancelled} ({job.phase})")
             elif job.scope.cancelled_caught:
                 job.failure = JobOverdueError(
-                    f"{job.request.what} did not end within {self._bounds.deadline_s:g} s and was given up "
+                    f"{what} did not end within {self._bounds.deadline_s:g} s and was given up "
                     f"({job.phase}); call again, and see `ws-mcp doctor` if it happens twice"
                 )
         except Exception as error:
             # A bug of ours in one job must not end the server; a call that waits says it to its caller.
             job.failure = error
             if not job.callers:
-                log.warning(
-                    "%s failed while nobody waited for it", job.request.what, exc_info=not isinstance(error, WsError)
-                )
+                is_bug = not isinstance(error, WsError)
+                log.warning("%s failed while nobody waited for it", what, exc_info=is_bug)
         finally:
             job.ended = anyio.current_time()
             job.wake()

@@ -11,7 +11,9 @@ from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, H
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.edge.views import View, moment
 
-AGAIN = "call recreate_devcontainer again with the same arguments: it goes on meanwhile"
+AGAIN = (
+    "call recreate_devcontainer again with the same arguments: it goes on meanwhile, until stop_workspace gives it up"
+)
 CLASH = "a workspace of this chat has the same name: tools take that one for it, recreate_devcontainer this one"
 
 

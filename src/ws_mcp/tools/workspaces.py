@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ws_mcp.core.devcontainers.model import Acted, Status
+from ws_mcp.core.devcontainers.model import Acted, DevContainer, Status
+from ws_mcp.core.errors import ConflictError
 from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Pending, Workspace, WorkspaceKind
@@ -31,6 +32,8 @@ OPTIONS = (
     "dry_run, request_key"
 )
 
+REMOVED = 256  # workspaces whose removal is remembered, in case it is asked for again
+
 Chat = Annotated[Text, Field(description="Handle")]
 Named = Annotated[Text, Field(description="Workspace")]
 
@@ -42,6 +45,7 @@ class WorkspaceTools:
         self._core = core
         self._identity = identity
         self._notifier = notifier
+        self._removed: dict[tuple[Scope, str], None] = {}  # workspaces, the last ones
 
     async def provision_workspace(
         self,
@@ -92,8 +96,10 @@ class WorkspaceTools:
     ) -> StopView:
         """Stop a workspace with its processes. Its files stay."""
         caller = await self._identity.caller(chat)
-        if await self._is_devcontainer(caller.scope, name):
-            return StopView.of_devcontainer(await self._stop_devcontainer(name, restarts=restart))
+        devcontainer = await self._devcontainer(caller.scope, name)
+        if devcontainer is not None:
+            done = await self._stop_devcontainer(devcontainer, name, restarts=restart)
+            return StopView.of_devcontainer(done)
         stopped = await self._core.stop(caller.scope, WorkspaceName(name), restarts=restart)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
@@ -109,11 +115,18 @@ class WorkspaceTools:
         """Remove a workspace with its processes."""
         caller = await self._identity.caller(chat)
         found = await self._found(caller.scope, name)
-        if found is None and await self._is_devcontainer(caller.scope, name):
+        devcontainer = await self._devcontainer(caller.scope, name)
+        if devcontainer is not None and (caller.scope, name) in self._removed:
+            raise ConflictError(
+                f"workspace {name!r} of this chat is removed; the dev container of the same name is something else: "
+                f"to remove that, give the id of its container as `name` ({(devcontainer.container or 'none')[:12]})"
+            )
+        if devcontainer is not None:
             return RemoveView.of_devcontainer(name, await self._core.devcontainers.remove(name, reporter()))
         removed = await self._core.remove(caller.scope, WorkspaceName(name), keep_volume=keep_data)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
+        self._remember_removed(caller.scope, name)
         # One that cannot be seen any more is only removed again for the data that it left.
         return RemoveView.of(removed, had_data=not keep_data and (found is None or bool(found.volume)))
 
@@ -123,18 +136,28 @@ class WorkspaceTools:
         found = await self._core.devcontainers.list()
         return ContainersView.of(caller.chat, await self._core.workspaces(caller.scope), found)
 
-    async def _is_devcontainer(self, scope: Scope, name: str) -> bool:
-        """Whether a dev container is meant: a workspace of the chat wins over one of the same name."""
-        found = await self._core.devcontainers.list()
-        return found.has(name) and await self._found(scope, name) is None
+    async def _devcontainer(self, scope: Scope, name: str) -> DevContainer | None:
+        """The dev container that is meant, by its name or the id of its container.
 
-    async def _stop_devcontainer(self, name: str, *, restarts: bool) -> Acted | StillRunning:
-        found = (await self._core.devcontainers.list()).devcontainers
-        if not restarts or any(each.name == name and each.status is not Status.STOPPED for each in found):
+        A workspace of the chat wins over one of the same name, also while it is not known whether there is one.
+        """
+        listing = await self._core.workspaces(scope)
+        if listing.unknown or any(workspace.name == name for workspace in listing.workspaces):
+            return None
+        return (await self._core.devcontainers.list()).named(name)
+
+    async def _stop_devcontainer(self, found: DevContainer, name: str, *, restarts: bool) -> Acted | StillRunning:
+        if not restarts or found.status is not Status.STOPPED:
             done = await self._core.devcontainers.stop(name, reporter())
             if isinstance(done, StillRunning) or not restarts:
                 return done
         return await self._core.devcontainers.start(name, reporter())
+
+    def _remember_removed(self, scope: Scope, name: str) -> None:
+        """That a removal which is repeated means the same thing."""
+        self._removed[scope, name] = None
+        if len(self._removed) > REMOVED:
+            del self._removed[next(iter(self._removed))]
 
     async def _found(self, scope: Scope, name: str) -> Workspace | None:
         listing = await self._core.workspaces(scope)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
 
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.ground import lock_of
-from ws_mcp.core.devcontainers.model import Acted, Status
+from ws_mcp.core.devcontainers.model import Acted, Phase, RecreateAsk, Status, Target
 from ws_mcp.core.devcontainers.port import CliMissingError
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import ConflictError, EngineError, ForbiddenError, NotFoundError
+from ws_mcp.core.jobs import JobCancelledError, StillRunning
 
 pytestmark = pytest.mark.anyio
 
+AFTER = {"stop": Status.STOPPED, "remove": Status.ABSENT, "start": Status.RUNNING}
 RUNS, ENDED = ContainerState.RUNNING, ContainerState.EXITED
 
 
@@ -210,3 +213,65 @@ async def acted(devcontainers: DevContainers, verb: str, name: str = "shop") -> 
     done = await act(name, unheard)
     assert isinstance(done, Acted)
     return done
+
+
+@pytest.mark.parametrize("what", ["stop", "remove", "start"])
+async def test_who_was_told_to_come_back_is_told_what_it_came_to(ground: DevGround, what: str) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        if what == "start":
+            await acted(devcontainers, "stop")
+        assert isinstance(await getattr(devcontainers, what)("shop", unheard, wait_s=0), StillRunning)
+        with anyio.fail_after(5):
+            while (await only_one(devcontainers, is_fresh=True)).status is not AFTER[what] or ground.locks.held:
+                await anyio.lowlevel.checkpoint()
+        done = await acted(devcontainers, what)
+    assert done.devcontainer is not None
+    assert done.devcontainer.status is AFTER[what]
+
+
+async def test_a_stop_gives_up_what_is_made_and_the_old_container_stays(ground: DevGround) -> None:
+    refusals: list[str] = []
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+        ground.cli.gates[Phase.BUILD] = anyio.Event()
+
+        async def remake() -> None:
+            with pytest.raises(JobCancelledError) as refusal:
+                await recreated(devcontainers, RecreateAsk(force=True))
+            refusals.append(str(refusal.value))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(remake)
+            await ground.cli.reached[Phase.BUILD].wait()
+            await anyio.wait_all_tasks_blocked()
+            done = await acted(devcontainers, "stop")
+            assert done.devcontainer is not None
+            assert (done.devcontainer.status, done.devcontainer.container) == (Status.RUNNING, made)
+            assert "given up (building the image" in done.warnings[0]
+            assert "stop_workspace again" in done.warnings[0]
+        assert "given up" in refusals[0]
+        stopped = await acted(devcontainers, "stop")
+        assert stopped.devcontainer is not None
+        assert stopped.devcontainer.status is Status.STOPPED
+    assert ground.locks.held == set()
+
+
+async def test_a_stop_in_a_hook_that_never_ends_leaves_an_incomplete_container(ground: DevGround) -> None:
+    ground.cli.gates[Phase.POST_CREATE] = anyio.Event()
+    async with ground.open() as devcontainers:
+        waiting = await devcontainers.recreate(Target(folder=SHOP.folder), RecreateAsk(), unheard, wait_s=0)
+        assert isinstance(waiting, StillRunning)
+        await ground.cli.reached[Phase.POST_CREATE].wait()
+        done = await acted(devcontainers, "stop")
+    assert done.devcontainer is not None
+    assert (done.devcontainer.status, done.devcontainer.is_complete) == (Status.RUNNING, False)
+
+
+async def test_a_stop_that_is_repeated_does_not_give_up_itself(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        assert isinstance(await devcontainers.stop("shop", unheard, wait_s=0), StillRunning)
+        done = await acted(devcontainers, "stop")
+    assert done.devcontainer is not None
+    assert (done.devcontainer.status, done.warnings) == (Status.STOPPED, ())

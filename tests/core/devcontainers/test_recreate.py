@@ -425,3 +425,106 @@ async def test_a_compose_service_that_is_more_than_allowed_is_removed_with_what_
         with pytest.raises(ForbiddenError, match="privileged"):
             await recreated(devcontainers)
     assert list(states(ground)) == ["shop_cache_1"]
+
+
+async def test_a_start_that_the_engine_refuses_makes_no_container_incomplete(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+        assert made is not None
+        await ground.engine.stop(made, 1)
+        ground.cli.fails[Phase.CREATE] = "port 8080 is taken"
+        with pytest.raises(DevContainerFailedError, match="port 8080 is taken"):
+            await recreated(devcontainers)
+        found = await only_one(devcontainers)
+        assert (found.status, found.container, found.is_complete) == (Status.STOPPED, made, True)
+        assert "port 8080 is taken" in found.error
+        ground.cli.fails.clear()
+        done = await recreated(devcontainers)  # which must not make it anew: no hook failed
+    assert (done.change, done.devcontainer.container, done.devcontainer.error) == ("started", made, "")
+
+
+async def test_a_start_whose_hook_fails_leaves_it_incomplete(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+        assert made is not None
+        await ground.engine.stop(made, 1)
+        ground.cli.fails[Phase.POST_START] = "postStartCommand failed with exit code 3"
+        done = await recreated(devcontainers)
+    assert (done.change, done.devcontainer.is_complete) == ("started", False)
+
+
+async def test_a_start_that_could_not_begin_leaves_what_was_known(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+        assert made is not None
+        await ground.engine.stop(made, 1)
+
+        def vanish() -> None:
+            raise CliMissingError("the dev container CLI is there no more")
+
+        ground.cli.at[Phase.RESOLVE] = vanish
+        with pytest.raises(CliMissingError):
+            await recreated(devcontainers)
+        found = await only_one(devcontainers)
+    assert (found.container, found.is_complete, found.error) == (made, True, "")
+
+
+async def test_an_up_that_fails_over_the_old_container_does_not_pass_it_off_as_the_new_one(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+        ground.definitions.write(SHOP, {"image": "img:1"}, Dockerfile="FROM img:1\nRUN true")
+        ground.cli.keeps_old = "removal of the container is already in progress"
+        with pytest.raises(DevContainerFailedError, match=r"already in progress.*the old one is there"):
+            await recreated(devcontainers)
+        found = await only_one(devcontainers)
+    assert (found.container, found.is_complete) == (made, True)
+    assert found.verdict is not None
+    assert found.verdict.freshness is Freshness.DIRTY
+
+
+async def test_a_swap_that_is_given_up_when_the_old_container_is_gone_makes_the_new_one_first(
+    ground: DevGround, virtual_time: None
+) -> None:
+    async with ground.open(JobBounds(deadline_s=30)) as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+        ground.cli.gates[Phase.CREATE] = gate = anyio.Event()
+        ground.cli.gates[Phase.ON_CREATE] = anyio.Event()
+
+        async def go_on() -> None:
+            await anyio.sleep(34)
+            assert ground.engine.containers == {}
+            gate.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(go_on)
+            with pytest.raises(Exception, match="did not end within 30 s"):
+                await recreated(devcontainers, FORCE)
+        found = await only_one(devcontainers)
+    assert (found.status, found.is_complete) == (Status.RUNNING, False)
+    assert found.container not in (None, made)
+
+
+async def test_a_swap_that_hangs_is_not_waited_for_for_ever(ground: DevGround, virtual_time: None) -> None:
+    async with ground.open(JobBounds(deadline_s=30)) as devcontainers:
+        await recreated(devcontainers)
+        ground.cli.gates[Phase.CREATE] = anyio.Event()
+        began = anyio.current_time()
+        with pytest.raises(Exception, match="did not end within 30 s"):
+            await recreated(devcontainers, FORCE)
+        assert anyio.current_time() - began < 60
+        found = await only_one(devcontainers)
+    assert (found.status, "before its container was made" in found.error) == (Status.ERROR, True)
+
+
+async def test_a_cli_that_goes_before_the_swap_is_said_and_the_old_container_is_there(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+
+        def vanish() -> None:
+            raise CliMissingError("the dev container CLI is there no more")
+
+        ground.cli.at[Phase.RESOLVE] = vanish
+        with pytest.raises(CliMissingError):
+            await recreated(devcontainers, FORCE)
+        found = await only_one(devcontainers)
+    assert (found.container, found.is_complete, found.error) == (made, True, "")

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from ws_mcp.core.ids import ContainerId, PlaceId
 
+SHORT_ID = 12  # as engines show ids
+
 
 class Status(StrEnum):
     """How a dev container is. What is wrong with it besides stands beside this, not instead of it."""
@@ -97,12 +99,9 @@ class DevContainerListing:
     unknown: str = ""
     age_s: float = 0.0
 
-    def has(self, name: str) -> bool:
-        """Whether one of them is called so, or a duplicate of one."""
-        return any(
-            name == each.name or any(name == s.name for s in each.siblings if s.is_duplicate)
-            for each in self.devcontainers
-        )
+    def named(self, name: str) -> DevContainer | None:
+        """The one of this name, whose container has this id, or a duplicate of which is called so."""
+        return next((each for each in self.devcontainers if _is_meant(name, each)), None)
 
 
 class Phase(StrEnum):
@@ -188,3 +187,16 @@ class Record:
     environment: Mapping[str, str] | None = None  # the user's, where it was asked for
     image_id: str = ""
     made_at: datetime | None = None
+
+
+def is_id_of(text: str, container: ContainerId | None) -> bool:
+    """Whether a text names a container by its id, or by as much of it as engines show."""
+    return len(text) >= SHORT_ID and container is not None and container.startswith(text)
+
+
+def _is_meant(name: str, found: DevContainer) -> bool:
+    return (
+        name == found.name
+        or is_id_of(name, found.container)
+        or any(name == sibling.name for sibling in found.siblings if sibling.is_duplicate)
+    )

@@ -20,6 +20,7 @@ from ws_mcp.core.devcontainers.model import (
     RecreateAsk,
     Recreated,
     Target,
+    is_id_of,
 )
 from ws_mcp.core.devcontainers.port import CliMissingError, DefinitionMissingError, UnreadableDefinitionError
 from ws_mcp.core.devcontainers.recreate import Recreates
@@ -35,7 +36,9 @@ from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
 
-SHORT_ID = 12  # as engines show ids
+GIVEN_UP = "what was being done to it was given up"
+STOP_AGAIN = "its container is as it is shown here: call stop_workspace again to stop it"
+MAKE = "call recreate_devcontainer to make it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +102,18 @@ class DevContainers:
                 return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
             return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
 
-        return await self._do(found.key, "start", work, report, wait_s)
+        return await self._do(found.key, "start", work, report, wait_s, is_cancellable=True)
 
     async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
-        """Stop it; a compose project as one.
+        """Stop it; a compose project as one. One that this server is making or starting is given up instead.
 
         Raises:
             NotFoundError, ConflictError, EngineError
         """
         named = await self._named(name)
+        if where := await self._jobs.give_up(_job_of(named.found.key)):
+            now = await self._kept.at(named.found.key)
+            return Acted(devcontainer=now, warnings=(f"{GIVEN_UP} ({where}); {STOP_AGAIN if now.container else MAKE}",))
 
         async def work(_told: Report) -> Acted:
             return await self._acts.stop(named.found, named.only)
@@ -155,11 +161,10 @@ class DevContainers:
         self._kept.arrivals.lost(place)
 
     async def _do(
-        self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float
+        self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float, *, is_cancellable: bool = False
     ) -> Acted | StillRunning:
-        # What a recreate came to is true no more.
-        self._jobs.forget(_job_of(key))
-        return await self._jobs.run(JobRequest(key=_job_of(key), digest=digest, what=_what(key)), work, report, wait_s)
+        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), is_cancellable=is_cancellable)
+        return await self._jobs.run(request, work, report, wait_s)
 
     async def _key_of(self, target: Target) -> Key:
         self._check_on()
@@ -175,11 +180,11 @@ class DevContainers:
         self._check_on()
         listing = await self._kept.list(is_fresh=False)
         for found in listing.devcontainers:
-            if name in (found.name, found.container) or _is_short(name, found.container):
+            if name == found.name or is_id_of(name, found.container):
                 return _Named(found=found)
         for found in listing.devcontainers:
             for container in self._kept.containers_of(found.key):
-                if name in (container.name, container.id) or _is_short(name, container.id):
+                if name == container.name or is_id_of(name, container.id):
                     return _Named(found=found, only=None if container.id == found.container else container.id)
         if listing.unknown:
             raise EngineUnavailableError(f"which dev containers there are is not known now: {listing.unknown}")
@@ -189,10 +194,6 @@ class DevContainers:
     def _check_on(self) -> None:
         if not self._ground.roots:
             raise ForbiddenError("dev containers are off: the operator named no folder for them; start with --root DIR")
-
-
-def _is_short(name: str, container: ContainerId | None) -> bool:
-    return len(name) >= SHORT_ID and container is not None and container.startswith(name)
 
 
 def _job_of(key: Key) -> str:

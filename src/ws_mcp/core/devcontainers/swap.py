@@ -14,11 +14,12 @@ import anyio
 
 from ws_mcp.core.devcontainers.allowances import refusal_of
 from ws_mcp.core.devcontainers.baseline import baseline
+from ws_mcp.core.devcontainers.deferral import Deferral
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.listing import CUT_SHORT
-from ws_mcp.core.devcontainers.model import DevContainer, Key, Record, Status
-from ws_mcp.core.devcontainers.port import CliCall, CliResult, Fingerprint, Outcome, Tell
+from ws_mcp.core.devcontainers.model import DevContainer, Key, Phase, Record, Status
+from ws_mcp.core.devcontainers.port import CliCall, CliProgress, CliResult, Fingerprint, Outcome, Tell
 from ws_mcp.core.devcontainers.relay import Relay
 from ws_mcp.core.devcontainers.watchdog import Watchdog
 from ws_mcp.core.engine.model import Container, ContainerState
@@ -29,6 +30,9 @@ from ws_mcp.core.ids import ContainerId
 log = logging.getLogger(__name__)
 
 CLEAN_UP_S = 10.0
+FINISH_S = 10.0  # from the removal of the old container to the start of the new one: all is built, so it takes 1 to 4 s
+# In these the old container may be gone and the new one not there yet. The removal itself says nothing.
+RISKY = frozenset({Phase.RESOLVE, Phase.BUILD, Phase.CREATE})
 STOP_GRACE_S = 10.0
 
 
@@ -91,14 +95,17 @@ class Swap:
             await self._check(await self._ground.engine.inspect(container))
         if record is not None:
             await self._ground.records.keep(replace(record, is_complete=False, error=CUT_SHORT))
-        await unfreeze(self._ground.engine, self._found)
-        result = await self._run(call, relay, frozenset())
+        try:
+            await unfreeze(self._ground.engine, self._found)
+            result = await self._run(call, relay, frozenset())
+            made = await self._made(result) if container is None else await self._inspected(container)
+        except WsError:
+            if record is not None:
+                await self._ground.records.keep(record)
+            raise
         is_ok = result.outcome is Outcome.SUCCESS
-        made = await self._made(result) if container is None else await self._inspected(container)
         if record is not None:
-            is_complete = record.is_complete and is_ok
-            error = record.error if is_ok else result.reason
-            await self._ground.records.keep(replace(record, is_complete=is_complete, error=error))
+            await self._ground.records.keep(_started(record, result, does_run=_runs(made)))
         await self._ground.records.set_error(self._key, "" if is_ok else result.reason)
         await self._check_runs(made, result)
         return _said(result)
@@ -111,7 +118,16 @@ class Swap:
         async def run(tell: Tell, now: CliCall = call) -> CliResult:
             return await self._ground.cli.run(now, tell, watchdog.is_stalled)
 
-        result = await relay.run(run, self._snapshot)
+        async def swap(tell: Tell) -> CliResult:
+            deferral = Deferral(is_risky=True)
+
+            def told(progress: CliProgress) -> None:
+                deferral.set(is_risky=progress.phase in RISKY)
+                tell(progress)
+
+            return await deferral.run(lambda: run(told), FINISH_S)
+
+        result = await relay.run(swap if call.removes_existing else run, self._snapshot)
         if result.outcome is not Outcome.STALLED:
             return result
         log.info("the CLI missed the start of the container of %s; its hooks are run now", self._found.name)
@@ -134,8 +150,8 @@ class Swap:
         return baseline(before, self._at_build, after)
 
     async def _made(self, result: CliResult) -> Container | None:
-        """The new container, also where the CLI did not name it."""
-        if result.container is not None:
+        """The new container, also where the CLI did not name it, or named the old one that it could not remove."""
+        if result.container is not None and result.container not in self._before:
             return await self._inspected(result.container)
         new = [each for each in self._kept.containers_of(self._key) if each.id not in self._before]
         return max(new, key=lambda each: each.created_at, default=None)
@@ -185,7 +201,7 @@ class Swap:
 
     async def _check_runs(self, made: Container | None, result: CliResult) -> None:
         """A container that does not run is a failure; one whose hook failed is there and incomplete."""
-        if result.outcome is Outcome.SUCCESS or (made is not None and made.state is ContainerState.RUNNING):
+        if result.outcome is Outcome.SUCCESS or _runs(made):
             return
         raise DevContainerFailedError(self._found.name, result, "its container does not run")
 
@@ -212,6 +228,17 @@ async def unfreeze(engine: Engine, found: DevContainer) -> None:
             await engine.unpause(found.container)
         except (EngineNotFoundError, EngineConflictError):
             return  # it is gone or stopped by now, which the CLI can work on
+
+
+def _runs(container: Container | None) -> bool:
+    return container is not None and container.state is ContainerState.RUNNING
+
+
+def _started(record: Record, result: CliResult, *, does_run: bool) -> Record:
+    """What is known after a start. One that the engine refused ran no hook, and is as whole as it was."""
+    if result.outcome is Outcome.SUCCESS:
+        return replace(record, user=result.user or record.user, path=result.path or record.path)
+    return replace(record, is_complete=False, error=result.reason) if does_run else record
 
 
 def _said(result: CliResult) -> CliResult:
