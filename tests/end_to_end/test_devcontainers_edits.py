@@ -70,11 +70,11 @@ async def test_one_that_was_made_by_hand_is_adopted_and_a_killed_server_forgets_
             assert (found["dirty"], found["reasons"]) == ("dirty", ["containerEnv changed"])
             await peer.kill()
         async with projects.open_peer() as peer:
+            again = (await peer.processes())[process]  # the first thing that this server is asked
+            assert (again["state"], again["workspace"]) == ("running", project.name)
             found = await listed(peer, project.name)
             assert (found["dirty"], found["reasons"]) == ("dirty", ["containerEnv changed"])
             assert found["container"] == made["containerId"]
-            again = (await peer.processes())[process]
-            assert (again["state"], again["workspace"]) == ("running", project.name)
             following = await peer.read(process, offset=page.next_offset)
             assert following.start == page.next_offset
             lines = (page.output + following.output).splitlines()

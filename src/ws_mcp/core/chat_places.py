@@ -14,8 +14,8 @@ from ws_mcp.core.workspaces.registry import Workspaces
 class DevPlaces(Protocol):
     """The places of dev containers, which all chats share; their execds keep the chats apart."""
 
-    def seen(self) -> tuple[PlaceRef, ...]:
-        """Those in which processes may be, as last looked at."""
+    async def there(self) -> tuple[PlaceRef, ...]:
+        """Those in which processes may be, as last looked at; the first time they are looked at now."""
         ...
 
     async def place_of(self, name: str) -> PlaceRef:
@@ -51,7 +51,7 @@ class ChatPlaces:
             )
             for workspace in found.workspaces
         )
-        refs += self._devcontainers.seen()
+        refs += await self._devcontainers.there()
         if found.unknown:
             raise PlacesUnknownError(found.unknown, refs)
         return refs
@@ -74,7 +74,7 @@ class ChatPlaces:
                 return await self._devcontainers.place_of(name)
             except NotFoundError:
                 raise missing from None
-        seen = [ref.workspace for ref in self._devcontainers.seen() if ref.is_running]
+        seen = [ref.workspace for ref in await self._devcontainers.there() if ref.is_running]
         if not seen:
             raise missing
         if len(seen) > 1:

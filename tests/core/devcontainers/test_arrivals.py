@@ -134,7 +134,7 @@ async def test_in_one_that_is_paused_it_stays_and_nothing_new_is_started_there(g
         places = DevPlaces(devcontainers, lambda _address: True)
         await ground.engine.pause(found.container)
         await devcontainers.list(is_fresh=True)
-        (seen,) = places.seen()
+        (seen,) = await places.there()
         assert (seen.address, seen.is_running, "paused" in seen.obstacle) == (address, False, True)
         with pytest.raises(ConflictError, match="paused"):
             await places.place_of("shop")
@@ -153,10 +153,19 @@ async def test_what_runs_in_it_is_there_while_its_next_one_is_built(ground: DevG
 
         async def look(phase: str, _fraction: float) -> None:
             if phase.startswith(Phase.BUILD.value):
-                seen.append(places.seen())
+                seen.append(await places.there())
             await anyio.lowlevel.checkpoint()
 
         ground.definitions.write(SHOP, {"image": "img:1", "init": True})
         await devcontainers.recreate(Target(name="shop"), RecreateAsk(), look)
     assert seen
     assert all((ref.address, ref.is_running) == (old, True) for (ref,) in seen)
+
+
+async def test_a_server_that_has_just_begun_knows_what_runs_in_dev_containers_when_it_is_asked(
+    ground: DevGround,
+) -> None:
+    container = await others_container(ground)
+    async with ground.open() as devcontainers:
+        (ref,) = await DevPlaces(devcontainers, lambda _address: False).there()
+    assert (ref.workspace, ref.address.container, ref.is_running) == ("shop", container, True)

@@ -83,6 +83,11 @@ class Arrivals:
             raise PlaceUnavailableError(f"nothing can be run in dev container {name!r}: {why}")
         return address
 
+    async def tried(self) -> None:
+        """Wait until it was tried once for each that runs."""
+        for container in tuple(self._wanted):
+            await self._queue.until_tried(container)
+
     def lost(self, place: PlaceId) -> None:
         """The execd of this place does not answer any more: see to it that it does, if its container runs."""
         for container, address in self.addresses.items():

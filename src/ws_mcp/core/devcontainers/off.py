@@ -38,7 +38,7 @@ class NoDevContainers:
 
     stop = remove = start
 
-    def seen(self) -> tuple[PlaceRef, ...]:
+    async def there(self) -> tuple[PlaceRef, ...]:
         """None."""
         return ()
 

@@ -20,9 +20,10 @@ class DevPlaces:
         self._devcontainers = devcontainers
         self._has = has
 
-    def seen(self) -> tuple[PlaceRef, ...]:
-        """Those with an execd in them, as last looked at; asks nobody."""
-        return tuple(_ref(found, address) for found, address in self._devcontainers.reached())
+    async def there(self) -> tuple[PlaceRef, ...]:
+        """Those with an execd in them, as last looked at. A server that has just begun looks first."""
+        await self._devcontainers.ready()
+        return self._seen()
 
     async def place_of(self, name: str) -> PlaceRef:
         """The place of a dev container that runs; its execd is there when this returns.
@@ -30,11 +31,14 @@ class DevPlaces:
         Raises:
             NotFoundError, PlaceUnavailableError, ConflictError
         """
-        known = next((ref for ref in self.seen() if ref.workspace == name), None)
+        known = next((ref for ref in self._seen() if ref.workspace == name), None)
         if known is not None and known.is_running and self._has(known.address):
             return known
         found, address = await self._devcontainers.resolve(name)
         return _ref(found, address)
+
+    def _seen(self) -> tuple[PlaceRef, ...]:
+        return tuple(_ref(found, address) for found, address in self._devcontainers.reached())
 
 
 def _ref(found: DevContainer, address: PlaceAddress) -> PlaceRef:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import anyio
+
 from ws_mcp.core.devcontainers.acts import Acts
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
@@ -39,6 +41,7 @@ from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
 GIVEN_UP = "what was being done to it was given up"
 STOP_AGAIN = "its container is as it is shown here: call stop_workspace again to stop it"
 MAKE = "call recreate_devcontainer to make it"
+READY_S = 10.0  # for the first look: an engine that hangs must not hold up other places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,7 @@ class DevContainers:
         self._jobs = jobs
         self._recreates = Recreates(ground, kept)
         self._acts = Acts(ground, kept)
+        self._is_ready = False
 
     async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
         """All of them; with `is_fresh` the engine is asked in any case."""
@@ -146,6 +150,15 @@ class DevContainers:
         if found.container is None:
             raise PlaceUnavailableError(f"dev container {name!r} has no container; call recreate_devcontainer")
         return found, await self._kept.arrivals.address(found.container, found.name)
+
+    async def ready(self) -> None:
+        """Wait until they were looked at once and execd was found in those that run: processes of before are there."""
+        if self._is_ready or not self._ground.roots:
+            return
+        with anyio.move_on_after(READY_S):
+            listing = await self._kept.list(is_fresh=False)
+            await self._kept.arrivals.tried()
+            self._is_ready = not listing.unknown
 
     def reached(self) -> tuple[tuple[DevContainer, PlaceAddress], ...]:
         """Those in which execd is, and how to reach it, as seen last; asks nobody."""
