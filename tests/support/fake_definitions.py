@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import anyio.lowlevel
@@ -57,9 +57,9 @@ class FakeDefinitions:
         image = properties.get("image")
         return Fingerprint(parts=parts, images=(image,) if isinstance(image, str) else ())
 
-    async def stamp(self, key: Key) -> str:
+    async def stamps(self, keys: Sequence[Key]) -> tuple[str, ...]:
         await self._asked()
-        return _digest(f"{self.texts.get(key)}{self.files.get(key)}")
+        return tuple(_digest(f"{self.texts.get(key)}{self.files.get(key)}") for key in keys)
 
     async def find(self, folder: str, config: str) -> Key:
         await self._asked()

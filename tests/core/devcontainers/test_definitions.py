@@ -33,6 +33,11 @@ def definitions(*roots: Path, clock: Callable[[], float] = Clock()) -> HostDefin
     return HostDefinitions(allowing(*roots), "/nonexistent", clock)
 
 
+async def stamp_of(host: Definitions, key: Key) -> str:
+    (stamp,) = await host.stamps([key])
+    return stamp
+
+
 async def test_a_definition_is_read_with_present_names(tmp_path: Path, real_io_both: None) -> None:
     project = built(tmp_path)
     project.write(CONFIG, '{"dockerFile": "Dockerfile", "context": "..", "settings": {"a": 1}}')
@@ -107,35 +112,35 @@ async def test_a_stamp_is_another_one_after_each_edit_of_an_input(
     project = built(tmp_path)
     host = definitions(tmp_path)
     await host.fingerprint(project.key)
-    before = await host.stamp(project.key)
-    assert await host.stamp(project.key) == before
+    before = await stamp_of(host, project.key)
+    assert await stamp_of(host, project.key) == before
     edit(tmp_path / path)
-    assert await host.stamp(project.key) != before
+    assert await stamp_of(host, project.key) != before
 
 
 async def test_what_is_no_input_leaves_the_stamp_as_it_is(tmp_path: Path, real_io: None) -> None:
     project = built(tmp_path)
     host = definitions(tmp_path)
     await host.fingerprint(project.key)
-    before = await host.stamp(project.key)
+    before = await stamp_of(host, project.key)
     project.write("README.md", "other")
-    assert await host.stamp(project.key) == before
+    assert await stamp_of(host, project.key) == before
 
 
 async def test_a_stamp_works_before_the_first_look_and_after_one_that_failed(tmp_path: Path, real_io: None) -> None:
     project = built(tmp_path)
     host = definitions(tmp_path)
     missing = Key(folder=str(tmp_path / "none"), config=str(tmp_path / "none" / CONFIG))
-    assert await host.stamp(missing) == await host.stamp(missing)
-    before = await host.stamp(project.key)
+    assert await stamp_of(host, missing) == await stamp_of(host, missing)
+    before = await stamp_of(host, project.key)
     project.write(CONFIG, "{")
-    half = await host.stamp(project.key)
+    half = await stamp_of(host, project.key)
     assert half != before
     with pytest.raises(UnreadableDefinitionError):
         await host.fingerprint(project.key)
-    half = await host.stamp(project.key)
+    half = await stamp_of(host, project.key)
     project.write(CONFIG, '{"image": "x"}')
-    assert await host.stamp(project.key) != half
+    assert await stamp_of(host, project.key) != half
 
 
 async def test_a_directory_that_comes_back_is_noticed(tmp_path: Path, real_io: None) -> None:
@@ -145,9 +150,9 @@ async def test_a_directory_that_comes_back_is_noticed(tmp_path: Path, real_io: N
     (tmp_path / ".devcontainer").rename(tmp_path / "away")
     with pytest.raises(DefinitionMissingError):
         await host.fingerprint(project.key)
-    gone = await host.stamp(project.key)
+    gone = await stamp_of(host, project.key)
     (tmp_path / "away").rename(tmp_path / ".devcontainer")
-    assert await host.stamp(project.key) != gone
+    assert await stamp_of(host, project.key) != gone
     assert (await host.fingerprint(project.key)).parts == before.parts
 
 

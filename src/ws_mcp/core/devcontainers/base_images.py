@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ws_mcp.core.devcontainers.model import Key
@@ -32,8 +33,8 @@ class TrackedDefinitions:
                 continue
         return replace(found, parts=parts)
 
-    async def stamp(self, key: Key) -> str:
-        return await self._definitions.stamp(key)
+    async def stamps(self, keys: Sequence[Key]) -> tuple[str, ...]:
+        return await self._definitions.stamps(keys)
 
     async def find(self, folder: str, config: str) -> Key:
         return await self._definitions.find(folder, config)

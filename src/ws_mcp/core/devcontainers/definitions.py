@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,13 +54,11 @@ class HostDefinitions:
         finally:
             self._keep(key, look)
 
-    async def stamp(self, key: Key) -> str:
-        """Of the inputs of the last fingerprint; before the first one, of the definition alone."""
-        look = self._looks.get(key)
-        if look is None:
-            look = Look(key.folder)
-            look.paths = {key.folder: False, posixpath.dirname(key.config): False, key.config: True}
-        return await self._run(look.stamp)
+    async def stamps(self, keys: Sequence[Key]) -> tuple[str, ...]:
+        """Of the inputs of the last fingerprint of each; before the first one, of the definition alone."""
+        looks = [self._looks.get(key) or _first_look(key) for key in keys]
+        # In one go: to reach a thread takes as long as to look.
+        return await self._run(lambda: tuple(look.stamp() for look in looks))
 
     async def find(self, folder: str, config: str) -> Key:
         """The definition that is meant."""
@@ -103,6 +101,12 @@ class HostDefinitions:
             return call()
 
         return await anyio.to_thread.run_sync(work, limiter=self._one)
+
+
+def _first_look(key: Key) -> Look:
+    look = Look(key.folder)
+    look.paths = {key.folder: False, posixpath.dirname(key.config): False, key.config: True}
+    return look
 
 
 def _gone(keys: tuple[Key, ...]) -> frozenset[Key]:

@@ -48,33 +48,33 @@ class Judge:
         self._definitions = definitions
         self._kept: dict[ContainerId, _Kept] = {}
 
-    async def judge(self, sighting: Sighting, record: Record | None, *, trusts_stamp: bool) -> Judged:
-        """With `trusts_stamp` nothing is read again whose stamp did not change."""
-        container = sighting.container
-        stamp = await self._definitions.stamp(sighting.key)
-        kept = self._kept.get(container.id)
-        if trusts_stamp and kept is not None and kept.stamp == stamp and kept.record == record:
-            return kept.judged
-        last = kept.judged.verdict if kept is not None else None
-        judged = await self._judged(sighting, record, last)
-        self._kept[container.id] = _Kept(container=container, record=record, stamp=stamp, judged=judged)
-        return judged
-
     async def all(
         self, sightings: tuple[Sighting, ...], records: dict[ContainerId, Record], *, trusts_stamp: bool
     ) -> dict[ContainerId, Judged]:
-        """The verdicts of all, by the container that counts; forgets others."""
+        """The verdicts of all, by the container that counts; forgets others.
+
+        With `trusts_stamp` nothing is read again whose stamp did not change.
+        """
         judged: dict[ContainerId, Judged] = {}
+        stamps = await self._definitions.stamps([sighting.key for sighting in sightings])
         limit = anyio.Semaphore(AT_ONCE)
 
-        async def one(sighting: Sighting) -> None:
+        async def judge(sighting: Sighting, stamp: str) -> None:
+            container = sighting.container
+            record, kept = records.get(container.id), self._kept.get(container.id)
             async with limit:
-                found = sighting.container.id
-                judged[found] = await self.judge(sighting, records.get(found), trusts_stamp=trusts_stamp)
+                last = kept.judged.verdict if kept is not None else None
+                found = judged[container.id] = await self._judged(sighting, record, last)
+            self._kept[container.id] = _Kept(container=container, record=record, stamp=stamp, judged=found)
 
         async with anyio.create_task_group() as tasks:
-            for sighting in sightings:
-                tasks.start_soon(one, sighting)
+            for sighting, stamp in zip(sightings, stamps, strict=True):
+                found = sighting.container.id
+                kept = self._kept.get(found)
+                if trusts_stamp and kept is not None and (kept.stamp, kept.record) == (stamp, records.get(found)):
+                    judged[found] = kept.judged
+                else:
+                    tasks.start_soon(judge, sighting, stamp)
         self._kept = {container: kept for container, kept in self._kept.items() if container in judged}
         return judged
 

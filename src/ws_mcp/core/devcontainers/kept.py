@@ -143,7 +143,7 @@ class Kept:
     async def stamp(self) -> str:
         """Changes when an input of one of them may have, and when definitions came or went."""
         ground, sightings = self._ground, self._world.sightings
-        stamps = [await ground.definitions.stamp(sighting.key) for sighting in sightings]
+        stamps = [*await ground.definitions.stamps([sighting.key for sighting in sightings])]
         stamps += map(str, await ground.definitions.discover())
         # What other servers record comes without an event.
         try:

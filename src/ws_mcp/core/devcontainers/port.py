@@ -5,7 +5,7 @@ The CLI is `@devcontainers/cli`; the fake of the tests and the real adapter (`cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -170,8 +170,8 @@ class Definitions(Protocol):
         """What its container would be made from now. Files that did not change are not read again."""
         ...
 
-    async def stamp(self, key: Key) -> str:
-        """Changes when an input may have changed: sizes, times and inodes only. Raises nothing."""
+    async def stamps(self, keys: Sequence[Key]) -> tuple[str, ...]:
+        """For each what changes when an input may have changed: sizes, times and inodes only. Raises nothing."""
         ...
 
     async def find(self, folder: str, config: str) -> Key:
