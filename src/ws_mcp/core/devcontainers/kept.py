@@ -175,7 +175,7 @@ class Kept:
         await self.arrivals.want(sightings, self._world.records, busy)
 
     async def _discovered(self) -> tuple[Key, ...]:
-        """What there is to make; a search is a while old, so those missed since, or named by a caller, are asked for."""
+        """What there is to make; a search is a while old, so those missed since or named are asked for."""
         found = set(await self._ground.definitions.discover())
         missed = {s.key for s in self._world.sightings if self._world.judged[s.container.id].trouble is GONE}
         self._missed, self._named = (self._missed | missed) & found, self._named - found
