@@ -542,3 +542,13 @@ async def test_a_definition_that_no_search_finds_can_be_named_by_its_folder(grou
         assert (await only_one(devcontainers)).status is Status.ABSENT
         ground.definitions.delete(SHOP)
         assert (await devcontainers.list(is_fresh=True)).devcontainers == ()
+
+
+async def test_what_the_machine_lacks_is_said_and_is_no_failure(ground: DevGround) -> None:
+    ground.definitions.write(SHOP, {"image": "img:1", "hostRequirements": {"cpus": 4096}})
+    async with ground.open() as devcontainers:
+        would = await recreated(devcontainers, RecreateAsk(is_dry_run=True))
+        done = await recreated(devcontainers)
+    assert would.warnings == done.warnings
+    assert "4096 CPUs" in done.warnings[0]
+    assert done.change == "created"
