@@ -33,6 +33,7 @@ class FakeDefinitions:
         self.texts: dict[Key, str] = {}
         self.files: dict[Key, dict[str, str]] = {}
         self.asked = 0  # how often anything was
+        self.hidden: set[Key] = set()  # that no search finds: git ignores them, or they are new
         self.on_fingerprint: Callable[[Key], None] = lambda _: None
 
     def write(self, key: Key, properties: Mapping[str, object] | str, **files: str) -> None:
@@ -74,7 +75,7 @@ class FakeDefinitions:
 
     async def discover(self) -> tuple[Key, ...]:
         await self._asked()
-        return tuple(self.texts)
+        return tuple(key for key in self.texts if key not in self.hidden)
 
     async def _asked(self) -> None:
         self.asked += 1

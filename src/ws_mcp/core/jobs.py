@@ -170,6 +170,8 @@ class Jobs:
         job.scope.cancel()
         while not job.is_over:
             await job.changed.wait()
+        if self._jobs.get(key) is job:
+            del self._jobs[key]  # who asks from now on asks for something new
         return where
 
     def _job_for(self, request: JobRequest, work: Work[T]) -> _Job:

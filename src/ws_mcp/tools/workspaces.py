@@ -149,8 +149,8 @@ class WorkspaceTools:
     async def _stop_devcontainer(self, found: DevContainer, name: str, *, restarts: bool) -> Acted | StillRunning:
         if not restarts or found.status is not Status.STOPPED:
             done = await self._core.devcontainers.stop(name, reporter())
-            if isinstance(done, StillRunning) or not restarts:
-                return done
+            if isinstance(done, StillRunning) or not restarts or done.warnings:
+                return done  # one that was being made was given up: there may be nothing to start
         return await self._core.devcontainers.start(name, reporter())
 
     def _remember_removed(self, scope: Scope, name: str) -> None:

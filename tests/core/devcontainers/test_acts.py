@@ -264,8 +264,11 @@ async def test_a_stop_in_a_hook_that_never_ends_leaves_an_incomplete_container(g
         assert isinstance(waiting, StillRunning)
         await ground.cli.reached[Phase.POST_CREATE].wait()
         done = await acted(devcontainers, "stop")
-    assert done.devcontainer is not None
-    assert (done.devcontainer.status, done.devcontainer.is_complete) == (Status.RUNNING, False)
+        assert done.devcontainer is not None
+        assert (done.devcontainer.status, done.devcontainer.is_complete) == (Status.RUNNING, False)
+        ground.cli.gates.clear()
+        again = await recreated(devcontainers)  # what was given up is no answer to that
+    assert (again.change, again.devcontainer.is_complete) == ("recreated", True)
 
 
 async def test_a_stop_that_is_repeated_does_not_give_up_itself(ground: DevGround) -> None:

@@ -528,3 +528,27 @@ async def test_a_cli_that_goes_before_the_swap_is_said_and_the_old_container_is_
             await recreated(devcontainers, FORCE)
         found = await only_one(devcontainers)
     assert (found.container, found.is_complete, found.error) == (made, True, "")
+
+
+async def test_a_definition_that_no_search_finds_can_be_named_by_its_folder(ground: DevGround) -> None:
+    ground.definitions.hidden.add(SHOP)
+    async with ground.open() as devcontainers:
+        assert (await devcontainers.list()).devcontainers == ()
+        would = await devcontainers.recreate(BY_FOLDER, RecreateAsk(is_dry_run=True), unheard)
+        assert isinstance(would, Recreated)
+        assert would.change == "created"
+        assert (await recreated(devcontainers)).change == "created"
+        await devcontainers.remove("shop", unheard)
+        assert (await only_one(devcontainers)).status is Status.ABSENT
+        ground.definitions.delete(SHOP)
+        assert (await devcontainers.list(is_fresh=True)).devcontainers == ()
+
+
+async def test_what_the_machine_lacks_is_said_and_is_no_failure(ground: DevGround) -> None:
+    ground.definitions.write(SHOP, {"image": "img:1", "hostRequirements": {"cpus": 4096}})
+    async with ground.open() as devcontainers:
+        would = await recreated(devcontainers, RecreateAsk(is_dry_run=True))
+        done = await recreated(devcontainers)
+    assert would.warnings == done.warnings
+    assert "4096 CPUs" in done.warnings[0]
+    assert done.change == "created"

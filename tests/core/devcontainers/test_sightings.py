@@ -114,6 +114,18 @@ def test_of_two_with_one_key_the_running_newest_one_wins_in_whatever_order_they_
         assert "'new' counts" in warning
 
 
+def test_one_that_merely_carries_the_labels_never_takes_the_place_of_one_with_the_folder() -> None:
+    real = container("real", state=ContainerState.EXITED, mounts=(SHOP_MOUNT,))
+    image_says_so = container("image-says-so", mounts=())
+    for order in permutations([real, image_says_so]):
+        (found,) = sightings_of(order, GROUND).found
+        assert (found.container.name, [each.name for each in found.duplicates]) == ("real", ["image-says-so"])
+
+
+def test_a_workspace_is_no_dev_container_whatever_its_image_says() -> None:
+    assert sightings_of([container("workspace", labels_of() | {"dev.ws-mcp.workspace": "main"})], GROUND).found == ()
+
+
 def test_of_two_dead_ones_the_newer_one_counts() -> None:
     dead = [container(name, state=ContainerState.EXITED, age_s=age) for name, age in (("a", 2), ("b", 1))]
     (found,) = sightings_of(dead, GROUND).found

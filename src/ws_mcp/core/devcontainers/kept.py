@@ -47,6 +47,7 @@ class Kept:
         self._unknown = ""
         self._said = ""  # the trouble that was logged last
         self._missed: set[Key] = set()  # definitions that were found and are gone
+        self._named: set[Key] = set()  # definitions that were named and not found
         self.looks: Looks
         self.arrivals: Arrivals
 
@@ -66,6 +67,7 @@ class Kept:
             EngineUnavailableError: that is not known.
             NotFoundError
         """
+        self._named.add(key)
         listing = await self.list(is_fresh=True)
         if listing.unknown:
             raise EngineUnavailableError(f"how dev containers are is not known now: {listing.unknown}")
@@ -173,19 +175,20 @@ class Kept:
         await self.arrivals.want(sightings, self._world.records, busy)
 
     async def _discovered(self) -> tuple[Key, ...]:
-        """What there is to make; a search is a while old, so those that were missed meanwhile are asked for."""
-        found = await self._ground.definitions.discover()
+        """What there is to make; a search is a while old, so those missed since or named are asked for."""
+        found = set(await self._ground.definitions.discover())
         missed = {s.key for s in self._world.sightings if self._world.judged[s.container.id].trouble is GONE}
-        self._missed = (self._missed | missed) & set(found)
-        for key in tuple(self._missed):
+        self._missed, self._named = (self._missed | missed) & found, self._named - found
+        gone: set[Key] = set()
+        for key in self._missed | self._named:
             try:
                 await self._ground.definitions.read(key)
             except DefinitionMissingError:
-                continue
+                gone.add(key)
             except WsError:
                 pass  # it is there, and cannot be read just now
-            self._missed.discard(key)
-        return tuple(key for key in found if key not in self._missed)
+        self._missed, self._named = self._missed & gone, self._named - gone
+        return tuple(sorted((found | self._named) - self._missed))
 
     async def _adopt(self) -> None:
         """Record what others made and is as its definition says, so that an edit is seen from now on."""

@@ -15,7 +15,7 @@ from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import DevContainer, Key, RecreateAsk, Recreated, Status
-from ws_mcp.core.devcontainers.policy import checked_copy
+from ws_mcp.core.devcontainers.policy import checked_copy, unmet_requirements
 from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Phase, Tell, Verb
 from ws_mcp.core.devcontainers.recreate_plan import (
     Change,
@@ -72,14 +72,15 @@ class Recreates:
         return replace(done, warnings=warnings, duration_s=anyio.current_time() - began)
 
     async def _decided(self, task: Task, relay: Relay) -> Recreated:
-        if task.ask.is_dry_run:
-            return replace(_answer(task, task.found), runs=runs_of(task.plan, task.definition))
         if task.plan.change is Change.NOTHING:
             return _answer(task, task.found)
+        unmet = unmet_requirements(task.definition.properties, await self._ground.engine.info())
+        if task.ask.is_dry_run:
+            return replace(_answer(task, task.found, unmet), runs=runs_of(task.plan, task.definition))
         with self._kept.acting(task.key, Status.STARTING):
             result = await self._do(task, relay)
-        done = _answer(task, await self._kept.at(task.key))
-        return replace(done, hooks=result.hooks, warnings=tuple(dict.fromkeys((*result.warnings, *done.warnings))))
+        done = _answer(task, await self._kept.at(task.key), (*result.warnings, *unmet))
+        return replace(done, hooks=result.hooks)
 
     async def _decide(self, key: Key, ask: RecreateAsk, *, only_starts: bool) -> Task:
         # The inputs before the text: an edit in between shows as out of date afterwards, and is not missed.
@@ -158,14 +159,14 @@ async def folder_if_free(ground: Ground, kept: Kept, key: Key, name: str) -> Asy
             yield
 
 
-def _answer(task: Task, devcontainer: DevContainer) -> Recreated:
+def _answer(task: Task, devcontainer: DevContainer, warnings: tuple[str, ...] = ()) -> Recreated:
     old = task.found.container if task.plan.change is Change.RECREATE else None
     return Recreated(
         devcontainer=devcontainer,
         change=task.plan.change.value,
         old_container=old,
         reasons=task.plan.reasons,
-        warnings=devcontainer.warnings,
+        warnings=tuple(dict.fromkeys((*warnings, *devcontainer.warnings))),
     )
 
 

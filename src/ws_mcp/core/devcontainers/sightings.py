@@ -16,6 +16,7 @@ from typing import cast
 from ws_mcp.core.devcontainers.model import Key, Sibling
 from ws_mcp.core.engine.model import BindMount, Container, ContainerState
 from ws_mcp.core.errors import one_line
+from ws_mcp.core.workspaces.naming import WORKSPACE
 
 FOLDER = "devcontainer.local_folder"
 CONFIG = "devcontainer.config_file"
@@ -107,7 +108,9 @@ def sightings_of(
     that a test run of a tool made are left out.
     """
     everything = tuple(containers)
-    wanted = [each for each in everything if FOLDER in each.labels and _is_wanted(each.labels, filters or {})]
+    # A workspace may be made from any image, so what its image says that it is does not count.
+    made = [each for each in everything if FOLDER in each.labels and WORKSPACE not in each.labels]
+    wanted = [each for each in made if _is_wanted(each.labels, filters or {})]
     keyed = [(key, each) for each in wanted if (key := ground.key_of(each.labels)) is not None]
     keyed.sort(key=lambda pair: pair[0])
     found = tuple(
@@ -183,7 +186,7 @@ def _is_wanted(labels: Mapping[str, str], filters: Mapping[str, str]) -> bool:
 
 
 def _sighting(key: Key, same: list[Container], everything: tuple[Container, ...], ground: Ground) -> Sighting:
-    best, *others = sorted(same, key=_rank)
+    best, *others = sorted(same, key=lambda each: _rank(each, key.folder))
     project = _project_of(best, ground)
     members = [each for each in everything if project and _project_of(each, ground) == project and each.id != best.id]
     ids = {each.id for each in same}
@@ -199,11 +202,11 @@ def _sighting(key: Key, same: list[Container], everything: tuple[Container, ...]
     )
 
 
-def _rank(container: Container) -> tuple[int, float, str]:
-    """The running, newest one first; the id decides between those of one moment."""
+def _rank(container: Container, folder: str) -> tuple[bool, int, float, str]:
+    """The running, newest one first, of those that have the folder: labels come with any image, a mount does not."""
     order = len(_LIVELIEST_FIRST)
     life = _LIVELIEST_FIRST.index(container.state) if container.state in _LIVELIEST_FIRST else order
-    return life, -container.created_at.timestamp(), container.id
+    return not has_folder(container, folder), life, -container.created_at.timestamp(), container.id
 
 
 def _project_of(container: Container, ground: Ground) -> str:

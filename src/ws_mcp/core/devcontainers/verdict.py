@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from ws_mcp.core.devcontainers.canonical import canonical
-from ws_mcp.core.devcontainers.definition import UNCOUNTED, mapping
+from ws_mcp.core.devcontainers.definition import UNCOUNTED
 from ws_mcp.core.devcontainers.model import Freshness, Record, Verdict
 from ws_mcp.core.devcontainers.port import Definition, Fingerprint
 from ws_mcp.core.devcontainers.reasons import reasons_of
+from ws_mcp.core.devcontainers.sightings import METADATA, metadata_of
 from ws_mcp.core.errors import one_line
 
-METADATA = "devcontainer.metadata"
 # What the CLI writes into the label, of which some has no effect on a container.
 # Source: devcontainers/cli, imageMetadata.ts, pickConfigProperties.
 LABELLED = frozenset(
@@ -73,11 +71,7 @@ def _label_reasons(metadata: str, properties: Mapping[str, object]) -> tuple[str
 
     A label that cannot be read says nothing.
     """
-    try:
-        found: object = json.loads(metadata)
-    except (ValueError, RecursionError):
-        return ()
-    entries = [mapping(entry) for entry in cast("list[object]", found)] if isinstance(found, list) else [mapping(found)]
+    entries = metadata_of({METADATA: metadata}) or ()
     own = next((entry for entry in reversed(entries) if entry and "id" not in entry), None)
     if own is None:
         return ()
