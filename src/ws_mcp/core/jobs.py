@@ -48,8 +48,7 @@ BOUNDS = JobBounds()
 class JobRequest:
     """What is to be done. `key`: one job at a time for it; `digest`: which calls are equal; `what`: for reading.
 
-    `is_cancellable`: it ends when its last caller is cancelled, where nobody was told to come back for it, and when
-    somebody gives it up; what it did until then is undone as at its deadline.
+    `is_cancellable`: it ends with its last caller, if nobody was told to come back, and when it is given up.
     """
 
     key: str
@@ -86,13 +85,12 @@ class _Job:
         self.request = request
         self.began = began
         self.ended: float | None = None
-        self.phase, self.fraction = "starting", 0.0
+        self.phase, self.fraction, self.why_cancelled = "starting", 0.0, ""
         self.changed = anyio.Event()  # set, and a new one made, with each report and at the end
         self.result: object = None
         self.failure: Exception | None = None
         self.callers = self.owed = 0
         self.scope = anyio.CancelScope()
-        self.why_cancelled = ""
 
     @property
     def is_over(self) -> bool:
@@ -111,8 +109,7 @@ class Jobs:
     """The jobs of a server, made by `open_jobs`. State changes only between two awaits."""
 
     def __init__(self, tasks: TaskGroup, bounds: JobBounds) -> None:
-        self._tasks = tasks
-        self._bounds = bounds
+        self._tasks, self._bounds = tasks, bounds
         self._jobs: dict[str, _Job] = {}
 
     async def run(self, request: JobRequest, work: Work[T], report: Report, wait_s: float = WAIT_S) -> T | StillRunning:
@@ -141,8 +138,7 @@ class Jobs:
             if is_served:
                 return cast("T", job.result)  # equal calls do equal work
             was_owed = True
-            elapsed_s = anyio.current_time() - job.began
-            return StillRunning(phase=job.phase, fraction=job.fraction, elapsed_s=elapsed_s)
+            return StillRunning(phase=job.phase, fraction=job.fraction, elapsed_s=anyio.current_time() - job.began)
         except anyio.get_cancelled_exc_class():
             was_owed = was_owed and not request.is_cancellable
             if request.is_cancellable and job.callers == 1 and not job.owed:
@@ -170,8 +166,7 @@ class Jobs:
         job.scope.cancel()
         while not job.is_over:
             await job.changed.wait()
-        if self._jobs.get(key) is job:
-            del self._jobs[key]  # who asks from now on asks for something new
+        self.forget(key)  # who asks from now on asks for something new
         return where
 
     def _job_for(self, request: JobRequest, work: Work[T]) -> _Job:
@@ -202,7 +197,8 @@ class Jobs:
                 job.result = await work(job.report)
                 job.failure = None
             if job.scope.cancelled_caught and job.why_cancelled:
-                job.failure = JobCancelledError(f"{what} was given up, since {job.why_cancelled} ({job.phase})")
+                why = f"{job.why_cancelled} ({job.phase}): call again if it is still wanted"
+                job.failure = JobCancelledError(f"{what} was given up, since {why}")
             elif job.scope.cancelled_caught:
                 job.failure = JobOverdueError(
                     f"{what} did not end within {self._bounds.deadline_s:g} s and was given up "
