@@ -409,3 +409,14 @@ def make_privileged(ground: DevGround) -> None:
     """What an image's metadata can do behind the back of the check."""
     for container in ground.engine.containers.values():
         container.spec = replace(container.spec, is_privileged=True)
+
+
+async def test_each_own_step_is_further_than_the_last_one_so_that_clients_are_told(ground: DevGround) -> None:
+    told: dict[str, float] = {}
+
+    async def report(phase: str, fraction: float) -> None:
+        told.setdefault(phase, fraction)
+
+    async with ground.open() as devcontainers:
+        await devcontainers.recreate(BY_FOLDER, RecreateAsk(), report)
+    assert told["waiting for its folder"] < told["reading the configuration"]
