@@ -5,8 +5,6 @@ from __future__ import annotations
 from ws_mcp.edge.core_port import Report
 from ws_mcp.edge.identity import request
 
-STEP = 0.001  # by which a new phase is further than the last one, where nothing is known of how far
-
 
 def reporter() -> Report:
     """Reports to the caller of the request that is being answered; silent where it gave no token.
@@ -14,14 +12,12 @@ def reporter() -> Report:
     Source: MCP 2025-11-25, basic/utilities/progress: the value must increase with each notification.
     """
     session = request().session
-    reached, said = -1.0, ""
+    reached = -1.0
 
     async def report(phase: str, fraction: float) -> None:
-        nonlocal reached, said
-        if phase != said:
-            fraction = max(fraction, min(reached + STEP, 1.0))
+        nonlocal reached
         if fraction > reached:
-            reached, said = fraction, phase
+            reached = fraction
             await session.report_progress(fraction, 1.0, phase)
 
     return report

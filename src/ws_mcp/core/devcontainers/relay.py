@@ -12,6 +12,7 @@ from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import WsError
 
 T = TypeVar("T")
+OWN_STEP = 0.01
 
 
 class Relay:
@@ -53,7 +54,8 @@ class Relay:
         return done[0]
 
     async def say(self, text: str) -> None:
-        """Report a step of our own."""
+        """Report a step of our own, a little further on: a client is told only of what is further than before."""
+        self._fraction = min(self._fraction + OWN_STEP, 1.0)
         await self._report(text, self._fraction)
 
     async def _hand_on(self) -> None:
