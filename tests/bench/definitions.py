@@ -58,17 +58,10 @@ def _fingerprint(folder: Path) -> list[Line]:
 
 def _discovery(root: Path) -> list[Line]:
     _large_tree(root)
-<<<<<<< HEAD
-    found: set[Key] = set()
-
-    def walk() -> None:
-        found.update(Walk(str(root), str(root / "home")).find())
-=======
     counts: set[int] = set()
 
     def walk() -> None:
         counts.add(sum(1 for _ in Walk(str(root), str(root / "home")).find()))
->>>>>>> bench4
 
     took: list[float] = []
     by_find: list[float] = []
@@ -76,21 +69,12 @@ def _discovery(root: Path) -> list[Line]:
     for _ in range(ROUNDS):
         took.append(timed(walk))
         by_find.append(timed(lambda: subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)))
-<<<<<<< HEAD
-    if len(found) != PROJECTS:
-        raise RuntimeError(f"{len(found)} of {PROJECTS} dev containers were found")
-    name = f"discovery in a tree with {FILES:,} files"
-    mine, alternative = table.p50(took), table.p50(by_find)
-    return [
-        table.below(name, mine, DISCOVERY_S, table.duration, f"({len(found)} found)"),
-=======
     if counts != {PROJECTS}:
         raise RuntimeError(f"{counts} of {PROJECTS} dev containers were found")
     name = f"discovery in a tree with {FILES:,} files"
     mine, alternative = table.p50(took), table.p50(by_find)
     return [
         table.below(name, mine, DISCOVERY_S, table.duration, f"({PROJECTS} found)"),
->>>>>>> bench4
         table.at_most(f"{name} / find", table.duration(mine), table.duration(alternative), mine / alternative, OF_FIND),
     ]
 

@@ -411,7 +411,6 @@ def make_privileged(ground: DevGround) -> None:
         container.spec = replace(container.spec, is_privileged=True)
 
 
-<<<<<<< HEAD
 async def test_a_compose_service_that_is_more_than_allowed_is_removed_with_what_was_made(ground: DevGround) -> None:
     ground.definitions.write(SHOP, {"dockerComposeFile": "compose.yaml", "service": "app"})
     ground.cli.sidecars = ("db", "cache")
@@ -553,7 +552,8 @@ async def test_what_the_machine_lacks_is_said_and_is_no_failure(ground: DevGroun
     assert would.warnings == done.warnings
     assert "4096 CPUs" in done.warnings[0]
     assert done.change == "created"
-=======
+
+
 async def test_each_own_step_is_further_than_the_last_one_so_that_clients_are_told(ground: DevGround) -> None:
     told: dict[str, float] = {}
 
@@ -563,4 +563,3 @@ async def test_each_own_step_is_further_than_the_last_one_so_that_clients_are_to
     async with ground.open() as devcontainers:
         await devcontainers.recreate(BY_FOLDER, RecreateAsk(), report)
     assert told["waiting for its folder"] < told["reading the configuration"]
->>>>>>> bench4
