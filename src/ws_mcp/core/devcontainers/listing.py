@@ -12,7 +12,7 @@ from ws_mcp.core.devcontainers.sightings import Sighting, inner_path_of
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId
 
-CUT_SHORT = "its set-up was cut short, since the server that did it ended"
+CUT_SHORT = "its set-up was cut short, since the server that did it ended or lost the engine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
