@@ -1,4 +1,4 @@
-"""What the CLI does not say of a definition that will work, but not as its author may expect."""
+"""What the CLI does not say of a folder whose dev container works, but not as its owner may expect."""
 
 from __future__ import annotations
 
@@ -6,30 +6,20 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from ws_mcp.core.devcontainers.policy import unmet_requirements
-from ws_mcp.core.devcontainers.port import Definition
-from ws_mcp.core.engine.port import Engine
-
 WORKTREE = (
     "its folder is a git worktree: git does not work in the container, since the repository is outside of the folder; "
     "make a dev container of the repository's own folder, or a workspace of the worktree"
 )
 
-Hints = Callable[[Definition], Awaitable[tuple[str, ...]]]
-"""The hints on a definition."""
+Hints = Callable[[str], Awaitable[tuple[str, ...]]]
+"""The hints on a folder."""
 
 
-async def no_hints(_: Definition) -> tuple[str, ...]:
+async def no_hints(_: str) -> tuple[str, ...]:
     """None."""
     return ()
 
 
-def hints_on(engine: Engine) -> Hints:
-    """Of the machine that the engine is on, and of the folder."""
-
-    async def hints(definition: Definition) -> tuple[str, ...]:
-        unmet = unmet_requirements(definition.properties, await engine.info())
-        is_worktree = await anyio.Path(definition.key.folder, ".git").is_file()
-        return (*unmet, WORKTREE) if is_worktree else unmet
-
-    return hints
+async def hints_of(folder: str) -> tuple[str, ...]:
+    """Of a folder of this machine."""
+    return (WORKTREE,) if await anyio.Path(folder, ".git").is_file() else ()

@@ -13,7 +13,7 @@ from ws_mcp.core.devcontainers.base_images import TrackedDefinitions
 from ws_mcp.core.devcontainers.copies import private_copy, real_paths
 from ws_mcp.core.devcontainers.definitions import HostDefinitions
 from ws_mcp.core.devcontainers.ground import STALL_S, Ground
-from ws_mcp.core.devcontainers.hints import hints_on
+from ws_mcp.core.devcontainers.hints import hints_of
 from ws_mcp.core.devcontainers.inside import ExecdInside
 from ws_mcp.core.devcontainers.kept import open_kept
 from ws_mcp.core.devcontainers.policing import Policing
@@ -74,7 +74,7 @@ def ground_of(
         now=now,
         labels=rules.labels,
         stall_s=rules.stall_s,
-        hints=hints_on(engine),
+        hints=hints_of,
     )
 
 

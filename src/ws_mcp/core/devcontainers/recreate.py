@@ -68,7 +68,7 @@ class Recreates:
             with nullcontext() if ask.is_dry_run else self._kept.holding(key):
                 task = await self._decide(key, ask, only_starts=only_starts)
                 done = await self._decided(task, relay)
-        warnings = (*done.warnings, *await self._ground.hints(task.definition))
+        warnings = (*done.warnings, *await self._ground.hints(key.folder))
         return replace(done, warnings=warnings, duration_s=anyio.current_time() - began)
 
     async def _decided(self, task: Task, relay: Relay) -> Recreated:
