@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ws_mcp.core.devcontainers.cli_answer import answer_in, failure_of, result_o
 from ws_mcp.core.devcontainers.cli_call import (
     CliTools,
     arguments_of,
+    aside_script,
     environment_of,
     lock_of,
     reading_arguments,
@@ -25,6 +27,7 @@ from ws_mcp.core.devcontainers.cli_call import (
 )
 from ws_mcp.core.devcontainers.cli_events import EventLog
 from ws_mcp.core.devcontainers.cli_found import HOW, OWN, FoundCli, find_cli
+from ws_mcp.core.devcontainers.copies import private_program
 from ws_mcp.core.devcontainers.model import Key, Phase
 from ws_mcp.core.devcontainers.port import CliCall, CliMissingError, CliResult, Outcome, Tell
 from ws_mcp.core.engine.context import resolve_endpoint
@@ -104,6 +107,12 @@ class RealDevcontainerCli:
     async def _run_once(
         self, call: CliCall, tools: CliTools, log: EventLog, tell: Tell, is_stalled: IsStalled
     ) -> CliResult:
+        async with _with_aside(call, tools) as reached:
+            return await self._run_with(call, reached, log, tell, is_stalled)
+
+    async def _run_with(
+        self, call: CliCall, tools: CliTools, log: EventLog, tell: Tell, is_stalled: IsStalled
+    ) -> CliResult:
         has_lock = await anyio.Path(lock_of(call.key.config)).exists()
         command = await self._command(arguments_of(call, tools, has_lock=has_lock), call.environment)
         watch = _Watch(log, tell, is_stalled)
@@ -144,6 +153,16 @@ class RealDevcontainerCli:
             await self._info(), lambda name: shutil.which(name, path=search) is not None, is_root=os.getuid() == 0
         )
         return replace(tools, has_legacy_builder_only=tools.has_legacy_builder_only or self._has_no_frontend)
+
+
+@asynccontextmanager
+async def _with_aside(call: CliCall, tools: CliTools) -> AsyncGenerator[CliTools]:
+    """The tools with which the container that makes way is kept."""
+    if call.aside is None:
+        yield tools
+        return
+    async with private_program(aside_script(tools.docker, call.aside)) as program:
+        yield replace(tools, docker=str(program)) if program else tools
 
 
 class _Watch:

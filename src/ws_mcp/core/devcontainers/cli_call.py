@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from ws_mcp.core.devcontainers.model import Key
-from ws_mcp.core.devcontainers.port import CliCall, Verb
+from ws_mcp.core.devcontainers.port import Aside, CliCall, Verb
 from ws_mcp.core.engine.context import Endpoint
 from ws_mcp.core.engine.model import EngineInfo
 
@@ -61,6 +62,23 @@ def arguments_of(call: CliCall, tools: CliTools, *, has_lock: bool) -> tuple[str
     if call.verb is Verb.BUILD:
         return (*arguments, *(["--no-cache"] if call.no_cache else []))
     return (*arguments, *_of_up(call, tools))
+
+
+def aside_script(docker: str, aside: Aside) -> str:
+    """A program in place of `docker` for one run, which keeps a container that is to be removed.
+
+    Source: the CLI, `removeContainer`, which says `rm -f ID`. A name that stays taken shows when the new one is made.
+    """
+    program, container, name = shlex.quote(docker or "docker"), shlex.quote(aside.container), shlex.quote(aside.name)
+    return (
+        "#!/bin/sh\n"
+        f'if [ "$#" = 3 ] && [ "$1 $2" = "rm -f" ] && [ "$3" = {container} ]; then\n'
+        f'    {program} stop "$3" >/dev/null || exit\n'
+        f'    {program} rename "$3" {name} >/dev/null 2>&1\n'
+        "    exit 0\n"
+        "fi\n"
+        f'exec {program} "$@"\n'
+    )
 
 
 def reading_arguments(key: Key, content: PurePath | None, tools: CliTools) -> tuple[str, ...]:

@@ -37,6 +37,17 @@ async def private_copy(text: str) -> AsyncGenerator[Path]:
             await anyio.to_thread.run_sync(directory.cleanup)
 
 
+@asynccontextmanager
+async def private_program(text: str) -> AsyncGenerator[Path | None]:
+    """A program of ours alone, for as long as the block lasts; None where temporary files cannot be run.
+
+    Raises:
+        StateError: it cannot be written.
+    """
+    async with private_copy(text) as path:
+        yield path if await anyio.to_thread.run_sync(_made_runnable, path) else None
+
+
 async def real_paths(paths: Collection[str]) -> Mapping[str, str]:
     """Where absolute paths really lead, of those that lead elsewhere than they say."""
     return await anyio.to_thread.run_sync(_real, frozenset(paths))
@@ -50,6 +61,11 @@ def _written(text: str) -> tempfile.TemporaryDirectory[str]:
         directory.cleanup()
         raise
     return directory
+
+
+def _made_runnable(path: Path) -> bool:
+    path.chmod(0o700)
+    return os.access(path, os.X_OK)  # says no on a file system that is mounted noexec
 
 
 def _real(paths: frozenset[str]) -> dict[str, str]:

@@ -31,6 +31,14 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """A container that makes way for a new one: it is stopped and called `name` where the CLI would remove it."""
+
+    container: ContainerId
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CliCall:
     """One run of the CLI for a dev container.
 
@@ -43,6 +51,7 @@ class CliCall:
     key: Key
     content: Path | None = None
     removes_existing: bool = False
+    aside: Aside | None = None
     is_expecting: bool = False
     no_cache: bool = False
     mounts: tuple[str, ...] = ()
