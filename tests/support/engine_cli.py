@@ -81,7 +81,12 @@ class EngineCli:
         if found is not None and call.removes_existing and self.keeps_old:
             return CliResult(outcome=Outcome.ERROR, reason=self.keeps_old, container=found)
         if found is not None and call.removes_existing:
-            await self._engine.remove(found)
+            if call.aside is not None:
+                assert call.aside.container == found
+                await self._engine.stop(found, 0)
+                await self._engine.rename(found, call.aside.name)
+            else:
+                await self._engine.remove(found)
             found = None
         if found is None and call.is_expecting:
             return CliResult(outcome=Outcome.ERROR, reason="The expected container does not exist.")

@@ -67,13 +67,14 @@ def arguments_of(call: CliCall, tools: CliTools, *, has_lock: bool) -> tuple[str
 def aside_script(docker: str, aside: Aside) -> str:
     """A program in place of `docker` for one run, which keeps a container that is to be removed.
 
-    Source: the CLI, `removeContainer`, which says `rm -f ID`. A name that stays taken shows when the new one is made.
+    Source: the CLI, `removeContainer`, which says `rm -f ID`. As by that it is killed; what stays taken shows when the
+    new one is made.
     """
     program, container, name = shlex.quote(docker or "docker"), shlex.quote(aside.container), shlex.quote(aside.name)
     return (
         "#!/bin/sh\n"
         f'if [ "$#" = 3 ] && [ "$1 $2" = "rm -f" ] && [ "$3" = {container} ]; then\n'
-        f'    {program} stop "$3" >/dev/null || exit\n'
+        f'    {program} kill "$3" >/dev/null 2>&1\n'
         f'    {program} rename "$3" {name} >/dev/null 2>&1\n'
         "    exit 0\n"
         "fi\n"

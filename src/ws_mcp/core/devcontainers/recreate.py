@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
+from ws_mcp.core.devcontainers.aside import OldContainer, drop_left
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
-from ws_mcp.core.devcontainers.model import DevContainer, Key, RecreateAsk, Recreated, Status
+from ws_mcp.core.devcontainers.model import DevContainer, Key, Kind, RecreateAsk, Recreated, Status
 from ws_mcp.core.devcontainers.policy import checked_copy, unmet_requirements
 from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Phase, Tell, Verb
 from ws_mcp.core.devcontainers.recreate_plan import (
@@ -68,6 +70,8 @@ class Recreates:
             with nullcontext() if ask.is_dry_run else self._kept.holding(key):
                 task = await self._decide(key, ask, only_starts=only_starts)
                 done = await self._decided(task, relay)
+                if not ask.is_dry_run:
+                    await drop_left(self._ground, self._kept, key)
         warnings = (*done.warnings, *await self._ground.hints(key.folder))
         return replace(done, warnings=warnings, duration_s=anyio.current_time() - began)
 
@@ -110,7 +114,18 @@ class Recreates:
                 # All is built: what is built anew now would be built after the old container is gone.
                 call = replace(call, removes_existing=True, no_cache=False)
                 await unfreeze(self._ground.engine, task.found)
+                old = await self._old(task)
+                if old is not None:
+                    call = replace(call, aside=old.aside)
+                    return await old.replaced(partial(swap.up, call, task.before, relay))
             return await swap.up(call, task.before, relay)
+
+    async def _old(self, task: Task) -> OldContainer | None:
+        """What can be kept until the new one runs: compose would take one with its labels for its own."""
+        if task.definition.kind is Kind.COMPOSE or task.found.container is None or task.found.project:
+            return None
+        found = await self._ground.engine.inspect(task.found.container)
+        return OldContainer(self._ground, self._kept, task.key, found)
 
     async def _build(self, task: Task, call: CliCall, relay: Relay) -> None:
         """Build from files that are the same at its end; the old container is not touched."""

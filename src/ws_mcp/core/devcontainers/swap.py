@@ -55,6 +55,7 @@ class Swap:
         self._found = found
         self._before = {c.id for c in kept.containers_of(key)}
         self._at_build: Fingerprint | None = None
+        self._keeps_old = False
 
     async def up(self, call: CliCall, before: Fingerprint, relay: Relay) -> CliResult:
         """Make it, in place of the old one if there is one.
@@ -63,6 +64,7 @@ class Swap:
             DevContainerFailedError: there is no container that runs.
             ForbiddenError: what was made is more than the operator allows; it was removed.
         """
+        self._keeps_old = call.aside is not None
         await self._ground.records.set_error(self._key, CUT_SHORT)
         try:
             result = await self._run(call, relay, self._before)
@@ -203,7 +205,11 @@ class Swap:
         """A container that does not run is a failure; one whose hook failed is there and incomplete."""
         if result.outcome is Outcome.SUCCESS or _runs(made):
             return
-        raise DevContainerFailedError(self._found.name, result, "its container does not run")
+        old = "the old one was put back" if self._keeps_old else "its container does not run"
+        failure = DevContainerFailedError(self._found.name, result, old)
+        if self._keeps_old:
+            await self._ground.records.set_error(self._key, str(failure))
+        raise failure
 
     async def _cut_short(self, before: Fingerprint) -> None:
         """A container that was made by then stays, known to be incomplete."""
