@@ -50,7 +50,7 @@ demo: setup  ## the main job, end to end, as a readable transcript
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
 	@$(MAKE) --no-print-directory devcontainers || echo "== without the dev container CLI: its tests are left out =="
-	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2 --dist loadgroup)
+	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests
 	@$(BIN)/ruff format --check .

@@ -22,6 +22,8 @@ import trio.testing
 from hypothesis import HealthCheck, settings
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # How long an example takes says something about the machine and what else it does, nothing about the code.
 settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +55,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("anyio_backend", backends, indirect=True)
 
 
+class OneWaits(LoadScopeScheduling):
+    """One worker does what waits for servers and containers, one after the other; the others do the rest, by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return END_TO_END if f"/{END_TO_END}/" in f"/{file}" else file
+
+
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """How `-n 2` shares the tests out."""
+    return OneWaits(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whoever asks for the engine needs it: `-m engine` and `-m "not engine"` select by fixture, too."""
@@ -65,10 +81,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacks_cli = "devcontainer_ground" in names and cli_missing()
         if (lacks_podman or lacks_cli) and os.environ.get("CI") != "true":
             left_out.append(item)
-    # One worker does what waits for servers and containers, first and one after the other; another one all the rest.
-    for item in items:
-        if END_TO_END in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group(END_TO_END))
     items.sort(key=lambda item: END_TO_END not in item.path.parts)
     if left_out:
         items[:] = [item for item in items if item not in left_out]
