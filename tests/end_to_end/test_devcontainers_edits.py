@@ -97,3 +97,25 @@ async def test_an_edit_while_no_server_looks_is_seen_by_one_that_never_saw_it_cl
             found = await listed(peer, project.name)
             assert found["dirty"] == "dirty"
             assert found["reasons"] == ["mounts added", "postCreateCommand added"]
+
+
+async def test_an_old_container_is_back_when_the_engine_refuses_the_new_one(projects: Projects) -> None:
+    project = projects.project()
+    project.define()
+    with anyio.fail_after(120):
+        async with projects.open_peer() as peer:
+            old = container_of(await recreate(peer, name=project.name))
+            await output_of(peer, "echo kept > /file", project.name)
+            project.define(runArgs=["--memory=1k"])
+            said = await failure(peer, name=project.name)
+            assert "the old one is there" in said
+            assert "Command failed: docker run" in said
+            found = await listed(peer, project.name)
+            assert (found["container"], found["state"], found.get("siblings")) == (old, "running", None)
+            assert "runArgs added" in str(found["reasons"])
+            assert await output_of(peer, "cat /file", project.name) == "kept"
+
+            project.define(runArgs=["--memory=64m"])
+            made = await recreate(peer, name=project.name)
+            assert made["old_container"] == old
+            assert project.containers == [container_of(made)]

@@ -9,10 +9,11 @@ import anyio
 
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
-from ws_mcp.core.devcontainers.model import Key
+from ws_mcp.core.devcontainers.model import DevContainer, Key, Status
 from ws_mcp.core.devcontainers.port import Aside, CliResult
 from ws_mcp.core.engine.model import Container, ContainerState
-from ws_mcp.core.errors import EngineConflictError, WsError
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, WsError
 from ws_mcp.core.ids import ContainerId
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,15 @@ async def drop_left(ground: Ground, kept: Kept, key: Key) -> None:
         for each in left:
             await ground.engine.remove(each.id)
             kept.look_soon()
+
+
+async def unfreeze(engine: Engine, found: DevContainer) -> None:
+    """Let a paused one go on: the CLI cannot work on it as it is."""
+    if found.status is Status.PAUSED and found.container is not None:
+        try:
+            await engine.unpause(found.container)
+        except (EngineNotFoundError, EngineConflictError):
+            return  # it is gone or stopped by now, which the CLI can work on
 
 
 class OldContainer:

@@ -108,7 +108,11 @@ class RealDevcontainerCli:
         self, call: CliCall, tools: CliTools, log: EventLog, tell: Tell, is_stalled: IsStalled
     ) -> CliResult:
         async with _with_aside(call, tools) as reached:
-            return await self._run_with(call, reached, log, tell, is_stalled)
+            result = await self._run_with(call, reached, log, tell, is_stalled)
+        # What stood in for the engine's program for one run means nothing to who reads this.
+        stood_in, program = reached.docker or "docker", tools.docker or "docker"
+        tail = tuple(line.replace(stood_in, program) for line in result.tail)
+        return replace(result, reason=result.reason.replace(stood_in, program), tail=tail)
 
     async def _run_with(
         self, call: CliCall, tools: CliTools, log: EventLog, tell: Tell, is_stalled: IsStalled

@@ -12,7 +12,7 @@ from functools import partial
 
 import anyio
 
-from ws_mcp.core.devcontainers.aside import OldContainer, drop_left
+from ws_mcp.core.devcontainers.aside import OldContainer, drop_left, unfreeze
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
@@ -29,7 +29,7 @@ from ws_mcp.core.devcontainers.recreate_plan import (
     with_execd,
 )
 from ws_mcp.core.devcontainers.relay import Relay
-from ws_mcp.core.devcontainers.swap import DevContainerFailedError, Swap, unfreeze
+from ws_mcp.core.devcontainers.swap import DevContainerFailedError, Swap
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import ConflictError
 

@@ -13,18 +13,18 @@ from dataclasses import replace
 import anyio
 
 from ws_mcp.core.devcontainers.allowances import refusal_of
+from ws_mcp.core.devcontainers.aside import unfreeze
 from ws_mcp.core.devcontainers.baseline import baseline
 from ws_mcp.core.devcontainers.deferral import Deferral
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.listing import CUT_SHORT
-from ws_mcp.core.devcontainers.model import DevContainer, Key, Phase, Record, Status
+from ws_mcp.core.devcontainers.model import DevContainer, Key, Phase, Record
 from ws_mcp.core.devcontainers.port import CliCall, CliProgress, CliResult, Fingerprint, Outcome, Tell
 from ws_mcp.core.devcontainers.relay import Relay
 from ws_mcp.core.devcontainers.watchdog import Watchdog
 from ws_mcp.core.engine.model import Container, ContainerState
-from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, ForbiddenError, WsError
+from ws_mcp.core.errors import EngineNotFoundError, ForbiddenError, WsError
 from ws_mcp.core.ids import ContainerId
 
 log = logging.getLogger(__name__)
@@ -225,15 +225,6 @@ class Swap:
                 await self._ground.records.set_error(self._key, "it was cancelled before its container was made")
         except WsError as error:
             log.warning("what became of %s, which was cancelled, is not known: %s", self._found.name, error)
-
-
-async def unfreeze(engine: Engine, found: DevContainer) -> None:
-    """Let a paused one go on: the CLI cannot work on it as it is."""
-    if found.status is Status.PAUSED and found.container is not None:
-        try:
-            await engine.unpause(found.container)
-        except (EngineNotFoundError, EngineConflictError):
-            return  # it is gone or stopped by now, which the CLI can work on
 
 
 def _runs(container: Container | None) -> bool:
