@@ -30,9 +30,14 @@ async def test_a_temporary_directory_that_cannot_be_written_is_said(
 
 
 async def test_only_paths_with_links_in_them_are_told(real_io: None, tmp_path: Path) -> None:
-    real = tmp_path.resolve() / "real"
-    real.mkdir()
-    link = tmp_path.resolve() / "link"
-    link.symlink_to(real)
+    real, link = linked(tmp_path)
     asked = (str(link / "shop"), str(real), "C:\\projects\\shop", "/nul\0l")
     assert await real_paths(asked) == {str(link / "shop"): str(real / "shop")}
+
+
+def linked(base: Path) -> tuple[Path, Path]:
+    """A directory and a link to it, below a path without links."""
+    real, link = base.resolve() / "real", base.resolve() / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    return real, link
