@@ -16,7 +16,7 @@ from ws_mcp.core.chat_places import ChatPlaces
 from ws_mcp.core.chats import ChatRef, Chats
 from ws_mcp.core.clock import Now, utc_now
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
-from ws_mcp.core.devcontainers.composition import Chosen, open_chosen
+from ws_mcp.core.devcontainers.chosen import Chosen, open_chosen
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, EngineUnavailableError
 from ws_mcp.core.execd.client import ExecdClient

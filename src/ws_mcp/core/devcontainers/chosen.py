@@ -1,0 +1,57 @@
+"""The dev containers of a server: those below the operator's roots, or none, which costs nothing at its start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ws_mcp.core.changes import Changes
+from ws_mcp.core.clock import Now
+from ws_mcp.core.devcontainers.choices import DevContainerChoices
+from ws_mcp.core.devcontainers.off import NoDevContainers
+from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.execd.places import Places
+from ws_mcp.core.execd.protocol import Event
+from ws_mcp.core.ids import PlaceId
+from ws_mcp.core.state import State
+
+if TYPE_CHECKING:
+    from ws_mcp.core.devcontainers.places import DevPlaces
+    from ws_mcp.core.devcontainers.service import DevContainers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The dev containers of a server, as acts and as places."""
+
+    acts: DevContainers | NoDevContainers
+    places: DevPlaces | NoDevContainers
+
+    def hear(self, place: PlaceId, event: Event) -> None:
+        """An execd that is lost is brought back, if its container still runs."""
+        if event.kind == "disconnected":
+            self.acts.lost(place)
+
+
+@asynccontextmanager
+async def open_chosen(
+    choices: DevContainerChoices,
+    engine: Engine | None,
+    state: State,
+    places: Places,
+    *,
+    changes: Changes,
+    now: Now,
+) -> AsyncGenerator[Chosen]:
+    """The dev containers below the roots that the operator chose; none without roots, or without an engine."""
+    if engine is None or not choices.roots:
+        none = NoDevContainers(has_engine=engine is not None)
+        yield Chosen(acts=none, places=none)
+        return
+    # A seventh of a server's start, which only those pay who have dev containers.
+    from ws_mcp.core.devcontainers.composition import open_below  # noqa: PLC0415
+
+    async with open_below(choices, engine, state, places, changes=changes, now=now) as (acts, devplaces):
+        yield Chosen(acts=acts, places=devplaces)
