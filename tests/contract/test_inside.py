@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from support.devcontainer_ground import DevcontainerGround
 from support.devcontainer_values import ROOT, SHOP, metadata_label
 from support.images import BUSYBOX, SCRATCH, Tree
 from support.real_engine import EngineGround, LabelledEngine
@@ -19,7 +20,7 @@ from ws_mcp.core.devcontainers.inside import ExecdInside
 from ws_mcp.core.devcontainers.merged import clear
 from ws_mcp.core.devcontainers.model import Record
 from ws_mcp.core.engine.model import ContainerSpec, ContainerState, VolumeMount
-from ws_mcp.core.errors import ImageNotFoundError, PlaceUnavailableError
+from ws_mcp.core.errors import PlaceUnavailableError
 from ws_mcp.core.execd.binaries import binary
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.delivery import ExecdVolumes
@@ -29,7 +30,6 @@ from ws_mcp.core.ids import ContainerId
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces.naming import secret_of
 
-DEBIAN = "wsmcp-test-debian:1"  # as the end-to-end tests of dev containers make it
 WAIT_S = 60
 ALLOWED = Allowances(roots=(ROOT,))
 
@@ -231,12 +231,10 @@ async def test_a_container_that_is_paused_or_stopped_is_said(site: Site) -> None
         await site.arrive(container)
 
 
-async def test_a_person_of_debian_has_what_its_shell_files_set(site: Site) -> None:
-    try:
-        await site.engine.image(DEBIAN)
-    except ImageNotFoundError:
-        pytest.skip(f"{DEBIAN} is not on the engine")
-    container = await site.sleeper(image=DEBIAN)
+async def test_a_person_of_debian_has_what_its_shell_files_set(
+    site: Site, devcontainer_ground: DevcontainerGround
+) -> None:
+    container = await site.sleeper(image=await devcontainer_ground.make_userland())
     files = Tree().file("home/dev/.bash_profile", b"export LOGIN=1\n. ~/.bashrc\n", owner=1000)
     files.file("home/dev/.bashrc", b'case $- in *i*) export FROM_RC="a  b\nc" ;; esac\n', owner=1000)
     await site.engine.put_archive(container, "/", files.tar())
