@@ -25,10 +25,11 @@ from support.our_objects import (
 
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.engine.model import Container, ContainerSpec
+from ws_mcp.core.engine.seeing import INSPECTS
 from ws_mcp.core.errors import EngineError, EngineUnavailableError
 from ws_mcp.core.ids import ContainerId
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
-from ws_mcp.core.workspaces.watch import INSPECTS, REFRESH_S, SAFETY_S, Sight, Watch, open_watch
+from ws_mcp.core.workspaces.watch import REFRESH_S, SAFETY_S, Sight, Watch, open_watch
 
 DOWN = EngineUnavailableError("no engine answers")
 

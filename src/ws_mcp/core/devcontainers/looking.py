@@ -5,7 +5,6 @@ What is seen is of no interest here. Events and edits only wake; they may be los
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -14,14 +13,11 @@ from anyio.abc import TaskGroup
 
 from ws_mcp.core.engine.model import EngineEvent
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineError
-
-log = logging.getLogger(__name__)
+from ws_mcp.core.engine.seeing import listen_on
 
 SAFETY_S = 30.0  # between looks that nothing asked for
 SETTLE_S = 0.075  # events come in bursts; who waits for an answer does not wait for this
 REOPEN_S = (0.2, 5.0)  # first and longest pause before events are listened to again
-STEADY_S = 30.0  # a stream that lived for so long was in order
 POLL_S = 2.0  # between looks at the inputs on the disk; clients do not notice 2 s
 RETRY_S = 1.0  # until a definition that is half written is looked at again
 
@@ -59,7 +55,9 @@ class Looks:
         if not self.is_begun:
             self.is_begun = True
             self.soon()
-            self._tasks.start_soon(self._listen_on, name="engine events for dev containers")
+            self._tasks.start_soon(
+                listen_on, self._listen, self._deaf, REOPEN_S, name="engine events for dev containers"
+            )
             self._tasks.start_soon(self._look_on, name="looks at dev containers")
             self._tasks.start_soon(self._poll_on, name="polls of dev containers' inputs")
 
@@ -115,21 +113,8 @@ class Looks:
             before = stamp
             await anyio.sleep(POLL_S)
 
-    async def _listen_on(self) -> None:
-        pause_s, longest_s = REOPEN_S
-        while True:
-            began = anyio.current_time()
-            try:
-                await self._listen()
-                log.info("the engine ended its stream of events")
-            except EngineError as error:
-                log.info("events of the engine cannot be heard now: %s", error)
-            finally:
-                self.is_listening = False
-            if anyio.current_time() - began >= STEADY_S:
-                pause_s = REOPEN_S[0]
-            await anyio.sleep(pause_s)
-            pause_s = min(2 * pause_s, longest_s)
+    def _deaf(self) -> None:
+        self.is_listening = False
 
     async def _listen(self) -> None:
         async with self._engine.open_events() as events:

@@ -13,10 +13,10 @@ import anyio
 from ws_mcp.core.devcontainers.sightings import FOLDER, PROJECT
 from ws_mcp.core.engine.model import Container, EngineEvent
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineError, EngineNotFoundError
+from ws_mcp.core.engine.seeing import inspected
+from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId
 
-INSPECTS = 8  # at once; more only make each slower
 REFRESH_S = 300.0  # until what no listing shows is looked at again
 
 
@@ -91,7 +91,7 @@ class View:
             self.unknown = str(error)
             return
         marked_now = frozenset(self._marked)
-        looked, self.unknown = await self._inspected(due(self._seen, listed, marked_now, began - REFRESH_S))
+        looked, self.unknown = await inspected(self._engine, due(self._seen, listed, marked_now, began - REFRESH_S))
         self._marked = {each.id for each in listed if each.id in marked_now and each.id not in looked}
         seen: dict[ContainerId, Seen] = {}
         for each in listed:
@@ -102,23 +102,3 @@ class View:
         self._seen = seen
         if not self.unknown:
             self._seen_at = began
-
-    async def _inspected(self, containers: tuple[Container, ...]) -> tuple[dict[ContainerId, Container | None], str]:
-        """Those that could be looked at (None: gone), and why one could not."""
-        looked: dict[ContainerId, Container | None] = {}
-        failures: list[str] = []
-        limit = anyio.Semaphore(INSPECTS)
-
-        async def inspect(container: Container) -> None:
-            async with limit:
-                try:
-                    looked[container.id] = await self._engine.inspect(container.id)
-                except EngineNotFoundError:
-                    looked[container.id] = None
-                except EngineError as error:
-                    failures.append(str(error))
-
-        async with anyio.create_task_group() as tasks:
-            for container in containers:
-                tasks.start_soon(inspect, container)
-        return looked, next(iter(failures), "")

@@ -6,7 +6,6 @@ could not be looked at is as it was seen last, and its age is said: an engine th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,20 +17,17 @@ from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.model import Container, EngineEvent
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineError, EngineNotFoundError
+from ws_mcp.core.engine.seeing import inspected, listen_on
+from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId, Scope
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.known import Known, Looked, by_scope, changed_chats, due, merged
 from ws_mcp.core.workspaces.model import Workspace
 
-log = logging.getLogger(__name__)
-
-INSPECTS = 8  # at once; more only make each slower
 SAFETY_S = 30.0  # between looks that nothing asked for
 REFRESH_S = 300.0  # until what no listing shows (limits that were changed by hand) is looked at again
 SETTLE_S = 0.1  # events come in bursts; who waits for an answer does not wait for this
 REOPEN_S = (0.1, 30.0)  # first and longest pause before events are listened to again
-STEADY_S = 30.0  # a stream that lived for so long was in order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +67,7 @@ class Watch:
         if not self.is_begun:
             self.is_begun = True
             self._want()
-            self._tasks.start_soon(self._listen_on, name="engine events")
+            self._tasks.start_soon(listen_on, self._listen, self._deaf, REOPEN_S, name="engine events")
             self._tasks.start_soon(self._look_on, name="looks at containers")
 
     @property
@@ -152,44 +148,17 @@ class Watch:
 
     async def _inspected(self, containers: tuple[Container, ...]) -> tuple[dict[ContainerId, Looked], str]:
         """Those that could be looked at, and why one could not."""
-        looked: dict[ContainerId, Looked] = {}
-        failures: list[str] = []
-        limit = anyio.Semaphore(INSPECTS)
-
-        async def inspect(container: Container) -> None:
-            async with limit:
-                try:
-                    looked[container.id] = Looked(listed=container, found=await self._engine.inspect(container.id))
-                except EngineNotFoundError:
-                    looked[container.id] = Looked(listed=container, found=None)
-                except EngineError as error:
-                    failures.append(str(error))
-
-        async with anyio.create_task_group() as tasks:
-            for container in containers:
-                tasks.start_soon(inspect, container)
-        return looked, next(iter(failures), "")
+        found, failure = await inspected(self._engine, containers)
+        listed = {container.id: container for container in containers}
+        return {each: Looked(listed=listed[each], found=found[each]) for each in found}, failure
 
     def _show(self, workspaces: Mapping[Scope, tuple[Workspace, ...]]) -> None:
         before, self._workspaces = self._workspaces, workspaces
         for chat in changed_chats(before, workspaces) if before is not None else ():
             self._changes.emit(Change(subject=Subject.CONTAINERS, chat=chat))
 
-    async def _listen_on(self) -> None:
-        pause_s, longest_s = REOPEN_S
-        while True:
-            began = anyio.current_time()
-            try:
-                await self._listen()
-                log.info("the engine ended its stream of events")
-            except EngineError as error:
-                log.info("events of the engine cannot be heard now: %s", error)
-            finally:
-                self._is_listening = False
-            if anyio.current_time() - began >= STEADY_S:
-                pause_s = REOPEN_S[0]
-            await anyio.sleep(pause_s)
-            pause_s = min(2 * pause_s, longest_s)
+    def _deaf(self) -> None:
+        self._is_listening = False
 
     async def _listen(self) -> None:
         async with self._engine.open_events() as events:
