@@ -39,7 +39,9 @@ class EngineCli:
         self.fails: dict[Phase, str] = {}
         self.at: dict[Phase, Callable[[], None]] = {}
         self.on_phase: Callable[[], None] = lambda: None
+        self.on_read: Callable[[], None] = lambda: None  # when a definition is read
         self.misses_start = False
+        self.hangs_in: Phase | None = None  # of a run: it says nothing any more
         self.keeps_old = ""  # why an old container cannot be removed
         self.missing: WsError | None = None
         self.merged: dict[str, object] = {}
@@ -60,11 +62,13 @@ class EngineCli:
 
     async def configuration(self, key: Key, content: Path | None) -> Mapping[str, object]:
         await anyio.lowlevel.checkpoint()
+        self.on_read()
         return {"mergedConfiguration": {**self._properties(key, content), **self.merged}}
 
     async def run(self, call: CliCall, tell: Tell, is_stalled: Callable[[Phase, float], bool]) -> CliResult:
         self.calls.append(call)
         try:
+            await self._hang_in(Phase.RESOLVE, is_stalled)
             if call.verb is Verb.BUILD:
                 await self._reach(Phase.BUILD, tell, is_reading=True)
                 return CliResult(outcome=Outcome.SUCCESS)
@@ -93,6 +97,7 @@ class EngineCli:
         if found is None:
             await self._reach(Phase.BUILD, tell, is_reading=True)
             await self._reach(Phase.CREATE, tell)
+            await self._hang_in(Phase.CREATE, is_stalled)
             found = await self._create(call, properties)
             self.ran.append("create")
             if self.misses_start:
@@ -115,12 +120,16 @@ class EngineCli:
         self.ran.append("hooks")
         return done
 
-    async def _hang(self, is_stalled: Callable[[Phase, float], bool]) -> CliResult:
+    async def _hang(self, is_stalled: Callable[[Phase, float], bool], phase: Phase = Phase.CREATE) -> CliResult:
         silent_s = 0.0
-        while not is_stalled(Phase.CREATE, silent_s):
+        while not is_stalled(phase, silent_s):
             await anyio.sleep(1)
             silent_s += 1
-        return CliResult(outcome=Outcome.STALLED)
+        return CliResult(outcome=Outcome.STALLED, reason=f"the CLI said nothing for {silent_s:.0f} s ({phase.value})")
+
+    async def _hang_in(self, phase: Phase, is_stalled: Callable[[Phase, float], bool]) -> None:
+        if self.hangs_in is phase:
+            raise _PhaseFailed(phase, await self._hang(is_stalled, phase))
 
     async def _reach(
         self, phase: Phase, tell: Tell, *, is_reading: bool = False, failing: CliResult | None = None

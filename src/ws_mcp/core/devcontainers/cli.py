@@ -27,9 +27,9 @@ from ws_mcp.core.devcontainers.cli_call import (
 )
 from ws_mcp.core.devcontainers.cli_events import EventLog
 from ws_mcp.core.devcontainers.cli_found import HOW, OWN, FoundCli, find_cli
-from ws_mcp.core.devcontainers.copies import private_program
+from ws_mcp.core.devcontainers.copies import copy_beside, private_program
 from ws_mcp.core.devcontainers.model import Key, Phase
-from ws_mcp.core.devcontainers.port import CliCall, CliMissingError, CliResult, Outcome, Tell
+from ws_mcp.core.devcontainers.port import CliCall, CliMissingError, CliResult, Outcome, Tell, Verb
 from ws_mcp.core.engine.context import resolve_endpoint
 from ws_mcp.core.engine.model import EngineInfo
 from ws_mcp.core.engine.record import Record
@@ -117,7 +117,10 @@ class RealDevcontainerCli:
     async def _run_with(
         self, call: CliCall, tools: CliTools, log: EventLog, tell: Tell, is_stalled: IsStalled
     ) -> CliResult:
-        has_lock = await anyio.Path(lock_of(call.key.config)).exists()
+        lock = lock_of(call.key.config)
+        has_lock = await anyio.Path(lock).exists()
+        if has_lock and call.verb is Verb.BUILD and call.content:
+            await copy_beside(lock, call.content)
         command = await self._command(arguments_of(call, tools, has_lock=has_lock), call.environment)
         watch = _Watch(log, tell, is_stalled)
         done: Finished | CliMissingError | None = None

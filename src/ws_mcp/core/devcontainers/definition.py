@@ -82,6 +82,11 @@ def path_of(definition: Definition, value: str) -> str | None:
     return posixpath.normpath(posixpath.join(posixpath.dirname(definition.key.config), resolved))
 
 
+def is_local(feature: str) -> bool:
+    """Whether a feature is a directory of the project."""
+    return feature.startswith(("./", "../"))
+
+
 def mapping(value: object) -> Mapping[str, object]:
     """The object that a property is, or an empty one."""
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}

@@ -130,7 +130,7 @@ class Swap:
             return await deferral.run(lambda: run(told), FINISH_S)
 
         result = await relay.run(swap if call.removes_existing else run, self._snapshot)
-        if result.outcome is not Outcome.STALLED:
+        if result.outcome is not Outcome.STALLED or not watchdog.is_running:
             return result
         log.info("the CLI missed the start of the container of %s; its hooks are run now", self._found.name)
         finishing = replace(call, removes_existing=False, is_expecting=True, no_cache=False)
