@@ -24,8 +24,8 @@ STALL_S = 30.0  # of silence while the container runs already: `up` has missed i
 class Locks(Protocol):
     """Locks by name, against every server of this instance; `State` has them."""
 
-    def lock(self, name: str) -> AbstractAsyncContextManager[None]:
-        """Hold it, waiting for who does."""
+    def lock(self, name: str) -> AbstractAsyncContextManager[int | None]:
+        """Hold it, waiting for who does; gives the descriptor that holds it, if it is one."""
         ...
 
     def lock_if_free(self, name: str) -> AbstractContextManager[bool]:

@@ -49,6 +49,7 @@ class Task:
     moored: Moorings
     before: Fingerprint
     ask: RecreateAsk
+    keeps: tuple[int, ...] = ()  # by which its folder is held
 
 
 class Recreates:
@@ -69,10 +70,10 @@ class Recreates:
         relay = Relay(report)
         if not ask.is_dry_run:
             await relay.say("waiting for its folder")
-        async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)):
+        async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)) as lock:
             with nullcontext() if ask.is_dry_run else self._kept.holding(key):
                 task = await self._decide(key, ask, only_starts=only_starts)
-                done = await self._decided(task, relay)
+                done = await self._decided(replace(task, keeps=() if lock is None else (lock,)), relay)
                 if not ask.is_dry_run:
                     await drop_left(self._ground, self._kept, key)
         warnings = (*done.warnings, *await self._ground.hints(key.folder))
@@ -105,7 +106,14 @@ class Recreates:
         volume = "" if task.plan.change is Change.START else await self._ground.volume()
         async with self._ground.copies(checked_copy(with_execd(task.definition, volume))) as copy:
             mounts = mounts_of(task.definition, volume)
-            call = CliCall(verb=Verb.UP, key=task.key, content=copy, no_cache=task.ask.no_cache, mounts=mounts)
+            call = CliCall(
+                verb=Verb.UP,
+                key=task.key,
+                content=copy,
+                no_cache=task.ask.no_cache,
+                mounts=mounts,
+                keeps=task.keeps,
+            )
             await relay.say("reading the configuration")
             merged = await self._ground.cli.configuration(task.key, copy)
             images = task.before.images
@@ -145,7 +153,8 @@ async def folder_if_free(ground: Ground, kept: Kept, key: Key, name: str) -> Asy
     with ground.locks.lock_if_free(lock_of(key)) as is_held:
         if not is_held:
             raise ConflictError(
-                f"another ws-mcp is at the folder of dev container {name!r} now: wait for its end, then call again"
+                f"another ws-mcp, or a dev container CLI that outlived one, is at the folder of dev container {name!r} "
+                "now: wait for its end, then call again"
             )
         with kept.holding(key):
             yield
