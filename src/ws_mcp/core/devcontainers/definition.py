@@ -87,6 +87,12 @@ def is_local(feature: str) -> bool:
     return feature.startswith(("./", "../"))
 
 
+def composed_in(definition: Definition) -> str:
+    """The directory of its compose project, as compose names it in a label; "" for other kinds."""
+    files = texts(definition.properties.get("dockerComposeFile"))
+    return posixpath.dirname(path_of(definition, files[0]) or "") if files else ""
+
+
 def mapping(value: object) -> Mapping[str, object]:
     """The object that a property is, or an empty one."""
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}

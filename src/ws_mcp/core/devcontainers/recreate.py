@@ -14,11 +14,13 @@ import anyio
 
 from ws_mcp.core.devcontainers.aside import OldContainer, drop_left, unfreeze
 from ws_mcp.core.devcontainers.building import Building
+from ws_mcp.core.devcontainers.definition import composed_in
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Kind, RecreateAsk, Recreated, Status
 from ws_mcp.core.devcontainers.moorings import Moorings
+from ws_mcp.core.devcontainers.picked import check_picked, picked_of, picked_of_project
 from ws_mcp.core.devcontainers.policy import checked_copy, unmet_requirements
 from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Verb
 from ws_mcp.core.devcontainers.recreate_plan import (
@@ -30,7 +32,9 @@ from ws_mcp.core.devcontainers.recreate_plan import (
     with_execd,
 )
 from ws_mcp.core.devcontainers.relay import Relay
+from ws_mcp.core.devcontainers.sightings import SERVICE
 from ws_mcp.core.devcontainers.swap import Swap
+from ws_mcp.core.engine.model import Container
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import ConflictError
 
@@ -99,7 +103,16 @@ class Recreates:
         moored = await self._ground.moored(definition)
         await self._ground.policing.check_definition(found.name, definition)
         plan = Plan(change=Change.START) if only_starts else plan_recreate(found, ask)
+        if plan.change is not Change.NOTHING:
+            check_picked(found, await self._picked(found, definition))
         return Task(key=key, found=found, plan=plan, definition=definition, moored=moored, before=before, ask=ask)
+
+    async def _picked(self, found: DevContainer, definition: Definition) -> Container | None:
+        """The container that the CLI would work on."""
+        if definition.kind is not Kind.COMPOSE:
+            return picked_of(found, self._kept.view.containers)
+        of_service = await self._ground.engine.list_containers({SERVICE: str(definition.properties.get("service"))})
+        return picked_of_project(found, composed_in(definition), of_service)
 
     async def _do(self, task: Task, relay: Relay) -> CliResult:
         await self._ground.cli.version()
@@ -118,7 +131,7 @@ class Recreates:
             merged = await self._ground.cli.configuration(task.key, copy)
             images = task.before.images
             await self._ground.policing.check_merged(task.found.name, task.definition, merged, images)
-            swap = Swap(self._ground, self._kept, task.key, task.found)
+            swap = Swap(self._ground, self._kept, task.key, task.found, composed_in(task.definition))
             if task.plan.change is Change.START:
                 return await swap.start(replace(call, is_expecting=True, no_cache=False), relay)
             if task.plan.change is Change.RECREATE:
