@@ -8,7 +8,6 @@ import anyio.lowlevel
 import pytest
 from support.dev_projects import Project, Projects, container_of, listed, recreate, until_state
 from support.peers import until
-from support.tier_probe import output_of
 
 pytestmark = pytest.mark.timeout(180)
 WAITS = "echo begun > begun; until test -e go; do echo waiting; sleep 0.1; done; echo done > done"
@@ -46,7 +45,8 @@ async def test_a_swap_goes_on_without_its_server_and_the_next_one_waits_for_it(p
             assert project.containers == [container_of(made)]
             found = await until_state(peer, project.name, lambda each: each["state"] == "running")
             assert (found.get("is_set_up", True), found.get("error", "")) == (True, "")
-            assert await output_of(peer, "echo on", project.name) == "on"
+            await peer.start("exec sleep 600", workspace=project.name, wait_s=0)
+            assert (await peer.ok("stop_workspace", name=project.name))["ended_processes"] == 1
 
 
 async def test_after_the_cli_has_ended_without_its_server_the_list_says_what_it_left(projects: Projects) -> None:

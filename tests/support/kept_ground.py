@@ -33,6 +33,7 @@ from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER, METADATA
 from ws_mcp.core.engine.model import BindMount, ContainerSpec, ContainerState, Image
+from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.jobs import BOUNDS, JobBounds, StillRunning
 
@@ -50,6 +51,7 @@ class DevGround:
         self.records = MemoryRecords()
         self.locks = MemoryLocks()
         self.inside = FakeInside()
+        self.processes: int | None = None  # that run in each place; None: its execd does not answer
         self.dropped: list[PlaceId] = []
         self.changes = 0
         self.stall_s = 60.0
@@ -71,6 +73,7 @@ class DevGround:
             links=_no_links,
             volume=self._volume,
             drop=self._drop,
+            running=self._running,
             now=lambda: BEGAN,
             labels=self.labels,
             stall_s=self.stall_s,
@@ -90,6 +93,10 @@ class DevGround:
     async def _drop(self, place: PlaceId) -> None:
         await anyio.lowlevel.checkpoint()
         self.dropped.append(place)
+
+    async def _running(self, _: PlaceAddress) -> int | None:
+        await anyio.lowlevel.checkpoint()
+        return self.processes
 
     def _changed(self) -> None:
         self.changes += 1

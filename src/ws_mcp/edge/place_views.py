@@ -41,7 +41,12 @@ class StopView(View):
         if isinstance(done, StillRunning):
             return cls(note=GOES_ON)
         view = DevContainerView.of(done.devcontainer) if done.devcontainer else None
-        return cls(devcontainer=view, containers=done.containers, note="; ".join(done.warnings))
+        return cls(
+            devcontainer=view,
+            ended_processes=done.ended_processes,
+            containers=done.containers,
+            note="; ".join(done.warnings),
+        )
 
 
 class RemoveView(View):
@@ -67,7 +72,14 @@ class RemoveView(View):
         if isinstance(done, StillRunning):
             return cls(workspace=name, state="removing", data="kept", note=GOES_ON)
         note = "; ".join((KEPT, *done.warnings))
-        return cls(workspace=name, state="removed", data="kept", containers=done.containers, note=note)
+        return cls(
+            workspace=name,
+            state="removed",
+            ended_processes=done.ended_processes,
+            data="kept",
+            containers=done.containers,
+            note=note,
+        )
 
 
 class ContainersView(View):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -147,11 +148,14 @@ class WorkspaceTools:
         return (await self._core.devcontainers.list()).named(name)
 
     async def _stop_devcontainer(self, found: DevContainer, name: str, *, restarts: bool) -> Acted | StillRunning:
+        ended = None
         if not restarts or found.status is not Status.STOPPED:
             done = await self._core.devcontainers.stop(name, reporter())
             if isinstance(done, StillRunning) or not restarts or done.warnings:
                 return done  # one that was being made was given up: there may be nothing to start
-        return await self._core.devcontainers.start(name, reporter())
+            ended = done.ended_processes
+        started = await self._core.devcontainers.start(name, reporter())
+        return started if isinstance(started, StillRunning) else replace(started, ended_processes=ended)
 
     def _remember_removed(self, scope: Scope, name: str) -> None:
         """That a removal which is repeated means the same thing."""

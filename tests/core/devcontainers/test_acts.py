@@ -52,6 +52,20 @@ async def test_one_is_stopped_started_and_removed(ground: DevGround) -> None:
     assert ground.engine.containers == {}
 
 
+async def test_a_stop_and_a_removal_say_how_many_processes_that_ended(ground: DevGround) -> None:
+    ground.processes = 3
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        await devcontainers.resolve("shop")  # execd is there
+        assert (await acted(devcontainers, "stop")).ended_processes == 3
+        # There is none in a container that does not run.
+        assert (await acted(devcontainers, "remove")).ended_processes is None
+        await recreated(devcontainers)
+        await devcontainers.resolve("shop")
+        ground.processes = None
+        assert (await acted(devcontainers, "remove")).ended_processes is None
+
+
 async def test_nothing_is_left_of_one_without_a_definition(ground: DevGround) -> None:
     async with ground.open() as devcontainers:
         await recreated(devcontainers)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
@@ -52,8 +53,9 @@ class Acts:
             ConflictError, EngineError
         """
         async with self._acting(Act.STOP, Status.STOPPING, found, only) as unit:
+            ended = await self._running(unit)
             await self._stop(unit)
-        return await self._acted(found, unit)
+        return replace(await self._acted(found, unit), ended_processes=ended)
 
     async def remove(self, found: DevContainer, only: ContainerId | None) -> Acted:
         """Stop and remove it, with the networks of its project.
@@ -62,12 +64,13 @@ class Acts:
             ConflictError, EngineError
         """
         async with self._acting(Act.REMOVE, Status.DELETING, found, only) as unit:
+            ended = await self._running(unit)
             await self._stop(unit)
             for container in reversed(unit):
                 await self._ground.engine.remove(container.id)
             if only is None and found.project:
                 await self._remove_networks(found.project)
-        return await self._acted(found, unit)
+        return replace(await self._acted(found, unit), ended_processes=ended)
 
     @asynccontextmanager
     async def _acting(
@@ -92,6 +95,14 @@ class Acts:
         if sighting is None:
             return ()
         return unit_of(sighting) if only is None else tuple(c for c in sighting.duplicates if c.id == only)
+
+    async def _running(self, unit: tuple[Container, ...]) -> int | None:
+        """The processes of all chats in it, by its execd; None: there is none that answers."""
+        there = {each.id for each in unit if each.state is ContainerState.RUNNING}
+        addresses = [address for container, address in self._kept.arrivals.addresses.items() if container in there]
+        counts = [await self._ground.running(address) for address in addresses]
+        known = [count for count in counts if count is not None]
+        return sum(known) if known else None
 
     async def _stop(self, unit: tuple[Container, ...]) -> None:
         for container in reversed(unit):

@@ -16,6 +16,7 @@ from ws_mcp.core.devcontainers.moorings import Moored, unmoored
 from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.port import Definitions, DevcontainerCli, Inside
 from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
 
 STALL_S = 30.0  # of silence while the container runs already: `up` has missed its start and would wait for ever
@@ -67,6 +68,8 @@ class Records(Protocol):
 
 Links = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
 """Where paths of labels really lead; those without a link in them may be left out."""
+Running = Callable[[PlaceAddress], Awaitable[int | None]]
+"""How many processes run in a place; None: its execd does not answer."""
 Copies = Callable[[str], AbstractAsyncContextManager[Path]]
 """A file of ours alone with this text, for as long as the block lasts."""
 
@@ -86,6 +89,7 @@ class Ground:
     links: Links
     volume: Callable[[], Awaitable[str]]
     drop: Callable[[PlaceId], Awaitable[None]]
+    running: Running
     now: Now
     labels: Mapping[str, str] = field(default_factory=dict[str, str])  # only dev containers that carry all of them
     stall_s: float = STALL_S

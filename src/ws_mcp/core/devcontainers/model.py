@@ -165,10 +165,14 @@ class Recreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acted:
-    """Answer to a start, a stop or a removal: how it is now (None: nothing is left), and what it was done to."""
+    """Answer to a start, a stop or a removal: how it is now (None: nothing is left), and what it was done to.
+
+    `ended_processes`: that chats had running in it; None where nobody counted.
+    """
 
     devcontainer: DevContainer | None
     containers: tuple[str, ...] = ()
+    ended_processes: int | None = None
     warnings: tuple[str, ...] = ()
 
 

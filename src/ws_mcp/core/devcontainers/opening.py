@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import anyio
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.devcontainers.allowances import Allowances
@@ -22,14 +25,18 @@ from ws_mcp.core.devcontainers.port import DevcontainerCli
 from ws_mcp.core.devcontainers.records import Records
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import WsError
 from ws_mcp.core.execd.binaries import binary
 from ws_mcp.core.execd.delivery import ExecdVolumes
-from ws_mcp.core.execd.places import Places
+from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.host.model import HostRules
 from ws_mcp.core.jobs import JobBounds, open_jobs
 from ws_mcp.core.state import State
 
+log = logging.getLogger(__name__)
+
 CLIENT = "ws-mcp"
+COUNT_S = 3.0  # for an execd to say what runs, before it is ended
 BOUNDS = JobBounds(deadline_s=3600.0)  # a build without cache of a large image, and hooks that install much
 
 
@@ -60,6 +67,14 @@ def ground_of(
     async def volume() -> str:
         return await volumes.ensure(binary("linux", (await engine.info()).architecture))
 
+    async def running(address: PlaceAddress) -> int | None:
+        try:
+            with anyio.move_on_after(COUNT_S):
+                return (await (await places.client(address)).stats()).running
+        except WsError as error:
+            log.info("the processes of %s cannot be counted: %s", address.place, error)
+        return None
+
     return Ground(
         engine=engine,
         cli=cli,
@@ -72,6 +87,7 @@ def ground_of(
         links=real_paths,
         volume=volume,
         drop=places.drop,
+        running=running,
         now=now,
         labels=rules.labels,
         stall_s=rules.stall_s,
