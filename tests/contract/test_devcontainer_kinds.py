@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from ws_mcp.core.devcontainers.picked import picked_of
 from ws_mcp.core.devcontainers.policy import checked_copy
 from ws_mcp.core.devcontainers.port import CliCall, CliProgress, CliResult, Outcome, Verb
 from ws_mcp.core.devcontainers.recreate_plan import anchored
-from ws_mcp.core.engine.model import ContainerSpec, ExecSpec
+from ws_mcp.core.engine.model import ContainerSpec, ContainerState, ExecSpec
 
 pytestmark = pytest.mark.timeout(180)
 WAIT_S = 90
@@ -98,6 +100,27 @@ async def test_what_was_built_from_a_checked_copy_is_what_up_makes_the_container
         result = await cli.run(replace(call, verb=Verb.UP, content=copies[1]), print, lambda phase, silent_s: False)
     assert result.container is not None
     assert (await docker_engine.inspect(result.container)).image_id == image.id
+
+
+async def test_a_lock_that_it_was_given_is_free_when_it_has_ended_though_its_container_runs(
+    tmp_path: Path, devcontainer_ground: DevcontainerGround, docker_engine: LabelledEngine
+) -> None:
+    folder = tmp_path / "wsmcp-test-locked"
+    key = write(folder, {"image": BUSYBOX})
+    devcontainer_ground.own(folder)
+    low = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
+    lock = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 60)  # Node keeps only low ones from who it starts
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    call = CliCall(verb=Verb.UP, key=key, lock=lock)
+    with anyio.fail_after(WAIT_S):
+        result = await devcontainer_ground.cli(docker_engine).run(call, print, lambda phase, silent_s: False)
+    os.close(low)
+    os.close(lock)
+    assert result.container is not None
+    assert (await docker_engine.inspect(result.container)).state is ContainerState.RUNNING
+    again = os.open(tmp_path / "lock", os.O_RDWR)
+    fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or it raises
+    os.close(again)
 
 
 async def test_of_two_with_its_labels_the_newest_is_taken_even_if_it_does_not_run(

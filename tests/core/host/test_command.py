@@ -123,7 +123,7 @@ from ws_mcp.core.host.command import run_command
 async def main():
     handle = os.open({str(lock)!r}, os.O_CREAT | os.O_RDWR)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    await run_command(("sh", "-c", {script!r}), environment={ENVIRONMENT!r}, hear=print_line, keeps=(handle,))
+    await run_command(("sh", "-c", {script!r}), environment={ENVIRONMENT!r}, hear=print_line, lock=handle)
 def print_line(line):
     os.write(1, line + b"\\n")
 anyio.run(main)

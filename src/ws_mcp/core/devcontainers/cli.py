@@ -127,7 +127,7 @@ class RealDevcontainerCli:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch.until_stalled, tasks.cancel_scope)
             try:
-                done = await self._started(command, watch.hear, call.keeps)
+                done = await self._started(command, watch.hear, call.lock)
             except WsError as error:
                 done = error
             tasks.cancel_scope.cancel()
@@ -144,9 +144,9 @@ class RealDevcontainerCli:
         environment = environment_of(allowed_environment(self._environment), endpoint, {**self._local, **of_call})
         return _Command(argv=(str(cli.path), *arguments), environment=environment)
 
-    async def _started(self, command: _Command, hear: Callable[[bytes], None], keeps: tuple[int, ...] = ()) -> Finished:
+    async def _started(self, command: _Command, hear: Callable[[bytes], None], lock: int | None = None) -> Finished:
         try:
-            return await run_command(command.argv, environment=command.environment, hear=hear, keeps=keeps)
+            return await run_command(command.argv, environment=command.environment, hear=hear, lock=lock)
         except StartError as error:
             self._found = None
             raise CliMissingError(f"the dev container CLI is there no more; {HOW}") from error

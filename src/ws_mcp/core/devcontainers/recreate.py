@@ -53,7 +53,7 @@ class Task:
     moored: Moorings
     before: Fingerprint
     ask: RecreateAsk
-    keeps: tuple[int, ...] = ()  # by which its folder is held
+    lock: int | None = None  # by which its folder is held
 
 
 class Recreates:
@@ -77,7 +77,7 @@ class Recreates:
         async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)) as lock:
             with nullcontext() if ask.is_dry_run else self._kept.holding(key):
                 task = await self._decide(key, ask, only_starts=only_starts)
-                done = await self._decided(replace(task, keeps=() if lock is None else (lock,)), relay)
+                done = await self._decided(replace(task, lock=lock), relay)
                 if not ask.is_dry_run:
                     await drop_left(self._ground, self._kept, key)
         warnings = (*done.warnings, *await self._ground.hints(key.folder))
@@ -125,7 +125,7 @@ class Recreates:
                 content=copy,
                 no_cache=task.ask.no_cache,
                 mounts=mounts,
-                keeps=task.keeps,
+                lock=task.lock,
             )
             await relay.say("reading the configuration")
             merged = await self._ground.cli.configuration(task.key, copy)

@@ -103,11 +103,12 @@ async def run_command(
     hear: Callable[[bytes], None],
     cwd: Path | None = None,
     term_s: float = TERM_S,
-    keeps: tuple[int, ...] = (),
+    lock: int | None = None,
 ) -> Finished:
     """Run `argv` and wait for it; `hear` is given each line of stderr soon and must not wait.
 
-    `keeps`: descriptors that it has, too: of a lock, which is held for as long as it runs, also without us.
+    `lock`: the descriptor of an empty file that is locked, which then is held for as long as it runs, also without us.
+    It is its stdin: programs do not hand that on, as they do with descriptors that they know nothing of.
 
     Raises:
         StartError: it could not be started.
@@ -121,7 +122,7 @@ async def run_command(
                 f"the output of a program cannot be written ({error.strerror}); see that the temporary directory "
                 "is writable and has space"
             ) from error
-        process = await _start(argv, environment, cwd or Path("/"), (stdout, stderr), keeps)
+        process = await _start(argv, environment, cwd or Path("/"), (stdout, stderr), lock)
         try:
             is_flood = await _heard(process, stdout, stderr, Lines(hear))
             if is_flood:
@@ -141,18 +142,17 @@ async def _start(
     environment: Mapping[str, str],
     cwd: Path,
     spools: tuple[Spool, Spool],
-    keeps: tuple[int, ...],
+    lock: int | None,
 ) -> Process:
     try:
         return await anyio.open_process(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if lock is None else lock,
             stdout=spools[0].file,
             stderr=spools[1].file,
             env=dict(environment),
             cwd=cwd,
             start_new_session=True,
-            pass_fds=keeps,
         )
     except OSError as error:
         raise StartError(f"{Path(argv[0]).name} could not be started: {error.strerror}") from error
