@@ -14,8 +14,10 @@ from ws_mcp.core.devcontainers.port import (
     Definition,
     DefinitionMissingError,
     Fingerprint,
+    SilentDefinitionError,
     UnreadableDefinitionError,
 )
+from ws_mcp.core.devcontainers.sightings import is_below
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 
 ROOT = "/projects"
@@ -34,6 +36,7 @@ class FakeDefinitions:
         self.files: dict[Key, dict[str, str]] = {}
         self.asked = 0  # how often anything was
         self.hidden: set[Key] = set()  # that no search finds: git ignores them, or they are new
+        self.silence: dict[str, float] = {}  # roots whose disk does not answer
         self.on_fingerprint: Callable[[Key], None] = lambda _: None
 
     def write(self, key: Key, properties: Mapping[str, object] | str, **files: str) -> None:
@@ -60,7 +63,8 @@ class FakeDefinitions:
 
     async def stamps(self, keys: Sequence[Key]) -> tuple[str, ...]:
         await self._asked()
-        return tuple(_digest(f"{self.texts.get(key)}{self.files.get(key)}") for key in keys)
+        told = {key: f"{self.texts.get(key)}{self.files.get(key)}" for key in keys if not self._silent_root(key)}
+        return tuple(_digest(told.get(key, "")) for key in keys)
 
     async def find(self, folder: str, config: str) -> Key:
         await self._asked()
@@ -77,11 +81,19 @@ class FakeDefinitions:
         await self._asked()
         return tuple(key for key in self.texts if key not in self.hidden)
 
+    def silent(self) -> Mapping[str, float]:
+        return dict(self.silence)
+
+    def _silent_root(self, key: Key) -> str:
+        return next((root for root in self.silence if is_below(key.folder, root)), "")
+
     async def _asked(self) -> None:
         self.asked += 1
         await anyio.lowlevel.checkpoint()
 
     def _text(self, key: Key) -> str:
+        if root := self._silent_root(key):
+            raise SilentDefinitionError(repr(root), self.silence[root])
         if key not in self.texts:
             raise DefinitionMissingError(key.config)
         return self.texts[key]

@@ -14,7 +14,7 @@ from ws_mcp.core.devcontainers.arrivals import Arrivals, open_arrivals
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.judge import Judge
 from ws_mcp.core.devcontainers.lifecycle import Event
-from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, listed
+from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, below, listed, silence_of
 from ws_mcp.core.devcontainers.looking import Looks, open_looks
 from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Key, Record, Status
 from ws_mcp.core.devcontainers.port import DefinitionMissingError
@@ -56,8 +56,11 @@ class Kept:
         await self.looks.settled(is_fresh=is_fresh)
         if not is_fresh:
             await self._judge_again()
+        silent = self._ground.definitions.silent()
         return DevContainerListing(
-            devcontainers=self.shown or (), unknown=self._unknown, age_s=self.view.age_s if self._unknown else 0.0
+            devcontainers=self.shown or (),
+            unknown=self._unknown or silence_of(silent),
+            age_s=self.view.age_s if self._unknown else max(silent.values(), default=0.0),
         )
 
     async def at(self, key: Key) -> DevContainer:
@@ -69,8 +72,8 @@ class Kept:
         """
         self._named.add(key)
         listing = await self.list(is_fresh=True)
-        if listing.unknown:
-            raise EngineUnavailableError(f"how dev containers are is not known now: {listing.unknown}")
+        if self._unknown:
+            raise EngineUnavailableError(f"how dev containers are is not known now: {self._unknown}")
         found = next((each for each in listing.devcontainers if each.key == key), None)
         if found is not None:
             return found
@@ -171,7 +174,8 @@ class Kept:
         self._others = self._at_others()
         await self._adopt()
         self._look_again_if_unreadable()
-        busy = self._others.keys() | (self._acting.keys() - self._ended)
+        # What would be asked of a disk that is silent would not come back.
+        busy = self._others.keys() | (self._acting.keys() - self._ended) | below(ground.definitions.silent(), sightings)
         await self.arrivals.want(sightings, self._world.records, busy)
 
     async def _discovered(self) -> tuple[Key, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ws_mcp.core.devcontainers import port
 from ws_mcp.core.devcontainers.judge import Judged
 from ws_mcp.core.devcontainers.lifecycle import after, seen
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Record, Status
-from ws_mcp.core.devcontainers.sightings import Sighting, inner_path_of
+from ws_mcp.core.devcontainers.sightings import Sighting, inner_path_of, is_below
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId
 
@@ -56,6 +57,18 @@ def listed(world: World, doings: Doings, names: Mapping[Key, str]) -> tuple[DevC
             if made is not None:
                 found.append(made)
     return tuple(found)
+
+
+def silence_of(silent: Mapping[str, float]) -> str:
+    """What is said of roots whose disk does not answer; "" without any."""
+    said = [port.silence_of(repr(root), for_s) for root, for_s in silent.items()]
+    return f"{'; '.join(said)}: what is there is shown as it was seen last" if said else ""
+
+
+def below(roots: Iterable[str], sightings: Iterable[Sighting]) -> frozenset[Key]:
+    """Those that lie below one of these."""
+    places = tuple(roots)
+    return frozenset(s.key for s in sightings if any(is_below(s.key.folder, root) for root in places))
 
 
 def _made(world: World, doings: Doings, sighting: Sighting, name: str) -> DevContainer | None:
