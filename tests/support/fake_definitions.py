@@ -9,6 +9,7 @@ from typing import cast
 
 import anyio.lowlevel
 
+from ws_mcp.core.devcontainers.definition import config_parts, live_parts
 from ws_mcp.core.devcontainers.model import Key, Kind
 from ws_mcp.core.devcontainers.port import (
     Definition,
@@ -55,10 +56,10 @@ class FakeDefinitions:
     async def fingerprint(self, key: Key) -> Fingerprint:
         await self._asked()
         self.on_fingerprint(key)
-        properties = definition_of(key, self._text(key)).properties
-        parts = {f"config/{name}": _digest(json.dumps(value)) for name, value in properties.items()}
+        definition = definition_of(key, self._text(key))
+        parts = config_parts(definition) | live_parts(definition)
         parts |= {f"ctx/{name}": _digest(text) for name, text in self.files.get(key, {}).items()}
-        image = properties.get("image")
+        image = definition.properties.get("image")
         return Fingerprint(parts=parts, images=(image,) if isinstance(image, str) else ())
 
     async def stamps(self, keys: Sequence[Key]) -> tuple[str, ...]:

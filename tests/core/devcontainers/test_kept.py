@@ -141,6 +141,23 @@ async def test_an_edit_that_changes_nothing_is_not_told(ground: DevGround, virtu
     assert found.verdict.freshness is Freshness.CLEAN
 
 
+async def test_an_edit_that_only_processes_would_have_is_a_warning_until_the_next_container(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        assert (await only_one(devcontainers)).warnings == ()
+        ground.definitions.write(SHOP, {"image": "img:1", "remoteEnv": {"A": "1"}, "userEnvProbe": "none", "name": "x"})
+        found = await only_one(devcontainers)
+        assert found.verdict is not None
+        assert (found.verdict.freshness, found.verdict.reasons) == (Freshness.CLEAN, ())
+        [warning] = found.warnings
+        assert warning.startswith("remoteEnv and userEnvProbe changed: processes have that in the next container")
+        for is_dry_run in (True, False):
+            done = await recreated(devcontainers, RecreateAsk(is_dry_run=is_dry_run))
+            assert (done.change, done.warnings) == ("none", (warning,))
+        await recreated(devcontainers, RecreateAsk(force=True))
+        assert (await only_one(devcontainers)).warnings == ()
+
+
 async def test_an_answer_is_about_the_files_of_now(ground: DevGround) -> None:
     async with ground.open() as devcontainers:
         await recreated(devcontainers)

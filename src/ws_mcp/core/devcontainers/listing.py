@@ -85,7 +85,8 @@ def _made(world: World, doings: Doings, sighting: Sighting, name: str) -> DevCon
         attempt = ""
     address = doings.addresses.get(container.id)
     texts = (attempt, record.error if record is not None else "", doings.errors.get(container.id, ""))
-    warning = judged.warning if judged is not None else ""
+    said = ((judged.warning,) if judged.warning else ()) if judged is not None else ()
+    verdict = judged.verdict if judged is not None else None
     return DevContainer(
         key=sighting.key,
         name=name,
@@ -94,12 +95,12 @@ def _made(world: World, doings: Doings, sighting: Sighting, name: str) -> DevCon
         place=address.place if address is not None else None,
         created_at=container.created_at,
         image=container.image,
-        verdict=judged.verdict if judged is not None else None,
+        verdict=verdict,
         error="; ".join(dict.fromkeys(text for text in texts if text)),
         is_complete=not is_cut and (record is None or record.is_complete),
         user=record.user if record is not None else container.user,
         path=(record.path if record is not None else "") or inner_path_of(container, sighting.key.folder) or "",
         project=sighting.project,
         siblings=sighting.siblings,
-        warnings=(*sighting.warnings, *([warning] if warning else [])),
+        warnings=(*sighting.warnings, *said, *(verdict.pending if verdict is not None else ())),
     )
