@@ -78,7 +78,7 @@ class Kept:
         if found is not None:
             return found
         names = tuple(each.name for each in listing.devcontainers)
-        raise NotFoundError("dev container", key.folder, names, "Look at the list again.")
+        raise NotFoundError("dev container", key.folder, names, "Look at the list again.", who="this server")
 
     def containers_of(self, key: Key) -> tuple[Container, ...]:
         """Its container and its duplicates, as seen last."""
@@ -163,7 +163,7 @@ class Kept:
         labelled = Labelled(
             roots=ground.roots, known=frozenset(discovered), links=await ground.links(paths_of(containers))
         )
-        sightings = sightings_of(containers, labelled, ground.labels).found
+        sightings = sightings_of(containers, labelled, ground.labels)
         records, errors = dict(await ground.records.all()), await ground.records.errors()
         if not self.view.unknown:
             gone = records.keys() - {container.id for container in containers}

@@ -188,7 +188,6 @@ class Record:
     is_adopted: bool = False
     user: str = ""
     path: str = ""
-    environment: Mapping[str, str] | None = None  # the user's, where it was asked for
     image_id: str = ""
     made_at: datetime | None = None
 
