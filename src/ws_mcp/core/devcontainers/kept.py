@@ -78,7 +78,7 @@ class Kept:
         if found is not None:
             return found
         names = tuple(each.name for each in listing.devcontainers)
-        raise NotFoundError("dev container", key.folder, names, "Look at the list again.", who="this server")
+        raise NotFoundError("dev container", key.folder, names, "Look at the list again.", is_shared=True)
 
     def containers_of(self, key: Key) -> tuple[Container, ...]:
         """Its container and its duplicates, as seen last."""

@@ -41,7 +41,6 @@ from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
 GIVEN_UP = "what was being done to it was given up"
 STOP_AGAIN = "its container is as it is shown here: call stop_workspace again to stop it"
 MAKE = "call recreate_devcontainer to make it"
-WHO = "this server"  # every chat has all of them
 READY_S = 10.0  # for the first look: an engine that hangs must not hold up other places
 
 
@@ -203,7 +202,7 @@ class DevContainers:
         if listing.unknown:
             raise EngineUnavailableError(f"which dev containers there are is not known now: {listing.unknown}")
         names = tuple(found.name for found in listing.devcontainers)
-        raise NotFoundError("dev container", name, names, "Name its folder to make one.", who=WHO)
+        raise NotFoundError("dev container", name, names, "Name its folder to make one.", is_shared=True)
 
     def _check_on(self) -> None:
         if not self._ground.roots:
