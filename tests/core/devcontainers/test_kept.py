@@ -9,11 +9,12 @@ import pytest
 from support.fake_definitions import key_of
 from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated
 
-from ws_mcp.core.devcontainers.looking import POLL_S, RETRY_S, SAFETY_S
 from ws_mcp.core.devcontainers.model import Freshness, RecreateAsk, Status
 from ws_mcp.core.devcontainers.opening import open_devcontainers
+from ws_mcp.core.devcontainers.polling import POLL_S, RETRY_S
 from ws_mcp.core.devcontainers.port import UnreadableDefinitionError
 from ws_mcp.core.devcontainers.sightings import TEST_RUN
+from ws_mcp.core.engine.looks import SAFETY_S
 from ws_mcp.core.engine.model import ContainerSpec, ContainerState, EngineEvent
 from ws_mcp.core.errors import EngineError
 

@@ -9,18 +9,20 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from ws_mcp.core.devcontainers.arrivals import Arrivals, open_arrivals
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.judge import Judge
 from ws_mcp.core.devcontainers.lifecycle import Event
 from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, below, listed, silence_of
-from ws_mcp.core.devcontainers.looking import Looks, open_looks
 from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Key, Record, Status
+from ws_mcp.core.devcontainers.polling import RETRY_S, poll_on
 from ws_mcp.core.devcontainers.port import DefinitionMissingError
 from ws_mcp.core.devcontainers.sightings import Ground as Labelled
 from ws_mcp.core.devcontainers.sightings import Sighting, paths_of, sightings_of
 from ws_mcp.core.devcontainers.view import View
+from ws_mcp.core.engine.looks import Looks, open_looks
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.errors import EngineUnavailableError, NotFoundError, WsError
 
@@ -89,6 +91,10 @@ class Kept:
         """It as it was seen last."""
         return next((each for each in self._world.sightings if each.key == key), None)
 
+    def keys(self) -> tuple[Key, ...]:
+        """Of those that have a container, as seen last."""
+        return tuple(sighting.key for sighting in self._world.sightings)
+
     def look_soon(self) -> None:
         """Look after this call; for who changed something, and need not wait."""
         self.looks.soon()
@@ -144,18 +150,6 @@ class Kept:
         before, self.shown = self.shown, listed(self._world, doings, self._names)
         if before is not None and before != self.shown:
             self._on_change()
-
-    async def stamp(self) -> str:
-        """Changes when an input of one of them may have, and when definitions came or went."""
-        ground, sightings = self._ground, self._world.sightings
-        stamps = [*await ground.definitions.stamps([sighting.key for sighting in sightings])]
-        stamps += map(str, await ground.definitions.discover())
-        # What other servers record comes without an event.
-        try:
-            stamps += [f"{key}: {error}" for key, error in sorted((await ground.records.errors()).items())]
-        except WsError as error:
-            log.info("what other servers recorded cannot be read now: %s", error)
-        return "\n".join(stamps)
 
     async def _refresh(self) -> None:
         ground, containers = self._ground, self.view.containers
@@ -234,15 +228,16 @@ class Kept:
 
     def _look_again_if_unreadable(self) -> None:
         if self._others or any(each.trouble is Event.DEFINITION_UNREADABLE for each in self._world.judged.values()):
-            self.looks.retry()
+            self.looks.again_in(RETRY_S)
 
 
 @asynccontextmanager
 async def open_kept(ground: Ground, on_change: Callable[[], None]) -> AsyncGenerator[Kept]:
     """Own the tasks that keep the list, once something asks for it."""
     kept = Kept(ground, on_change)
+    polls = partial(poll_on, ground, kept.keys, kept.look_soon)
     async with (
         open_arrivals(ground, kept.show) as kept.arrivals,
-        open_looks(ground.engine, kept.look, kept.view.concerns, kept.stamp) as kept.looks,
+        open_looks(ground.engine, kept.look, kept.view.concerns, "dev containers", polls) as kept.looks,
     ):
         yield kept
