@@ -38,6 +38,7 @@ class FakeDefinitions:
         self.asked = 0  # how often anything was
         self.hidden: set[Key] = set()  # that no search finds: git ignores them, or they are new
         self.silence: dict[str, float] = {}  # roots whose disk does not answer
+        self.fault: Exception | None = None  # of a search, until it is None
         self.on_fingerprint: Callable[[Key], None] = lambda _: None
 
     def write(self, key: Key, properties: Mapping[str, object] | str, **files: str) -> None:
@@ -80,6 +81,8 @@ class FakeDefinitions:
 
     async def discover(self) -> tuple[Key, ...]:
         await self._asked()
+        if self.fault is not None:
+            raise self.fault
         return tuple(key for key in self.texts if key not in self.hidden)
 
     def silent(self) -> Mapping[str, float]:

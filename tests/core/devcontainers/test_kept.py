@@ -7,7 +7,7 @@ import logging
 import anyio
 import pytest
 from support.fake_definitions import key_of
-from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, unheard
 
 from ws_mcp.core.devcontainers.model import Freshness, RecreateAsk, Status
 from ws_mcp.core.devcontainers.opening import open_devcontainers
@@ -16,7 +16,7 @@ from ws_mcp.core.devcontainers.port import UnreadableDefinitionError
 from ws_mcp.core.devcontainers.sightings import TEST_RUN
 from ws_mcp.core.engine.looks import SAFETY_S
 from ws_mcp.core.engine.model import ContainerSpec, ContainerState, EngineEvent
-from ws_mcp.core.errors import EngineError
+from ws_mcp.core.errors import EngineError, EngineUnavailableError
 
 pytestmark = pytest.mark.anyio
 
@@ -457,3 +457,38 @@ async def test_nothing_new_is_brought_into_a_container_whose_disk_does_not_answe
         with anyio.fail_after(5):
             await devcontainers.resolve("shop")
     assert ground.inside.arrived == [container]
+
+
+async def test_where_nothing_is_the_list_is_empty_and_well(ground: DevGround) -> None:
+    ground.definitions.delete(SHOP)
+    async with ground.open() as devcontainers:
+        listing = await devcontainers.list()
+    assert (listing.devcontainers, listing.unknown, listing.age_s) == ((), "", 0.0)
+
+
+async def test_an_engine_that_answers_at_last_shows_what_is_there(ground: DevGround) -> None:
+    container = await others_container(ground)
+    await ground.engine.go_down()
+    async with ground.open() as devcontainers:
+        assert (await devcontainers.list()).unknown
+        with pytest.raises(EngineUnavailableError, match="not known now"):
+            await devcontainers.stop("shop", unheard)
+        ground.engine.come_back()
+        assert (await only_one(devcontainers)).container == container
+        assert (await devcontainers.list()).unknown == ""
+
+
+async def test_a_poll_that_fails_is_not_the_last(
+    ground: DevGround, virtual_time: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        await anyio.sleep(2 * POLL_S)
+        ground.definitions.fault = RuntimeError("a bug")
+        await anyio.sleep(2 * POLL_S)
+        assert "a bug" in caplog.text
+        before = ground.changes
+        ground.definitions.fault = None
+        ground.definitions.write(SHOP, {"image": "img:1"}, Dockerfile="RUN 2")
+        await anyio.sleep(POLL_S + REACTION_S)
+        assert ground.changes == before + 1
