@@ -261,6 +261,15 @@ async def test_an_up_that_hangs_after_the_start_is_ended_and_its_hooks_are_run(
     assert not ground.cli.calls[-1].removes_existing
 
 
+async def test_an_up_that_was_ahead_of_the_engine_goes_on_with_its_hooks(ground: DevGround) -> None:
+    ground.cli.is_early = True
+    async with ground.open() as devcontainers:
+        done = await recreated(devcontainers)
+    assert (done.change, done.devcontainer.is_complete, done.warnings) == ("created", True, ())
+    assert ground.cli.ran == ["create", "hooks"]
+    assert len(ground.engine.containers) == 1
+
+
 async def test_one_that_is_cancelled_in_the_build_keeps_the_old_container(
     ground: DevGround, virtual_time: None
 ) -> None:

@@ -79,6 +79,7 @@ class Outcome(StrEnum):
     SUCCESS = "success"
     ERROR = "error"
     STALLED = "stalled"  # it said nothing for too long and was ended
+    EARLY = "early"  # it wanted to run something in a container that the engine had not quite started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
