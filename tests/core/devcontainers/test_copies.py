@@ -29,10 +29,10 @@ async def test_a_temporary_directory_that_cannot_be_written_is_said(
             pass
 
 
-async def test_only_paths_with_links_in_them_are_told(real_io: None, tmp_path: Path) -> None:
+def test_only_paths_with_links_in_them_are_told(tmp_path: Path) -> None:
     real, link = linked(tmp_path)
     asked = (str(link / "shop"), str(real), "C:\\projects\\shop", "/nul\0l")
-    assert await real_paths(asked) == {str(link / "shop"): str(real / "shop")}
+    assert real_paths(asked) == {str(link / "shop"): str(real / "shop")}
 
 
 def linked(base: Path) -> tuple[Path, Path]:

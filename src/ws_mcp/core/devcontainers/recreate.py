@@ -17,7 +17,7 @@ from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Kind, RecreateAsk, Recreated, Status
-from ws_mcp.core.devcontainers.policy import checked_copy, unmet_requirements
+from ws_mcp.core.devcontainers.policy import checked_copy
 from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Phase, Tell, Verb
 from ws_mcp.core.devcontainers.recreate_plan import (
     Change,
@@ -29,6 +29,7 @@ from ws_mcp.core.devcontainers.recreate_plan import (
     with_execd,
 )
 from ws_mcp.core.devcontainers.relay import Relay
+from ws_mcp.core.devcontainers.requirements import unmet_requirements
 from ws_mcp.core.devcontainers.swap import DevContainerFailedError, Swap
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import ConflictError
