@@ -100,7 +100,8 @@ def test_an_up_takes_all_that_it_can_be_told() -> None:
 
 def test_a_build_has_options_of_its_own() -> None:
     call = CliCall(verb=Verb.BUILD, key=KEY, no_cache=True, content=Path("/x"), mounts=("type=volume",))
-    assert arguments_of(call, CliTools(is_root=True), has_lock=True) == ("build", *NAMED, "--no-cache")
+    named = ("--workspace-folder", KEY.folder, "--config", "/x", "--log-format", "json")
+    assert arguments_of(call, CliTools(is_root=True), has_lock=True) == ("build", *named, "--no-cache")
 
 
 def test_the_lock_file_stands_beside_its_definition() -> None:

@@ -59,6 +59,17 @@ def stalled_of(log: EventLog, silent_s: float) -> CliResult:
     )
 
 
+def flooded_of(log: EventLog) -> CliResult:
+    """What a run came to that was ended because it wrote without end."""
+    return CliResult(
+        outcome=Outcome.ERROR,
+        reason=f"the dev container CLI wrote without end ({log.phase.value}) and was ended: a command prints too much",
+        tail=tuple(log.tail),
+        hooks=log.hooks,
+        warnings=tuple(log.warnings),
+    )
+
+
 def failure_of(answer: Record, code: int, log: EventLog) -> str:
     """Why it failed, in one line."""
     if code < 0 and not answer.keys():
