@@ -76,6 +76,8 @@ class WaitingFirst(LoadScopeScheduling):
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """How `-n 2` shares the tests out."""
+    # The order is ours, not by the number of tests in a file: that would leave the longest for the end.
+    config.option.loadscopereorder = False
     return WaitingFirst(config, log)
 
 
@@ -91,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacks_cli = "devcontainer_ground" in names and cli_missing()
         if (lacks_podman or lacks_cli) and os.environ.get("CI") != "true":
             left_out.append(item)
-    items.sort(key=lambda item: END_TO_END not in item.path.parts)
+    items.sort(key=lambda item: (END_TO_END not in item.path.parts, item.get_closest_marker("slow") is None))
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)

@@ -143,6 +143,7 @@ def made_for_dev_containers() -> set[str]:
     return {*containers, *(image for image in images if "vsc-shop-" in image or "ws-mcp-demo" in image)}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("engine_ground")
 async def test_the_demo_holds_on_a_real_engine_and_leaves_nothing(tmp_path: Path) -> None:
     before = made_for_dev_containers()
@@ -167,6 +168,7 @@ async def test_the_demo_holds_on_a_real_engine_and_leaves_nothing(tmp_path: Path
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("engine_ground")
 async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     code, said, instance = await demo(tmp_path, stop=signal.SIGINT)
@@ -180,6 +182,7 @@ async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Pat
 
 @pytest.mark.skipif(bool(cli_missing()), reason=cli_missing() or "the CLI is here")
 @pytest.mark.usefixtures("engine_ground")
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["building the image", "Repaired, and made anew"])
 async def test_a_demo_that_is_stopped_at_its_dev_container_leaves_nothing(tmp_path: Path, at: str) -> None:
     before = made_for_dev_containers()
@@ -191,6 +194,7 @@ async def test_a_demo_that_is_stopped_at_its_dev_container_leaves_nothing(tmp_pa
 
 
 @sandboxed
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["none", DEAD_ENGINE])
 async def test_the_demo_holds_without_an_engine(tmp_path: Path, real_io: None, engine: str) -> None:
     code, said, _ = await demo(tmp_path, "--engine", engine)
