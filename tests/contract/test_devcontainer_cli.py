@@ -203,6 +203,11 @@ class CliContract:
         (made,) = await containers(stage)
         assert made.labels["devcontainer.config_file"] == stage.key.config
 
+    async def test_a_build_reads_its_checked_copy_and_not_the_definition(self, stage: Stage) -> None:
+        stage.show(Scene(is_missing=True))
+        result = await run(stage, Verb.BUILD, content=stage.copy(Scene(build=OK)))
+        assert (result.outcome, result.reason) == (Outcome.SUCCESS, "")
+
     async def test_the_configuration_can_be_read(self, stage: Stage) -> None:
         stage.show(Scene())
         found = await stage.cli.configuration(stage.key, None)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
-from support.devcontainer_ground import DevcontainerGround
+from support.devcontainer_ground import DevcontainerGround, image_of
 from support.images import BUSYBOX
 from support.real_engine import EngineGround, LabelledEngine
 
 from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
-from ws_mcp.core.devcontainers.model import Key, Phase
+from ws_mcp.core.devcontainers.definition import definition_of
+from ws_mcp.core.devcontainers.model import DevContainer, Key, Phase, Status
+from ws_mcp.core.devcontainers.picked import picked_of
+from ws_mcp.core.devcontainers.policy import checked_copy
 from ws_mcp.core.devcontainers.port import CliCall, CliProgress, CliResult, Outcome, Verb
-from ws_mcp.core.engine.model import ExecSpec
+from ws_mcp.core.devcontainers.recreate_plan import anchored
+from ws_mcp.core.engine.model import ContainerSpec, ExecSpec
 
 pytestmark = pytest.mark.timeout(180)
 WAIT_S = 90
@@ -66,6 +71,55 @@ async def test_a_compose_project_comes_up_with_its_siblings(
     there = await docker_engine.list_containers(of_project)
     assert sorted(c.labels["com.docker.compose.service"] for c in there) == ["app", "db"]
     assert Phase.CREATE in {progress.phase for progress in told}
+
+
+async def test_what_was_built_from_a_checked_copy_is_what_up_makes_the_container_of(
+    tmp_path: Path, devcontainer_ground: DevcontainerGround, docker_engine: LabelledEngine
+) -> None:
+    folder = tmp_path / "wsmcp-test-copied"
+    build = {"dockerfile": "Dockerfile", "context": ".."}
+    definition: dict[str, object] = {"build": build, "remoteEnv": {"A": "${devcontainerId}"}}
+    key = write(folder, definition, Dockerfile=f"FROM {BUSYBOX}\nCOPY a .\nRUN date +%N > /made\n")
+    (folder / "a").write_text("a")
+    devcontainer_ground.own(folder)
+    cli = devcontainer_ground.cli(docker_engine)
+    read = definition_of(key, json.dumps(definition))
+    properties = anchored(read)
+    assert properties is not None
+    copies = [tmp_path / name / "devcontainer.json" for name in ("build", "up")]
+    for copy, checked in zip(copies, (properties, read.properties), strict=True):
+        copy.parent.mkdir()
+        copy.write_text(checked_copy(checked))
+    with anyio.fail_after(WAIT_S):
+        call = CliCall(verb=Verb.BUILD, key=key, content=copies[0])
+        built = await cli.run(call, print, lambda phase, silent_s: False)
+        assert (built.outcome, built.reason) == (Outcome.SUCCESS, "")
+        image = await docker_engine.image(image_of(folder))
+        result = await cli.run(replace(call, verb=Verb.UP, content=copies[1]), print, lambda phase, silent_s: False)
+    assert result.container is not None
+    assert (await docker_engine.inspect(result.container)).image_id == image.id
+
+
+async def test_of_two_with_its_labels_the_newest_is_taken_even_if_it_does_not_run(
+    tmp_path: Path, devcontainer_ground: DevcontainerGround, docker_engine: LabelledEngine
+) -> None:
+    folder = tmp_path / "wsmcp-test-two"
+    key = write(folder, {"image": BUSYBOX})
+    devcontainer_ground.own(folder)
+    labels = {"devcontainer.local_folder": key.folder, "devcontainer.config_file": key.config}
+    older, newer = [
+        await docker_engine.create(
+            ContainerSpec(name=f"{folder.name}-{name}", image=BUSYBOX, command=("sleep", "600"), labels=labels)
+        )
+        for name in ("older", "newer")
+    ]
+    await docker_engine.start(older)
+    there = [await docker_engine.inspect(each) for each in (older, newer)]
+    found = DevContainer(key=key, name="two", status=Status.RUNNING, container=older)
+    picked = picked_of(found, there)
+    result, _ = await up(devcontainer_ground.cli(docker_engine), key)
+    assert picked is not None
+    assert (result.container, picked.id) == (newer, newer)
 
 
 async def test_on_podman_the_user_need_not_be_root(

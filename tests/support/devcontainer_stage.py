@@ -98,7 +98,9 @@ class RealStage(Stage):
 
     def copy(self, scene: Scene) -> Path:
         path = self.folder.parent / "devcontainer.json"
-        path.write_text(text_of(scene))
+        path.write_text(
+            text_of(scene).replace('"Dockerfile"', json.dumps(str(Path(self.key.config).parent / "Dockerfile")))
+        )
         return path
 
     def children(self) -> int:

@@ -27,7 +27,8 @@ class EngineCli:
     """See `ws_mcp.core.devcontainers.port.DevcontainerCli`: as the real one, on the fake engine.
 
     `gates`: waited for at the beginning of a phase; `reached`: set then; `fails`: the phases that fail, and with what;
-    `at`: done at the beginning of a phase; `misses_start`: the next `up` waits for ever for its container.
+    `at`: done at the beginning of a phase; `misses_start`: the next `up` waits for ever for its container;
+    `is_early`: the next `up` runs its first command before the engine has quite started the container.
     """
 
     def __init__(self, engine: FakeEngine, definitions: FakeDefinitions) -> None:
@@ -39,7 +40,9 @@ class EngineCli:
         self.fails: dict[Phase, str] = {}
         self.at: dict[Phase, Callable[[], None]] = {}
         self.on_phase: Callable[[], None] = lambda: None
-        self.misses_start = False
+        self.misses_start = self.is_early = False
+        self.on_read: Callable[[], None] = lambda: None  # when a definition is read
+        self.hangs_in: Phase | None = None  # of a run: it says nothing any more
         self.keeps_old = ""  # why an old container cannot be removed
         self.missing: WsError | None = None
         self.merged: dict[str, object] = {}
@@ -60,11 +63,13 @@ class EngineCli:
 
     async def configuration(self, key: Key, content: Path | None) -> Mapping[str, object]:
         await anyio.lowlevel.checkpoint()
+        self.on_read()
         return {"mergedConfiguration": {**self._properties(key, content), **self.merged}}
 
     async def run(self, call: CliCall, tell: Tell, is_stalled: Callable[[Phase, float], bool]) -> CliResult:
         self.calls.append(call)
         try:
+            await self._hang_in(Phase.RESOLVE, is_stalled)
             if call.verb is Verb.BUILD:
                 await self._reach(Phase.BUILD, tell, is_reading=True)
                 return CliResult(outcome=Outcome.SUCCESS)
@@ -93,11 +98,11 @@ class EngineCli:
         if found is None:
             await self._reach(Phase.BUILD, tell, is_reading=True)
             await self._reach(Phase.CREATE, tell)
+            await self._hang_in(Phase.CREATE, is_stalled)
             found = await self._create(call, properties)
             self.ran.append("create")
-            if self.misses_start:
-                self.misses_start = False
-                return await self._hang(is_stalled)
+            if self.misses_start or self.is_early:
+                return await self._fall_short(found, is_stalled)
             hooks = HOOKS
         else:
             await self._reach(Phase.CREATE, tell)
@@ -115,12 +120,23 @@ class EngineCli:
         self.ran.append("hooks")
         return done
 
-    async def _hang(self, is_stalled: Callable[[Phase, float], bool]) -> CliResult:
+    async def _fall_short(self, made: ContainerId, is_stalled: Callable[[Phase, float], bool]) -> CliResult:
+        if self.is_early:
+            self.is_early = False
+            return CliResult(outcome=Outcome.EARLY, reason="it does not run", container=made)
+        self.misses_start = False
+        return await self._hang(is_stalled)
+
+    async def _hang(self, is_stalled: Callable[[Phase, float], bool], phase: Phase = Phase.CREATE) -> CliResult:
         silent_s = 0.0
-        while not is_stalled(Phase.CREATE, silent_s):
+        while not is_stalled(phase, silent_s):
             await anyio.sleep(1)
             silent_s += 1
-        return CliResult(outcome=Outcome.STALLED)
+        return CliResult(outcome=Outcome.STALLED, reason=f"the CLI said nothing for {silent_s:.0f} s ({phase.value})")
+
+    async def _hang_in(self, phase: Phase, is_stalled: Callable[[Phase, float], bool]) -> None:
+        if self.hangs_in is phase:
+            raise _PhaseFailed(phase, await self._hang(is_stalled, phase))
 
     async def _reach(
         self, phase: Phase, tell: Tell, *, is_reading: bool = False, failing: CliResult | None = None

@@ -65,7 +65,7 @@ class FakeDevcontainerCli:
         await anyio.lowlevel.checkpoint()
         self._check()
         self.calls.append(call)
-        scene = self.copies[call.content] if call.content and call.verb is Verb.UP else self._scene(call.key)
+        scene = self.copies[call.content] if call.content else self._scene(call.key)
         with self._counted():
             run = _Run(self, call, scene, tell, is_stalled)
             return await run.result()

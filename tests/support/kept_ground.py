@@ -27,6 +27,7 @@ from ws_mcp.core.devcontainers.model import (
     Recreated,
     Target,
 )
+from ws_mcp.core.devcontainers.moorings import Moored, unmoored
 from ws_mcp.core.devcontainers.opening import open_devcontainers
 from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.service import DevContainers
@@ -53,6 +54,7 @@ class DevGround:
         self.changes = 0
         self.stall_s = 60.0
         self.labels: dict[str, str] = {}
+        self.moored: Moored = unmoored
         self.allowances = Allowances(initialize_command=True, compose=True)
 
     def ground(self, roots: tuple[str, ...] = (ROOT,)) -> Ground:
@@ -72,6 +74,7 @@ class DevGround:
             now=lambda: BEGAN,
             labels=self.labels,
             stall_s=self.stall_s,
+            moored=self.moored,
         )
 
     @asynccontextmanager
@@ -103,6 +106,14 @@ async def recreated(devcontainers: DevContainers, ask: RecreateAsk = RecreateAsk
     """The answer to a recreate that must not take long."""
     done = await devcontainers.recreate(Target(folder=key.folder, config=key.config), ask, unheard)
     assert not isinstance(done, StillRunning), done
+    return done
+
+
+async def remade(devcontainers: DevContainers) -> Recreated:
+    """The answer to a forced recreate, however long that takes."""
+    ask, target = RecreateAsk(force=True), Target(folder=SHOP.folder, config=SHOP.config)
+    while isinstance(done := await devcontainers.recreate(target, ask, unheard), StillRunning):
+        continue
     return done
 
 

@@ -134,10 +134,13 @@ class State:
         )
 
     @asynccontextmanager
-    async def lock(self, name: str) -> AsyncGenerator[None]:
-        """Hold `name` against every server of this instance; a server that dies lets go."""
-        async with _held(self.directory / LOCKS / name):
-            yield
+    async def lock(self, name: str) -> AsyncGenerator[int]:
+        """Hold `name` against every server of this instance; a server that dies lets go.
+
+        The descriptor may be handed to a program, which then holds it, too.
+        """
+        async with _held(self.directory / LOCKS / name) as handle:
+            yield handle
 
     @contextmanager
     def lock_if_free(self, name: str) -> Generator[bool]:
@@ -177,7 +180,7 @@ def _open_lock(path: Path) -> int:
 
 
 @asynccontextmanager
-async def _held(path: Path, within_s: float = float("inf")) -> AsyncGenerator[None]:
+async def _held(path: Path, within_s: float = float("inf")) -> AsyncGenerator[int]:
     handle = _open_lock(path)
     try:
         with anyio.move_on_after(within_s) as patience:
@@ -185,7 +188,7 @@ async def _held(path: Path, within_s: float = float("inf")) -> AsyncGenerator[No
                 await anyio.sleep(LOCK_POLL_S)
         if patience.cancelled_caught:
             raise StateError(f"another ws-mcp has held the state directory for {within_s:g} s; end it, then try again")
-        yield
+        yield handle
     finally:
         os.close(handle)
 

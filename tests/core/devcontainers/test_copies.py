@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ws_mcp.core.devcontainers.copies import private_copy, real_paths
+from ws_mcp.core.devcontainers.copies import copy_beside, private_copy, real_paths
 from ws_mcp.core.errors import StateError
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +27,20 @@ async def test_a_temporary_directory_that_cannot_be_written_is_said(
     with pytest.raises(StateError, match="No such file"):
         async with private_copy("{}"):
             pass
+
+
+async def test_a_lock_file_is_copied_beside_a_copy_and_a_link_in_its_place_is_not_followed(
+    real_io: None, tmp_path: Path
+) -> None:
+    lock, link = tmp_path / ".devcontainer-lock.json", tmp_path / "link"
+    lock.write_text("locked")
+    link.symlink_to(lock)
+    async with private_copy("{}") as path:
+        copied = path.with_name("devcontainer-lock.json")
+        await copy_beside(link, path)
+        assert not copied.exists()
+        await copy_beside(lock, path)
+        assert copied.read_text() == "locked"
 
 
 def test_only_paths_with_links_in_them_are_told(tmp_path: Path) -> None:

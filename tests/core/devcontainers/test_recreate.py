@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import anyio
 import pytest
-from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, states, unheard
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, remade, states, unheard
 
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.model import Freshness, Phase, RecreateAsk, Recreated, Status, Target
 from ws_mcp.core.devcontainers.port import CliMissingError, UnreadableDefinitionError, Verb
 from ws_mcp.core.devcontainers.swap import DevContainerFailedError
+from ws_mcp.core.devcontainers.watchdog import Watchdog
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import ConflictError, ForbiddenError, InvalidArgumentError, NotFoundError
 from ws_mcp.core.jobs import JobBounds, StillRunning
@@ -261,6 +262,41 @@ async def test_an_up_that_hangs_after_the_start_is_ended_and_its_hooks_are_run(
     assert not ground.cli.calls[-1].removes_existing
 
 
+async def test_an_up_that_was_ahead_of_the_engine_goes_on_with_its_hooks(ground: DevGround) -> None:
+    ground.cli.is_early = True
+    async with ground.open() as devcontainers:
+        done = await recreated(devcontainers)
+    assert (done.change, done.devcontainer.is_complete, done.warnings) == ("created", True, ())
+    assert ground.cli.ran == ["create", "hooks"]
+    assert len(ground.engine.containers) == 1
+
+
+@pytest.mark.parametrize("phase", [Phase.RESOLVE, Phase.CREATE])
+async def test_an_up_that_hangs_before_its_container_runs_is_ended_and_the_old_one_comes_back(
+    ground: DevGround, virtual_time: None, phase: Phase
+) -> None:
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+
+        def hang() -> None:
+            ground.cli.hangs_in = phase
+
+        ground.cli.at[Phase.BUILD] = hang
+        with pytest.raises(DevContainerFailedError, match=rf"nothing for \d+ s.*{phase.value}.*old one is there"):
+            await remade(devcontainers)
+        found = await only_one(devcontainers)
+    assert (found.container, found.status) == (made, Status.RUNNING)
+    assert len(ground.cli.calls) == 3  # it is not asked for its hooks
+
+
+async def test_a_hook_and_a_build_may_say_nothing_for_as_long_as_they_take(
+    ground: DevGround, virtual_time: None
+) -> None:
+    for phase in Phase:
+        is_bounded = phase in (Phase.RESOLVE, Phase.CREATE)
+        assert Watchdog(tuple, nothing, (), 20.0).is_stalled(phase, 3000.0) is is_bounded, phase
+
+
 async def test_one_that_is_cancelled_in_the_build_keeps_the_old_container(
     ground: DevGround, virtual_time: None
 ) -> None:
@@ -403,6 +439,9 @@ async def test_a_container_whose_up_fails_and_that_does_not_run_is_a_failure(gro
         found = await only_one(devcontainers)
     assert (found.status, found.is_complete) == (Status.STOPPED, False)
     assert list(states(ground).values()) == [ContainerState.EXITED]
+
+
+def nothing() -> None: ...
 
 
 def make_privileged(ground: DevGround) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, integers, lists
 
-from ws_mcp.core.errors import StartError
+from ws_mcp.core.errors import StartError, StateError
 from ws_mcp.core.host.command import Finished, Lines, allowed_environment, run_command
 
 pytestmark = pytest.mark.usefixtures("real_io_both")
@@ -109,6 +110,63 @@ async def test_a_failing_listener_ends_the_program() -> None:
         await run_command(("sh", "-c", "echo $$ >&2; sleep 63"), environment=ENVIRONMENT, hear=hear)
     assert caught.group_contains(ValueError)
     assert not is_there(int(heard[0]))
+
+
+async def test_a_program_goes_on_when_who_started_it_is_killed_and_holds_what_it_was_given(tmp_path: Path) -> None:
+    lock, done = tmp_path / "lock", tmp_path / "done"
+    script = (
+        f"echo begun >&2; while ! test -e {tmp_path}/go; do sleep 0.05; done; echo more >&2; echo on; echo > {done}"
+    )
+    starter = f"""
+import anyio, fcntl, os
+from ws_mcp.core.host.command import run_command
+async def main():
+    handle = os.open({str(lock)!r}, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    await run_command(("sh", "-c", {script!r}), environment={ENVIRONMENT!r}, hear=print_line, keeps=(handle,))
+def print_line(line):
+    os.write(1, line + b"\\n")
+anyio.run(main)
+"""
+    with anyio.fail_after(20):
+        async with await anyio.open_process((sys.executable, "-c", starter)) as process:
+            assert process.stdout is not None
+            assert await process.stdout.receive() == b"begun\n"
+            process.kill()
+        assert not is_free(lock)
+        (tmp_path / "go").touch()
+        while not (done.exists() and is_free(lock)):  # noqa: ASYNC110 - no event comes from it any more
+            await anyio.sleep(0.02)
+
+
+def is_free(lock: Path) -> bool:
+    """Whether nobody holds it."""
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+async def test_a_program_that_writes_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ws_mcp.core.host.command.MAX_OUTPUT_BYTES", 100_000)
+    heard: list[bytes] = []
+    done = await shell("while :; do echo $$ >&2; done", heard=heard)
+    assert (done.is_flood, done.code) == (True, -signal.SIGTERM)
+    assert not is_there(int(heard[0]))
+
+
+async def test_a_program_that_opens_its_stderr_anew_is_heard_on() -> None:
+    heard: list[bytes] = []
+    await shell("echo one one one >&2; sleep 0.2; echo two > /dev/stderr; echo three >&2", heard=heard)
+    assert heard == [b"one one one", b"two", b"three"]
+
+
+async def test_without_a_place_for_its_output_a_program_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/srv/no-such")
+    with pytest.raises(StateError, match="No such file"):
+        await shell("true")
 
 
 def test_secrets_of_the_server_are_not_passed_on() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio
 
-from ws_mcp.core.devcontainers.cli_answer import answer_in, failure_of, result_of, stalled_of
+from ws_mcp.core.devcontainers.cli_answer import answer_in, failure_of, flooded_of, result_of, stalled_of
 from ws_mcp.core.devcontainers.cli_call import (
     CliTools,
     arguments_of,
@@ -27,13 +27,13 @@ from ws_mcp.core.devcontainers.cli_call import (
 )
 from ws_mcp.core.devcontainers.cli_events import EventLog
 from ws_mcp.core.devcontainers.cli_found import HOW, OWN, FoundCli, find_cli
-from ws_mcp.core.devcontainers.copies import private_program
+from ws_mcp.core.devcontainers.copies import copy_beside, private_program
 from ws_mcp.core.devcontainers.model import Key, Phase
-from ws_mcp.core.devcontainers.port import CliCall, CliMissingError, CliResult, Outcome, Tell
+from ws_mcp.core.devcontainers.port import CliCall, CliMissingError, CliResult, Outcome, Tell, Verb
 from ws_mcp.core.engine.context import resolve_endpoint
 from ws_mcp.core.engine.model import EngineInfo
 from ws_mcp.core.engine.record import Record
-from ws_mcp.core.errors import InvalidArgumentError, StartError
+from ws_mcp.core.errors import InvalidArgumentError, StartError, WsError
 from ws_mcp.core.host.command import Finished, allowed_environment, run_command
 
 WATCH_S = 1.0  # between two questions whether it is stalled
@@ -117,21 +117,26 @@ class RealDevcontainerCli:
     async def _run_with(
         self, call: CliCall, tools: CliTools, log: EventLog, tell: Tell, is_stalled: IsStalled
     ) -> CliResult:
-        has_lock = await anyio.Path(lock_of(call.key.config)).exists()
+        lock = lock_of(call.key.config)
+        has_lock = await anyio.Path(lock).exists()
+        if has_lock and call.verb is Verb.BUILD and call.content:
+            await copy_beside(lock, call.content)
         command = await self._command(arguments_of(call, tools, has_lock=has_lock), call.environment)
         watch = _Watch(log, tell, is_stalled)
-        done: Finished | CliMissingError | None = None
+        done: Finished | WsError | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch.until_stalled, tasks.cancel_scope)
             try:
-                done = await self._started(command, watch.hear)
-            except CliMissingError as error:
+                done = await self._started(command, watch.hear, call.keeps)
+            except WsError as error:
                 done = error
             tasks.cancel_scope.cancel()
         log.end()
-        if isinstance(done, CliMissingError):
+        if isinstance(done, WsError):
             raise done
-        return result_of(done.stdout, done.code, log) if done else stalled_of(log, watch.silent_s)
+        if done is None:
+            return stalled_of(log, watch.silent_s)
+        return flooded_of(log) if done.is_flood else result_of(done.stdout, done.code, log)
 
     async def _command(self, arguments: tuple[str, ...], of_call: Mapping[str, str]) -> _Command:
         cli = await self._cli()
@@ -139,9 +144,9 @@ class RealDevcontainerCli:
         environment = environment_of(allowed_environment(self._environment), endpoint, {**self._local, **of_call})
         return _Command(argv=(str(cli.path), *arguments), environment=environment)
 
-    async def _started(self, command: _Command, hear: Callable[[bytes], None]) -> Finished:
+    async def _started(self, command: _Command, hear: Callable[[bytes], None], keeps: tuple[int, ...] = ()) -> Finished:
         try:
-            return await run_command(command.argv, environment=command.environment, hear=hear)
+            return await run_command(command.argv, environment=command.environment, hear=hear, keeps=keeps)
         except StartError as error:
             self._found = None
             raise CliMissingError(f"the dev container CLI is there no more; {HOW}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from ws_mcp.core.devcontainers.model import Key
@@ -51,9 +51,12 @@ def lock_of(config: str) -> PurePath:
 def arguments_of(call: CliCall, tools: CliTools, *, has_lock: bool) -> tuple[str, ...]:
     """The arguments of a run. `has_lock`: there is a lock file beside the definition.
 
-    A checked copy is for `up` only: `build` has no such option.
+    Source: the CLI, `doBuild`: it has no `--override-config`, so what is built is a copy in place of the definition.
     """
-    arguments = [call.verb.value, *_named(call.key), *_tools(tools)]
+    key = call.key
+    if call.verb is Verb.BUILD and call.content:
+        key = replace(key, config=str(call.content))
+    arguments = [call.verb.value, *_named(key), *_tools(tools)]
     if tools.has_legacy_builder_only:
         arguments += ["--buildkit", "never"]
     if not has_lock:

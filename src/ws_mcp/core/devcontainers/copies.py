@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import anyio
 import anyio.to_thread
 
+from ws_mcp.core.devcontainers.cli_call import lock_of
+from ws_mcp.core.devcontainers.inputs import TEXT_BYTES
 from ws_mcp.core.errors import StateError
+from ws_mcp.core.host.opening import FILE
 
 NAME = "devcontainer.json"  # the CLI takes no other
 
@@ -48,6 +53,12 @@ async def private_program(text: str) -> AsyncGenerator[Path | None]:
         yield path if await anyio.to_thread.run_sync(_made_runnable, path) else None
 
 
+async def copy_beside(lock: PurePath, copy: Path) -> None:
+    """Have the lock file of a definition beside its copy, too; one that cannot be read is made anew there."""
+    with contextlib.suppress(OSError):
+        await anyio.to_thread.run_sync(_copied, Path(lock), Path(lock_of(str(copy))))
+
+
 def _written(text: str) -> tempfile.TemporaryDirectory[str]:
     directory = tempfile.TemporaryDirectory(prefix="ws-mcp-", ignore_cleanup_errors=True)
     try:
@@ -56,6 +67,13 @@ def _written(text: str) -> tempfile.TemporaryDirectory[str]:
         directory.cleanup()
         raise
     return directory
+
+
+def _copied(source: Path, target: Path) -> None:
+    handle = os.open(source, FILE)
+    with os.fdopen(handle, "rb") as file:
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            target.write_bytes(file.read(TEXT_BYTES))
 
 
 def _made_runnable(path: Path) -> bool:

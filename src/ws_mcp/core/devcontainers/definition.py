@@ -88,6 +88,17 @@ def path_of(definition: Definition, value: str) -> str | None:
     return posixpath.normpath(posixpath.join(posixpath.dirname(definition.key.config), resolved))
 
 
+def is_local(feature: str) -> bool:
+    """Whether a feature is a directory of the project."""
+    return feature.startswith(("./", "../"))
+
+
+def composed_in(definition: Definition) -> str:
+    """The directory of its compose project, as compose names it in a label; "" for other kinds."""
+    files = texts(definition.properties.get("dockerComposeFile"))
+    return posixpath.dirname(path_of(definition, files[0]) or "") if files else ""
+
+
 def mapping(value: object) -> Mapping[str, object]:
     """The object that a property is, or an empty one."""
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}

@@ -15,7 +15,15 @@ from ws_mcp.core.devcontainers.canonical import canonical, digest_of
 from ws_mcp.core.devcontainers.collected import Collected, Recipe, add_build
 from ws_mcp.core.devcontainers.compose_inputs import add_compose
 from ws_mcp.core.devcontainers.contexts import TOO_LARGE, TooLargeError, feature_digest
-from ws_mcp.core.devcontainers.definition import config_parts, definition_of, live_parts, mapping, path_of, shown
+from ws_mcp.core.devcontainers.definition import (
+    config_parts,
+    definition_of,
+    is_local,
+    live_parts,
+    mapping,
+    path_of,
+    shown,
+)
 from ws_mcp.core.devcontainers.inputs import Inputs, Look, OutsideError
 from ws_mcp.core.devcontainers.jsonc import object_of
 from ws_mcp.core.devcontainers.model import Key, Kind
@@ -65,7 +73,7 @@ def _add_config(definition: Definition, found: Collected) -> None:
     features = mapping(definition.properties.get("features"))
     directory = posixpath.dirname(found.key.config)
     for feature in features:
-        if feature.startswith(("./", "../")):
+        if is_local(feature):
             with found.reading(f"feature {feature}"):
                 _add_feature(feature, posixpath.normpath(posixpath.join(directory, feature)), found)
     if not features:

@@ -12,6 +12,7 @@ from typing import Protocol
 from ws_mcp.core.clock import Now
 from ws_mcp.core.devcontainers.hints import Hints, no_hints
 from ws_mcp.core.devcontainers.model import Key, Record
+from ws_mcp.core.devcontainers.moorings import Moored, unmoored
 from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.port import Definitions, DevcontainerCli, Inside
 from ws_mcp.core.engine.port import Engine
@@ -23,8 +24,8 @@ STALL_S = 30.0  # of silence while the container runs already: `up` has missed i
 class Locks(Protocol):
     """Locks by name, against every server of this instance; `State` has them."""
 
-    def lock(self, name: str) -> AbstractAsyncContextManager[None]:
-        """Hold it, waiting for who does."""
+    def lock(self, name: str) -> AbstractAsyncContextManager[int | None]:
+        """Hold it, waiting for who does; gives the descriptor that holds it, if it is one."""
         ...
 
     def lock_if_free(self, name: str) -> AbstractContextManager[bool]:
@@ -89,6 +90,7 @@ class Ground:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])  # only dev containers that carry all of them
     stall_s: float = STALL_S
     hints: Hints = no_hints
+    moored: Moored = unmoored
 
     @property
     def roots(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ws_mcp.core.devcontainers.sightings import Sighting, inner_path_of, is_belo
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId
 
-CUT_SHORT = "its set-up was cut short, since the server that did it ended or lost the engine"
+CUT_SHORT = "how its set-up ended is not known, since the server that did it ended or lost the engine meanwhile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from ws_mcp.core.devcontainers.ground import STALL_S, Ground
 from ws_mcp.core.devcontainers.hints import hints_of
 from ws_mcp.core.devcontainers.inside import ExecdInside
 from ws_mcp.core.devcontainers.kept import open_kept
+from ws_mcp.core.devcontainers.moorings import moorings_of
 from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.port import DevcontainerCli
 from ws_mcp.core.devcontainers.records import Records
@@ -76,6 +77,7 @@ def ground_of(
         labels=rules.labels,
         stall_s=rules.stall_s,
         hints=hints_of,
+        moored=moorings_of,
     )
 
 

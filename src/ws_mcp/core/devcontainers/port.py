@@ -43,9 +43,10 @@ class CliCall:
     """One run of the CLI for a dev container.
 
     `content`: a file whose text is used in place of the definition at `key.config`, which still names it (the checked
-    copy); by `up` only: `build` has no such option, so compare the definition before and after. `mounts`: in the strict
-    form of `--mount`. `is_expecting`: only a container that exists (`up`). `aside`: what `removes_existing` would
-    remove, kept; not of compose.
+    copy). `build` has no such option: its copy is the definition, with absolute paths. `mounts`: in the strict form of
+    `--mount`. `is_expecting`: only a container that exists (`up`). `aside`: what `removes_existing` would remove,
+    kept; not of compose. `keeps`: descriptors that it holds open: of the folder's lock, so that nobody begins beside it
+    when this server is killed.
     """
 
     verb: Verb
@@ -56,6 +57,7 @@ class CliCall:
     is_expecting: bool = False
     no_cache: bool = False
     mounts: tuple[str, ...] = ()
+    keeps: tuple[int, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -79,6 +81,7 @@ class Outcome(StrEnum):
     SUCCESS = "success"
     ERROR = "error"
     STALLED = "stalled"  # it said nothing for too long and was ended
+    EARLY = "early"  # it wanted to run something in a container that the engine had not quite started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,16 +13,19 @@ from functools import partial
 import anyio
 
 from ws_mcp.core.devcontainers.aside import OldContainer, drop_left, unfreeze
+from ws_mcp.core.devcontainers.building import Building
+from ws_mcp.core.devcontainers.definition import composed_in
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Kind, RecreateAsk, Recreated, Status
+from ws_mcp.core.devcontainers.moorings import Moorings
+from ws_mcp.core.devcontainers.picked import check_picked, picked_of, picked_of_project
 from ws_mcp.core.devcontainers.policy import checked_copy
-from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Outcome, Phase, Tell, Verb
+from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Verb
 from ws_mcp.core.devcontainers.recreate_plan import (
     Change,
     Plan,
-    is_same_files,
     mounts_of,
     plan_recreate,
     runs_of,
@@ -30,23 +33,28 @@ from ws_mcp.core.devcontainers.recreate_plan import (
 )
 from ws_mcp.core.devcontainers.relay import Relay
 from ws_mcp.core.devcontainers.requirements import unmet_requirements
-from ws_mcp.core.devcontainers.swap import DevContainerFailedError, Swap
+from ws_mcp.core.devcontainers.sightings import SERVICE
+from ws_mcp.core.devcontainers.swap import Swap
+from ws_mcp.core.engine.model import Container
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import ConflictError
-
-BUILDS = 3  # of one recreate, when its files change while it is built
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One recreate, decided: from `definition` as it was read, with the inputs from just before."""
+    """One recreate, decided: from `definition` as it was read, with the inputs from just before.
+
+    `moored`: how its paths were before they were checked.
+    """
 
     key: Key
     found: DevContainer
     plan: Plan
     definition: Definition
+    moored: Moorings
     before: Fingerprint
     ask: RecreateAsk
+    keeps: tuple[int, ...] = ()  # by which its folder is held
 
 
 class Recreates:
@@ -67,10 +75,10 @@ class Recreates:
         relay = Relay(report)
         if not ask.is_dry_run:
             await relay.say("waiting for its folder")
-        async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)):
+        async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)) as lock:
             with nullcontext() if ask.is_dry_run else self._kept.holding(key):
                 task = await self._decide(key, ask, only_starts=only_starts)
-                done = await self._decided(task, relay)
+                done = await self._decided(replace(task, keeps=() if lock is None else (lock,)), relay)
                 if not ask.is_dry_run:
                     await drop_left(self._ground, self._kept, key)
         warnings = (*done.warnings, *await self._ground.hints(key.folder))
@@ -93,25 +101,45 @@ class Recreates:
         definition = await self._ground.definitions.read(key)
         found = await self._kept.at(key)
         check_allowed(Act.START if only_starts else Act.RECREATE, found.status, found.name)
+        moored = await self._ground.moored(definition)
         await self._ground.policing.check_definition(found.name, definition)
         plan = Plan(change=Change.START) if only_starts else plan_recreate(found, ask)
-        return Task(key=key, found=found, plan=plan, definition=definition, before=before, ask=ask)
+        if plan.change is not Change.NOTHING:
+            check_picked(found, await self._picked(found, definition))
+        return Task(key=key, found=found, plan=plan, definition=definition, moored=moored, before=before, ask=ask)
+
+    async def _picked(self, found: DevContainer, definition: Definition) -> Container | None:
+        """The container that the CLI would work on."""
+        if definition.kind is not Kind.COMPOSE:
+            return picked_of(found, self._kept.view.containers)
+        of_service = await self._ground.engine.list_containers({SERVICE: str(definition.properties.get("service"))})
+        return picked_of_project(found, composed_in(definition), of_service)
 
     async def _do(self, task: Task, relay: Relay) -> CliResult:
         await self._ground.cli.version()
         volume = "" if task.plan.change is Change.START else await self._ground.volume()
         async with self._ground.copies(checked_copy(with_execd(task.definition, volume))) as copy:
             mounts = mounts_of(task.definition, volume)
-            call = CliCall(verb=Verb.UP, key=task.key, content=copy, no_cache=task.ask.no_cache, mounts=mounts)
+            call = CliCall(
+                verb=Verb.UP,
+                key=task.key,
+                content=copy,
+                no_cache=task.ask.no_cache,
+                mounts=mounts,
+                keeps=task.keeps,
+            )
             await relay.say("reading the configuration")
             merged = await self._ground.cli.configuration(task.key, copy)
             images = task.before.images
             await self._ground.policing.check_merged(task.found.name, task.definition, merged, images)
-            swap = Swap(self._ground, self._kept, task.key, task.found)
+            swap = Swap(self._ground, self._kept, task.key, task.found, composed_in(task.definition))
             if task.plan.change is Change.START:
                 return await swap.start(replace(call, is_expecting=True, no_cache=False), relay)
             if task.plan.change is Change.RECREATE:
-                await self._build(task, replace(call, verb=Verb.BUILD, mounts=()), relay)
+                building = Building(
+                    ground=self._ground, name=task.found.name, definition=task.definition, moored=task.moored
+                )
+                await building.run(replace(call, verb=Verb.BUILD, mounts=()), relay)
                 # All is built: what is built anew now would be built after the old container is gone.
                 call = replace(call, removes_existing=True, no_cache=False)
                 await unfreeze(self._ground.engine, task.found)
@@ -128,36 +156,6 @@ class Recreates:
         found = await self._ground.engine.inspect(task.found.container)
         return OldContainer(self._ground, self._kept, task.key, found)
 
-    async def _build(self, task: Task, call: CliCall, relay: Relay) -> None:
-        """Build from files that are the same at its end; the old container is not touched."""
-        for _ in range(BUILDS):
-            built_from = await self._ground.definitions.fingerprint(task.key)
-            result = await self._run_build(call, relay)
-            if result.outcome is not Outcome.SUCCESS:
-                failure = DevContainerFailedError(task.found.name, result, "its container was not touched")
-                await self._ground.records.set_error(task.key, str(failure))
-                raise failure
-            now = await self._ground.definitions.read(task.key)
-            if now.text != task.definition.text:
-                raise ConflictError(
-                    f"the definition of dev container {task.found.name!r} was changed while it was built; its "
-                    "container was not touched: call recreate_devcontainer again"
-                )
-            if is_same_files(built_from, await self._ground.definitions.fingerprint(task.key)):
-                return
-            await relay.say("its files were changed while it was built: building again")
-            call = replace(call, no_cache=False)
-        raise ConflictError(
-            f"the files of dev container {task.found.name!r} were changed in each of its {BUILDS} builds; "
-            "its container was not touched: call recreate_devcontainer when nothing writes them"
-        )
-
-    async def _run_build(self, call: CliCall, relay: Relay) -> CliResult:
-        async def build(tell: Tell) -> CliResult:
-            return await self._ground.cli.run(call, tell, _never)
-
-        return await relay.run(build, _nothing)
-
 
 @asynccontextmanager
 async def folder_if_free(ground: Ground, kept: Kept, key: Key, name: str) -> AsyncGenerator[None]:
@@ -169,7 +167,8 @@ async def folder_if_free(ground: Ground, kept: Kept, key: Key, name: str) -> Asy
     with ground.locks.lock_if_free(lock_of(key)) as is_held:
         if not is_held:
             raise ConflictError(
-                f"another ws-mcp is at the folder of dev container {name!r} now: wait for its end, then call again"
+                f"another ws-mcp, or a dev container CLI that outlived one, is at the folder of dev container {name!r} "
+                "now: wait for its end, then call again"
             )
         with kept.holding(key):
             yield
@@ -184,11 +183,3 @@ def _answer(task: Task, devcontainer: DevContainer, warnings: tuple[str, ...] = 
         reasons=task.plan.reasons,
         warnings=tuple(dict.fromkeys((*warnings, *devcontainer.warnings))),
     )
-
-
-def _never(_phase: Phase, _silent_s: float) -> bool:
-    # A step of a build may say nothing for as long as it takes; the deadline of the job ends it.
-    return False
-
-
-async def _nothing() -> None: ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
+from ws_mcp.core.devcontainers.definition import is_local, mapping, path_of, texts
 from ws_mcp.core.devcontainers.model import DevContainer, Freshness, Kind, RecreateAsk, Status
 from ws_mcp.core.devcontainers.port import Definition, Fingerprint
 from ws_mcp.core.execd.delivery import MOUNT
@@ -71,6 +72,28 @@ def with_execd(definition: Definition, volume: str) -> Mapping[str, object]:
         mount = f"type=volume,source={volume},target={MOUNT},readonly"
         properties["runArgs"] = [*(cast("list[object]", given) if isinstance(given, list) else []), "--mount", mount]
     return properties
+
+
+def anchored(definition: Definition) -> Mapping[str, object] | None:
+    """The properties with absolute paths, for a copy that a build is given in place of the definition.
+
+    None where a copy cannot stand elsewhere: local features are found beside a definition only, and where a variable
+    of this machine leads is for the CLI to say.
+    """
+    properties = dict(definition.properties)
+    if any(is_local(feature) for feature in mapping(properties.get("features"))):
+        return None
+    build = mapping(properties.get("build"))
+    paths = {name: path_of(definition, str(build[name])) for name in ("dockerfile", "context") if build.get(name)}
+    composed = texts(properties.get("dockerComposeFile"))
+    files = [path_of(definition, each) for each in composed]
+    if None in (*paths.values(), *files):
+        return None
+    return {
+        **properties,
+        **({"build": {**build, **paths}} if paths else {}),
+        **({"dockerComposeFile": files} if files else {}),
+    }
 
 
 def mounts_of(definition: Definition, volume: str) -> tuple[str, ...]:

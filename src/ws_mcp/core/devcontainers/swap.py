@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import anyio
 
-from ws_mcp.core.devcontainers.allowances import refusal_of
 from ws_mcp.core.devcontainers.aside import unfreeze
 from ws_mcp.core.devcontainers.baseline import baseline
 from ws_mcp.core.devcontainers.deferral import Deferral
@@ -22,6 +21,7 @@ from ws_mcp.core.devcontainers.listing import CUT_SHORT
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Phase, Record
 from ws_mcp.core.devcontainers.port import CliCall, CliProgress, CliResult, Fingerprint, Outcome, Tell
 from ws_mcp.core.devcontainers.relay import Relay
+from ws_mcp.core.devcontainers.remains import Remains
 from ws_mcp.core.devcontainers.watchdog import Watchdog
 from ws_mcp.core.engine.model import Container, ContainerState
 from ws_mcp.core.errors import EngineNotFoundError, ForbiddenError, WsError
@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 
 CLEAN_UP_S = 10.0
 FINISH_S = 10.0  # from the removal of the old container to the start of the new one: all is built, so it takes 1 to 4 s
+COMPOSE_KEEPS = ", which compose cannot keep beside it: its volumes and the other services of the project are there"
 # In these the old container may be gone and the new one not there yet. The removal itself says nothing.
 RISKY = frozenset({Phase.RESOLVE, Phase.BUILD, Phase.CREATE})
-STOP_GRACE_S = 10.0
 
 
 class DevContainerFailedError(WsError):
@@ -46,9 +46,9 @@ class DevContainerFailedError(WsError):
 
 
 class Swap:
-    """One `up` of one dev container."""
+    """One `up` of one dev container. `composed`: where its compose project is."""
 
-    def __init__(self, ground: Ground, kept: Kept, key: Key, found: DevContainer) -> None:
+    def __init__(self, ground: Ground, kept: Kept, key: Key, found: DevContainer, composed: str = "") -> None:
         self._ground = ground
         self._kept = kept
         self._key = key
@@ -56,6 +56,8 @@ class Swap:
         self._before = {c.id for c in kept.containers_of(key)}
         self._at_build: Fingerprint | None = None
         self._keeps_old = False
+        self._composed = composed
+        self._remains = Remains(ground, kept, key, found.name, composed)
 
     async def up(self, call: CliCall, before: Fingerprint, relay: Relay) -> CliResult:
         """Make it, in place of the old one if there is one.
@@ -65,18 +67,17 @@ class Swap:
             ForbiddenError: what was made is more than the operator allows; it was removed.
         """
         self._keeps_old = call.aside is not None
+        await self._remains.note()
         await self._ground.records.set_error(self._key, CUT_SHORT)
         try:
             result = await self._run(call, relay, self._before)
             await self._kept.at(self._key)
             made = await self._made(result)
+            await self._remains.check(made)
             if made is None:
-                gone = "the old container is gone" if self._found.container else "there is no container"
-                kept = await self._is_old_kept()
-                failure = DevContainerFailedError(self._found.name, result, "the old one is there" if kept else gone)
+                failure = DevContainerFailedError(self._found.name, result, self._left())
                 await self._ground.records.set_error(self._key, str(failure))
                 raise failure
-            await self._check(made)
             await self._record(made, result, await self._parts(before))
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CLEAN_UP_S, shield=True):
@@ -93,14 +94,16 @@ class Swap:
         """
         container = self._found.container
         record = (await self._ground.records.all()).get(container) if container is not None else None
+        await self._remains.note()
         if container is not None:
-            await self._check(await self._ground.engine.inspect(container))
+            await self._remains.check(await self._ground.engine.inspect(container))
         if record is not None:
             await self._ground.records.keep(replace(record, is_complete=False, error=CUT_SHORT))
         try:
             await unfreeze(self._ground.engine, self._found)
             result = await self._run(call, relay, frozenset())
             made = await self._made(result) if container is None else await self._inspected(container)
+            await self._remains.check(made)
         except WsError:
             if record is not None:
                 await self._ground.records.keep(record)
@@ -130,9 +133,9 @@ class Swap:
             return await deferral.run(lambda: run(told), FINISH_S)
 
         result = await relay.run(swap if call.removes_existing else run, self._snapshot)
-        if result.outcome is not Outcome.STALLED:
+        if result.outcome is not Outcome.EARLY and not (result.outcome is Outcome.STALLED and watchdog.is_running):
             return result
-        log.info("the CLI missed the start of the container of %s; its hooks are run now", self._found.name)
+        log.info("the CLI did not get to the hooks of %s (%s); they are run now", self._found.name, result.outcome)
         finishing = replace(call, removes_existing=False, is_expecting=True, no_cache=False)
         return await relay.run(lambda tell: run(tell, finishing), self._snapshot)
 
@@ -158,31 +161,22 @@ class Swap:
         new = [each for each in self._kept.containers_of(self._key) if each.id not in self._before]
         return max(new, key=lambda each: each.created_at, default=None)
 
-    async def _is_old_kept(self) -> bool:
+    def _is_old_kept(self) -> bool:
         return self._found.container in {each.id for each in self._kept.containers_of(self._key)}
+
+    def _left(self) -> str:
+        """What there is when there is no new container."""
+        if self._found.container is None:
+            return "there is no container"
+        if self._is_old_kept():
+            return "the old one is there"
+        return f"the old container is gone{COMPOSE_KEEPS if self._composed else ''}"
 
     async def _inspected(self, container: ContainerId) -> Container | None:
         try:
             return await self._ground.engine.inspect(container)
         except EngineNotFoundError:
             return None
-
-    async def _check(self, made: Container) -> None:
-        """What it and the rest of its compose project can do, whatever the definition says."""
-        sighting = self._kept.sighting_of(self._key)
-        members = sighting.members if sighting is not None and sighting.container.id == made.id else ()
-        found = [(each, await self._ground.policing.violations_of(self._key, each)) for each in (made, *members)]
-        violations = tuple(violation for _, each in found for violation in each)
-        if not violations:
-            return
-        text = str(refusal_of(self._found.name, violations))
-        if made.id not in self._before:
-            for each in (container for container, its_own in found if its_own or container is made):
-                await self._ground.engine.stop(each.id, STOP_GRACE_S)
-                await self._ground.engine.remove(each.id)
-            text = f"{text}; the container was stopped and removed"
-        await self._ground.records.set_error(self._key, text)
-        raise ForbiddenError(text)
 
     async def _record(self, made: Container, result: CliResult, parts: Mapping[str, str]) -> None:
         is_ok = result.outcome is Outcome.SUCCESS
@@ -206,6 +200,8 @@ class Swap:
         if result.outcome is Outcome.SUCCESS or _runs(made):
             return
         old = "the old one was put back" if self._keeps_old else "its container does not run"
+        if self._composed and self._found.container is not None and not self._is_old_kept():
+            old = f"the new container does not run, and the old one is gone{COMPOSE_KEEPS}"
         failure = DevContainerFailedError(self._found.name, result, old)
         if self._keeps_old:
             await self._ground.records.set_error(self._key, str(failure))
@@ -216,13 +212,16 @@ class Swap:
         try:
             await self._kept.at(self._key)
             made = await self._made(CliResult(outcome=Outcome.ERROR))
+            await self._remains.check(made)
             if made is not None:
                 cut = CliResult(outcome=Outcome.ERROR, reason="its set-up was cancelled")
                 await self._record(made, cut, await self._parts(before))
-            elif await self._is_old_kept():
+            elif self._is_old_kept():
                 await self._ground.records.set_error(self._key, "")
             else:
                 await self._ground.records.set_error(self._key, "it was cancelled before its container was made")
+        except ForbiddenError as error:
+            log.warning("what %s was cancelled with was removed: %s", self._found.name, error)
         except WsError as error:
             log.warning("what became of %s, which was cancelled, is not known: %s", self._found.name, error)
 

@@ -1,6 +1,7 @@
-"""Notices an `up` that hangs: it waits for the start of a container that has started long ago.
+"""Notices a run of the CLI that hangs, most often an `up` that waits for the start of a container that has started.
 
-Source: devcontainers/cli issues 1269 and 1236; `up --expect-existing-container` then finishes the hooks.
+Source: devcontainers/cli issues 1269 and 1236; `up --expect-existing-container` then finishes the hooks. What the
+definition itself runs (a build, its hooks) may be silent for as long as it takes: there the job's deadline counts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,14 @@ from collections.abc import Callable, Iterable
 from ws_mcp.core.devcontainers.model import Phase
 from ws_mcp.core.engine.model import Container, ContainerState
 from ws_mcp.core.ids import ContainerId
+
+READ_S = 300.0  # of silence while it reads: files, the engine, the index of a registry, with its retries
+CREATE_S = 600.0  # while nothing runs yet: compose pulls images, and waits for services to become healthy
+
+
+def is_reading_stalled(phase: Phase, silent_s: float) -> bool:
+    """Whether it hangs before it has done anything."""
+    return phase is Phase.RESOLVE and silent_s >= READ_S
 
 
 class Watchdog:
@@ -28,9 +37,16 @@ class Watchdog:
         self._stall_s = stall_s
 
     def is_stalled(self, phase: Phase, silent_s: float) -> bool:
-        """Whether it hangs; silence alone says nothing, since a pull or a hook may take its time."""
-        if phase is not Phase.CREATE or silent_s < self._stall_s:
+        """Whether it hangs."""
+        if phase is not Phase.CREATE:
+            return is_reading_stalled(phase, silent_s)
+        if silent_s < self._stall_s:
             return False
         # What the engine was seen to have is as old as its last event, which may have been lost here, too.
         self._look()
+        return silent_s >= CREATE_S or self.is_running
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the container of this run was seen to run."""
         return any(c.state is ContainerState.RUNNING and c.id not in self._before for c in self._containers())

@@ -2,7 +2,8 @@
 
 It runs in a session of its own, so that all that it starts is one group. Who stops waiting (a cancelled scope, a
 deadline) has ended that group before the cancellation goes on. Of a program that ended by itself whoever it left behind
-is left alone: that may be its purpose.
+is left alone: that may be its purpose. It writes to files: a server that is killed takes nothing with it that was half
+done.
 """
 
 from __future__ import annotations
@@ -11,21 +12,23 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from anyio.abc import ByteReceiveStream, Process
+import anyio.lowlevel
+from anyio.abc import Process
 
-from ws_mcp.core.errors import StartError
+from ws_mcp.core.errors import StartError, StateError
+from ws_mcp.core.host.spool import Spool, open_spool
 
 MAX_LINE_BYTES = 4 << 20  # of one line; an event of the dev container CLI holds all the metadata of an image
 MAX_STDOUT_BYTES = 16 << 20  # the end is kept: an answer stands there
 TERM_S = 2.0  # what a group is given between TERM and KILL: a build is taken back in less than one
 KILL_S = 2.0  # after that somebody waits for a device: nothing helps
 POLL_S = 0.03
-DRAIN_S = 1.0  # for output that somebody else may hold open after the program ended
+MAX_OUTPUT_BYTES = 256 << 20  # on disk; a long build with its hooks writes less than a tenth of that
 
 # What a program needs to find the engine, the network and its own files. Nothing else of ours is passed on: the
 # environment of a server has its secrets, and what is started may pass its own on to a container.
@@ -48,10 +51,14 @@ def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a program ended: its exit code, or minus the number of the signal that ended it; and the end of stdout."""
+    """How a program ended: its exit code, or minus the number of the signal that ended it; and the end of stdout.
+
+    `is_flood`: it was ended since it wrote more than anybody would read.
+    """
 
     code: int
     stdout: bytes
+    is_flood: bool = False
 
 
 class Lines:
@@ -96,62 +103,83 @@ async def run_command(
     hear: Callable[[bytes], None],
     cwd: Path | None = None,
     term_s: float = TERM_S,
+    keeps: tuple[int, ...] = (),
 ) -> Finished:
-    """Run `argv` and wait for it; `hear` is given each line of stderr at once and must not wait.
+    """Run `argv` and wait for it; `hear` is given each line of stderr soon and must not wait.
+
+    `keeps`: descriptors that it has, too: of a lock, which is held for as long as it runs, also without us.
 
     Raises:
         StartError: it could not be started.
+        StateError: there is no place for what it writes.
     """
-    process = await _start(argv, environment, cwd or Path("/"))
-    output = bytearray()
-    try:
-        with anyio.CancelScope() as reading:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_hear_lines, process.stderr, hear)
-                tasks.start_soon(_keep_end, process.stdout, output)
-                await process.wait()
-                reading.deadline = anyio.current_time() + DRAIN_S
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await _end_group(process, term_s)
-        raise
-    finally:
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
-    return Finished(code=await process.wait(), stdout=bytes(output))
+    with ExitStack() as spools:
+        try:
+            stdout, stderr = spools.enter_context(open_spool()), spools.enter_context(open_spool())
+        except OSError as error:
+            raise StateError(
+                f"the output of a program cannot be written ({error.strerror}); see that the temporary directory "
+                "is writable and has space"
+            ) from error
+        process = await _start(argv, environment, cwd or Path("/"), (stdout, stderr), keeps)
+        try:
+            is_flood = await _heard(process, stdout, stderr, Lines(hear))
+            if is_flood:
+                await _end_group(process, term_s)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await _end_group(process, term_s)
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await process.aclose()
+        return Finished(code=await process.wait(), stdout=stdout.end(MAX_STDOUT_BYTES), is_flood=is_flood)
 
 
-async def _start(argv: tuple[str, ...], environment: Mapping[str, str], cwd: Path) -> Process:
+async def _start(
+    argv: tuple[str, ...],
+    environment: Mapping[str, str],
+    cwd: Path,
+    spools: tuple[Spool, Spool],
+    keeps: tuple[int, ...],
+) -> Process:
     try:
         return await anyio.open_process(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=spools[0].file,
+            stderr=spools[1].file,
             env=dict(environment),
             cwd=cwd,
             start_new_session=True,
+            pass_fds=keeps,
         )
     except OSError as error:
         raise StartError(f"{Path(argv[0]).name} could not be started: {error.strerror}") from error
 
 
-async def _hear_lines(stream: ByteReceiveStream | None, hear: Callable[[bytes], None]) -> None:
-    assert stream is not None
-    lines = Lines(hear)
-    try:
-        async for chunk in stream:
-            lines.feed(chunk)
-    finally:
-        lines.end()
+async def _heard(process: Process, stdout: Spool, stderr: Spool, lines: Lines) -> bool:
+    """Hear it to its end; whether that is not to be waited for, since it writes too much."""
+    is_flood = False
 
+    async def hear() -> None:
+        nonlocal is_flood
+        while not is_flood:
+            while block := stderr.read():
+                lines.feed(block)
+                await anyio.lowlevel.checkpoint()
+            is_flood = stdout.size_bytes + stderr.size_bytes > MAX_OUTPUT_BYTES
+            await anyio.sleep(POLL_S)
+        tasks.cancel_scope.cancel()
 
-async def _keep_end(stream: ByteReceiveStream | None, output: bytearray) -> None:
-    assert stream is not None
-    async for chunk in stream:
-        output += chunk
-        if len(output) > MAX_STDOUT_BYTES:
-            del output[:-MAX_STDOUT_BYTES]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hear)
+        await process.wait()
+        tasks.cancel_scope.cancel()
+    while not is_flood and (block := stderr.read()):
+        lines.feed(block)
+    lines.end()
+    return is_flood
 
 
 async def _end_group(process: Process, term_s: float) -> None:
