@@ -11,6 +11,9 @@ DEVCONTAINERS := $(VENV)/devcontainers
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 
+# Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup execd devcontainers demo test check bench format snapshots clean
 
 help:  ## this list

@@ -24,6 +24,7 @@ from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 # How long an example takes says something about the machine and what else it does, nothing about the code.
 settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,18 +56,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("anyio_backend", backends, indirect=True)
 
 
-class OneWaits(LoadScopeScheduling):
-    """One worker does what waits for servers and containers, one after the other; the others do the rest, by file."""
+class WaitingFirst(LoadScopeScheduling):
+    """By file. One worker begins with what waits for servers and containers, the others with the rest.
+
+    Two that wait beside each other would leave a core idle.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return END_TO_END if f"/{END_TO_END}/" in f"/{file}" else file
+        return nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        waits = node is self.nodes[0]
+        wished = (file for file in self.workqueue if (f"/{END_TO_END}/" in f"/{file}") is waits)
+        if (file := next(wished, None)) is not None:
+            self.workqueue.move_to_end(file, last=False)
+        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """How `-n 2` shares the tests out."""
-    return OneWaits(config, log)
+    # The order is ours, not by the number of tests in a file: that would leave the longest for the end.
+    config.option.loadscopereorder = False
+    return WaitingFirst(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacks_cli = "devcontainer_ground" in names and cli_missing()
         if (lacks_podman or lacks_cli) and os.environ.get("CI") != "true":
             left_out.append(item)
-    items.sort(key=lambda item: END_TO_END not in item.path.parts)
+    items.sort(key=lambda item: (END_TO_END not in item.path.parts, item.get_closest_marker("slow") is None))
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)

@@ -54,7 +54,7 @@ async def seen_of(core: Core) -> Seen:
 
 
 async def _asked(core: Core, listing: DevContainerListing) -> Seen:
-    chats = [record.id for record in await core.chats(local_principal())]
+    chats = [record.id for record in await core.chats(local_principal().id)]
     seen: dict[str, SeenOne] = {}
 
     async def ask(found: DevContainer) -> None:

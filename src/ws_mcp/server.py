@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -14,11 +14,12 @@ from mcp.server.caching import CacheHint
 
 from ws_mcp import __version__
 from ws_mcp.core.changes import Change, Changes, Subject
-from ws_mcp.core.ids import PrincipalId
+from ws_mcp.core.ids import Principal
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, open_engine
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
+from ws_mcp.edge.gate import Gate, Guards
 from ws_mcp.edge.identity import Hint, Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.serve import end, open_stop, serve_http, serve_stdio
@@ -60,20 +61,22 @@ def build_server(
     core: Core,
     *,
     default_hint: Hint | None,
-    principal: PrincipalId | None = None,
+    principal_of: Callable[[], Principal] = local_principal,
     notifier: Notifier | None = None,
     changes: Changes | None = None,
+    guards: Guards | None = None,
 ) -> MCPServer:
     """The server over a core that is open.
 
     `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it.
     """
-    identity = Identity(core, principal or local_principal(), default_hint)
+    identity = Identity(core, principal_of, default_hint)
+    gate = Gate(identity, guards or Guards())
     notifier = notifier or Notifier(topics(identity))
     if changes is not None:
         changes.listen(partial(_tell, notifier))
 
-    attention = Attention(core, principal or local_principal(), notifier)
+    attention = Attention(core, local_principal().id, notifier)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer) -> AsyncGenerator[None]:
@@ -87,8 +90,8 @@ def build_server(
         title="ws-mcp",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[tool_of(spec) for spec in all_tools(core, identity, notifier)],
-        middleware=[identity, notifier, OwnResources(identity)],
+        tools=[tool_of(spec, gate) for spec in all_tools(core, identity, notifier)],
+        middleware=[identity, gate, notifier, OwnResources(identity)],
         subscriptions=notifier,
         lifespan=lifespan,
         cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="public")},

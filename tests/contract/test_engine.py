@@ -23,6 +23,7 @@ class EngineContract:
     async def test_the_engine_says_who_it_is(self, engine: Engine) -> None:
         info = await engine.info()
         assert info.engine_id == (await engine.info()).engine_id
+        assert min(info.cpus, info.memory_bytes, info.storage_bytes) > 0
         assert info.kind in ("docker", "podman")
         assert info.architecture in ("amd64", "arm64")
         assert info.version

@@ -30,11 +30,19 @@ class ReadyContract(ExecdContract):
 
     async def test_a_probe_waits_for_a_port_that_opens_late(self, place: Place, client: ExecdClient) -> None:
         port = place.ports.free_port()
+        is_open = anyio.Event()
+
+        async def wait() -> None:
+            await probe(client, TcpProbe(port=port), FOR_EVER_S)
+            is_open.set()
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(probe, client, TcpProbe(port=port), FOR_EVER_S)
+            tasks.start_soon(wait)
             await client.call("ping", {}, timeout_s=5)
             async with place.ports.listen(port, OK):
                 assert await probe(client, HttpProbe(port=port), 5) == 204
+                # It asks now and then: closed before, the port would never open for it.
+                await is_open.wait()
 
     async def test_a_port_that_stays_closed_is_named(self, place: Place, client: ExecdClient) -> None:
         port = place.ports.free_port()

@@ -152,7 +152,7 @@ def test_a_conversation_variable_that_cannot_be_read_is_an_error() -> None:
 
 
 def test_the_principal_is_the_user_of_the_system() -> None:
-    assert local_principal().startswith("local:")
+    assert local_principal().id.startswith("local:")
 
 
 async def test_the_answer_in_text_names_the_chat_too() -> None:

@@ -22,7 +22,7 @@ from mcp.types import Implementation
 from support.edge_client import ALICE, MODES, PROJECT, ok
 from support.fake_core import FakeCore
 
-from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId
+from ws_mcp.core.ids import ChatId, Principal, PrincipalId, ProcessId
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import INTERVAL_S, SEND_S, Notifier, Peer
 from ws_mcp.edge.watching import topics
@@ -63,9 +63,9 @@ async def watch(client: Client, mode: str, *uris: str) -> None:
 async def listening(mode: str, *uris: str, core: FakeCore | None = None) -> AsyncGenerator[Listener]:
     """A client of an era that watches addresses; `{chat}` in them is its default chat."""
     core = core or FakeCore()
-    identity = Identity(core, ALICE, PROJECT)
+    identity = Identity(core, lambda: Principal(id=ALICE), PROJECT)
     notifier = Notifier(topics(identity))
-    server = build_server(core, default_hint=PROJECT, principal=ALICE, notifier=notifier)
+    server = build_server(core, default_hint=PROJECT, principal_of=lambda: Principal(id=ALICE), notifier=notifier)
     heard: list[str] = []
 
     async def on_message(message: Any) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
 from support.dev_projects import Projects, open_projects
 from support.devcontainer_ground import DevcontainerGround
 from support.instances import Instance, open_instance
+from support.peers import Peer
 from support.real_engine import EngineGround
+
+
+@pytest.fixture(scope="module")
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """A server that the tests of a file share lives no longer than their event loop."""
+    return str(request.param).partition("-")[0]
 
 
 @pytest.fixture
@@ -47,10 +54,18 @@ def projects(instance: Instance, devcontainer_ground: DevcontainerGround, tmp_pa
         yield made
 
 
-@pytest.fixture
-def compose_projects(
-    instance: Instance, devcontainer_ground: DevcontainerGround, tmp_path: Path
+@pytest.fixture(scope="module")
+def shared_projects(
+    engine_ground: EngineGround, devcontainer_ground: DevcontainerGround, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Projects]:
-    """The same where compose can be used."""
-    with open_projects(instance, devcontainer_ground, tmp_path, has_compose=True) as made:
+    """One root for the tests of a file that need no server of their own; each has projects of its own."""
+    directory = tmp_path_factory.mktemp("shared")
+    with open_instance(directory) as instance, open_projects(instance, devcontainer_ground, directory) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def peer(shared_projects: Projects) -> AsyncGenerator[Peer]:
+    """The server of that root."""
+    async with shared_projects.open_peer() as made:
         yield made

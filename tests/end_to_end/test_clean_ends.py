@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import IO, cast
 
 import pytest
@@ -40,40 +42,41 @@ def states(client: RawClient) -> dict[object, object]:
     return {process["process_id"]: process["state"] for process in listing}
 
 
+@contextmanager
+def connected(argv: Sequence[str]) -> Generator[RawClient]:
+    with open_child(argv) as child:
+        client = RawClient(child)
+        client.connect()
+        yield client
+
+
 @pytest.mark.parametrize("keeps_local", [False, True])
-@pytest.mark.parametrize("how", ENDS)
-def test_a_stdio_server_ends_when_asked_and_ends_only_local_processes(
-    instance: Instance, how: str | signal.Signals, keeps_local: bool
-) -> None:
+def test_a_stdio_server_ends_when_asked_and_ends_only_local_processes(instance: Instance, keeps_local: bool) -> None:
     flags = ("--image", IMAGE, "--allow-host-processes", *(("--keep-local",) if keeps_local else ()))
     argv = server_argv("stdio", instance.state, *flags)
-    with open_child(argv) as child:
-        client = RawClient(child)
-        client.connect()
-        client.ok("provision_workspace", name="box", kind="container")
-        client.ok("provision_workspace", name="here", kind="local")
-        inside = started(client, "exec sleep 600", "box")
-        local = started(client, "exec sleep 600", "here")
-        assert end(client, how) == code_of(how)
-    with open_child(argv) as child:
-        client = RawClient(child)
-        client.connect()
-        assert states(client) == {inside: "running", local: "running" if keeps_local else "ended"}
+    left: dict[object, object] = {}
+    for how in ENDS:
+        with connected(argv) as client:
+            assert states(client) == left
+            client.ok("provision_workspace", name="box", kind="container")
+            client.ok("provision_workspace", name="here", kind="local")
+            left[started(client, "exec sleep 600", "box")] = "running"
+            left[started(client, "exec sleep 600", "here")] = "running" if keeps_local else "ended"
+            assert end(client, how) == code_of(how)
+    with connected(argv) as client:
+        assert states(client) == left
         client.ok("remove_workspace", name="here", keep_data=False)
 
 
-@pytest.mark.parametrize("how", ENDS)
-def test_a_stdio_server_ends_when_asked_while_a_call_waits(instance: Instance, how: str | signal.Signals) -> None:
-    argv = server_argv("stdio", instance.state, "--image", IMAGE)
-    with open_child(argv) as child:
-        client = RawClient(child)
-        client.connect()
-        client.ok("provision_workspace")
-        process = started(client, "exec sleep 600", "main")
-        wait = {"process_id": process, "wait_for": "exit", "wait_s": 45}
-        client.send("tools/call", {"name": "read_output", "arguments": wait})
-        client.ok("list_processes")  # it is answered, so the wait before it has begun
-        assert end(client, how) == code_of(how)
+def test_a_stdio_server_ends_when_asked_while_a_call_waits(instance: Instance) -> None:
+    for how in ENDS:
+        with connected(server_argv("stdio", instance.state, "--image", IMAGE)) as client:
+            client.ok("provision_workspace")
+            process = started(client, "exec sleep 600", "main")
+            wait = {"process_id": process, "wait_for": "exit", "wait_s": 45}
+            client.send("tools/call", {"name": "read_output", "arguments": wait})
+            client.ok("list_processes")  # it is answered, so the wait before it has begun
+            assert end(client, how) == code_of(how)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

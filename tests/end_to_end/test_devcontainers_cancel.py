@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import anyio
 import anyio.lowlevel
 import pytest
 from support.dev_projects import Project, Projects, container_of, listed, recreate, until_state
-from support.peers import Json, Peer, until
+from support.peers import Peer, until
 from support.tier_probe import output_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -39,21 +37,55 @@ async def until_nobody_is_left(project: Project) -> None:
     await until(is_so)
 
 
-async def test_cancelled_in_its_build_the_old_container_goes_on_and_nobody_is_left(projects: Projects) -> None:
-    project = projects.project()
-    project.dockerfile("RUN echo one > /version")
-    with anyio.fail_after(120):
-        async with projects.open_peer() as peer:
-            old = container_of(await recreate(peer, name=project.name))
-            process = await peer.start("exec sleep 600", workspace=project.name, wait_s=0)
-            project.dockerfile("RUN echo one > /version", HANG)
-            await cancelled(peer, project.name, HANG)
-            await until_nobody_is_left(project)
-            found = await until_state(peer, project.name, lambda each: each["state"] == "running")
-            assert (found["container"], found.get("error", ""), found["dirty"]) == (old, "", "dirty")
-            assert (await peer.processes())[process]["state"] == "running"
+async def cancelled_in_its_build(peer: Peer, project: Project) -> tuple[str, str]:
+    """The old container goes on, and so does a process in it; returns both."""
+    old = container_of(await recreate(peer, name=project.name))
+    process = await peer.start("exec sleep 600", workspace=project.name, wait_s=0)
+    project.dockerfile("RUN echo one > /version", HANG)
+    await cancelled(peer, project.name, HANG)
+    await until_nobody_is_left(project)
+    found = await until_state(peer, project.name, lambda each: each["state"] == "running")
+    assert (found["container"], found.get("error", ""), found["dirty"]) == (old, "", "dirty")
+    assert (await peer.processes())[process]["state"] == "running"
+    return old, process
 
-            # The same when the server is stopped while it builds.
+
+async def cancelled_in_a_hook(peer: Peer, project: Project) -> str:
+    """The new container stays, incomplete; returns it."""
+    await cancelled(peer, project.name, "working")
+    await until_nobody_is_left(project)
+    found = await until_state(peer, project.name, lambda each: each["state"] == "running")
+    (half,) = project.containers
+    assert (found["container"], found["is_set_up"], found["dirty"]) == (half, False, "dirty")
+    assert "its set-up was cancelled" in str(found["error"])
+    assert "set-up was not finished" in str(found["reasons"])
+    assert await output_of(peer, "test -e /started || echo half", project.name) == "half"
+    return half
+
+
+async def finished(peer: Peer, project: Project, half: str) -> None:
+    """One that is incomplete is so for the next server, too, until it is made anew."""
+    found = await listed(peer, project.name)
+    assert (found["container"], found["is_set_up"]) == (half, False)
+    project.write("gate", "")
+    made = await recreate(peer, name=project.name, force=True)
+    assert (made["change"], made["old_container"]) == ("recreated", half)
+    found = await listed(peer, project.name)
+    assert (found.get("is_set_up", True), found.get("error", ""), found["dirty"]) == (True, "", "clean")
+    assert await output_of(peer, "cat /started", project.name) == "started"
+
+
+async def test_cancelled_in_its_build_the_old_container_goes_on_and_in_a_hook_the_new_one_stays_incomplete(
+    projects: Projects,
+) -> None:
+    project, hooked = projects.project(), projects.project("hooked")
+    project.dockerfile("RUN echo one > /version")
+    hooked.define(postCreateCommand=HOOK, postStartCommand="echo started > /started")
+    with anyio.fail_after(150):
+        async with projects.open_peer() as peer:
+            old, process = await cancelled_in_its_build(peer, project)
+            half = await cancelled_in_a_hook(peer, hooked)
+            # As in its build, when the server is stopped meanwhile.
             working = await peer.ok("recreate_devcontainer", name=project.name, wait_s=0)
             assert working["change"] == "working"
             await until_state(peer, project.name, lambda each: each["state"] == "starting")
@@ -67,54 +99,9 @@ async def test_cancelled_in_its_build_the_old_container_goes_on_and_nobody_is_le
             project.dockerfile("RUN echo two > /version")
             await recreate(peer, name=project.name)
             assert await output_of(peer, "cat /version", project.name) == "two"
+            await finished(peer, hooked, half)
 
 
 async def _is_building(project: Project) -> bool:
     await anyio.lowlevel.checkpoint()
     return any("docker" in line and " build " in line for line in project.cli_processes)
-
-
-async def test_cancelled_in_a_hook_the_container_stays_incomplete_until_it_is_made_anew(projects: Projects) -> None:
-    project = projects.project()
-    project.define(postCreateCommand=HOOK, postStartCommand="echo started > /started")
-    with anyio.fail_after(120):
-        async with projects.open_peer() as peer:
-            await cancelled(peer, project.name, "working")
-            await until_nobody_is_left(project)
-            found = await until_state(peer, project.name, lambda each: each["state"] == "running")
-            (half,) = project.containers
-            assert (found["container"], found["is_set_up"], found["dirty"]) == (half, False, "dirty")
-            assert "its set-up was cancelled" in str(found["error"])
-            assert "set-up was not finished" in str(found["reasons"])
-            assert await output_of(peer, "test -e /started || echo half", project.name) == "half"
-        async with projects.open_peer() as peer:
-            found = await listed(peer, project.name)
-            assert (found["container"], found["is_set_up"]) == (half, False)
-            project.write("gate", "")
-            made = await recreate(peer, name=project.name, force=True)
-            assert (made["change"], made["old_container"]) == ("recreated", half)
-            found = await listed(peer, project.name)
-            assert (found.get("is_set_up", True), found.get("error", ""), found["dirty"]) == (True, "", "clean")
-            assert await output_of(peer, "cat /started", project.name) == "started"
-
-
-async def test_a_hook_that_fails_is_named_with_its_output_and_the_container_stays_for_a_look(
-    projects: Projects,
-) -> None:
-    project = projects.project()
-    project.define(onCreateCommand="echo no such thing; exit 3", postCreateCommand="echo made > /made")
-    with anyio.fail_after(90):
-        async with projects.open_peer() as peer:
-            made = await recreate(peer, name=project.name)
-            (hook,) = cast("list[Json]", made["hooks"])
-            assert (hook["name"], hook["is_ok"]) == ("onCreateCommand", False)
-            assert "onCreateCommand failed with exit code 3: no such thing" in str(made["warnings"])
-            found = await listed(peer, project.name)
-            assert (found["state"], found["is_set_up"]) == ("running", False)
-            assert "onCreateCommand failed with exit code 3" in str(found["error"])
-            assert await output_of(peer, "test -e /made || echo half", project.name) == "half"
-            project.define(onCreateCommand="true", postCreateCommand="echo made > /made")
-            await recreate(peer, name=project.name)
-            found = await listed(peer, project.name)
-            assert (found.get("is_set_up", True), found.get("error", "")) == (True, "")
-            assert await output_of(peer, "cat /made", project.name) == "made"

@@ -59,7 +59,7 @@ async def test_on_podman_one_of_a_dockerfile_is_made_and_remade_for_a_user_who_i
             assert (made["change"], made["old_container"]) == ("recreated", old)
             assert await output_of(peer, "cat /version", project.name) == "two"
             said = await listed(peer, project.name)
-            assert said["dirty"] == "clean", said
+            assert said["dirty"] == "clean", json.dumps(made)
             stopped = await peer.ok("stop_workspace", name=project.name)
             assert cast("Json", stopped["devcontainer"])["state"] == "stopped"
             await peer.ok("remove_workspace", name=project.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import cast
 
@@ -10,41 +11,62 @@ import anyio
 import anyio.lowlevel
 import pytest
 from support.dev_projects import CONFIG, Projects, container_of, listed, recreate
+from support.devcontainer_ground import FOLDER
 from support.docker_cli import docker
 from support.images import BUSYBOX
-from support.peers import Json, until
+from support.peers import Json, Peer, until
+from support.real_engine import EngineGround
 
 pytestmark = pytest.mark.timeout(120)
 MARKER = "marker"
+ALLOWED = ("initialize-command", "local-env:SECRET", "privileged")
+SECRET = {"SECRET": "s3cret"}
 
 
-async def test_a_label_that_names_a_folder_supplies_nothing(projects: Projects, tmp_path: Path) -> None:
-    evil = tmp_path / "evil"
-    (evil / ".devcontainer").mkdir(parents=True)
-    (evil / CONFIG).write_text(json.dumps({"image": BUSYBOX, "initializeCommand": f"touch {tmp_path / MARKER}"}))
-    labels = {"devcontainer.local_folder": evil, "devcontainer.config_file": evil / CONFIG}
+@pytest.fixture(scope="module")
+async def peer(shared_projects: Projects) -> AsyncGenerator[Peer]:
+    """A server with nothing allowed."""
+    async with shared_projects.open_peer(environment=SECRET) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def evil(engine_ground: EngineGround, tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """A folder below no root, and a container that names it."""
+    folder = tmp_path_factory.mktemp("evil")
+    (folder / ".devcontainer").mkdir()
+    (folder / CONFIG).write_text(json.dumps({"image": BUSYBOX, "initializeCommand": f"touch {folder / MARKER}"}))
+    labels = {FOLDER: folder, "devcontainer.config_file": folder / CONFIG}
     flags = [f"--label={label}={value}" for label, value in labels.items()]
-    container = docker(
-        "run", "--detach", "--init", *flags, f"--volume={evil}:/workspaces/evil", BUSYBOX, "sleep", "600"
-    )
-    container = container.strip()
-    try:
-        with anyio.fail_after(60):
-            async with projects.open_peer("--devcontainer-allow", "initialize-command") as peer:
-                assert "evil" not in json.dumps((await peer.ok("list_containers")).get("devcontainers", []))
-                for asked in ({"name": "evil"}, {"name": container}, {"folder": str(evil)}):
-                    await peer.refused("recreate_devcontainer", force=True, **asked)
-                await peer.refused("start_process", command="true", workspace="evil")
-        assert not (tmp_path / MARKER).exists()
-        assert docker("inspect", "--format", "{{.State.Running}} {{.ExecIDs}}", container).split() == ["true", "[]"]
-    finally:
-        docker("rm", "--force", container)
+    mount = f"--volume={folder}:/workspaces/evil"
+    container = docker("run", "--detach", "--init", *flags, mount, BUSYBOX, "sleep", "600").strip()
+    yield folder
+    docker("rm", "--force", container)
+
+
+@pytest.fixture(scope="module")
+async def generous(shared_projects: Projects, evil: Path) -> AsyncGenerator[Peer]:
+    """A server for the same projects whose operator allows some things."""
+    flags = [f"--devcontainer-allow={word}" for word in ALLOWED]
+    async with shared_projects.open_peer(*flags, environment=SECRET) as made:
+        yield made
+
+
+async def test_a_label_that_names_a_folder_supplies_nothing(evil: Path, generous: Peer) -> None:
+    container = docker("ps", "--quiet", "--no-trunc", "--filter", f"label={FOLDER}={evil}").strip()
+    with anyio.fail_after(60):
+        assert "evil" not in json.dumps((await generous.ok("list_containers")).get("devcontainers", []))
+        for asked in ({"name": "evil"}, {"name": container}, {"folder": str(evil)}):
+            await generous.refused("recreate_devcontainer", force=True, **asked)
+        await generous.refused("start_process", command="true", workspace="evil")
+    assert not (evil / MARKER).exists()
+    assert docker("inspect", "--format", "{{.State.Running}} {{.ExecIDs}}", container).split() == ["true", "[]"]
 
 
 async def test_what_is_not_allowed_is_refused_all_at_once_and_nothing_of_it_runs(
-    projects: Projects, tmp_path: Path
+    shared_projects: Projects, peer: Peer, generous: Peer, tmp_path: Path
 ) -> None:
-    project, strong, compose = (projects.project(name) for name in ("shop", "strong", "compose"))
+    project, strong, compose = (shared_projects.project(name) for name in ("shop", "strong", "compose"))
     compose.define(dockerComposeFile="compose.yaml", service="app")
     marker = tmp_path / MARKER
     project.define(
@@ -61,53 +83,49 @@ async def test_what_is_not_allowed_is_refused_all_at_once_and_nothing_of_it_runs
     docker("build", "--quiet", "--tag", image, str(strong.folder / "image"))
     strong.define(image=image)
     with anyio.fail_after(90):
-        async with projects.open_peer(environment={"SECRET": "s3cret"}) as peer:
-            refusal = await peer.refused("recreate_devcontainer", name=project.name)
-            for word in ("initialize-command", "local-env:SECRET", "mount:/", "run-arg:--pid", "capability:SYS_ADMIN"):
-                assert f"--devcontainer-allow {word}" in refusal
-            assert "s3cret" not in refusal
-            assert project.containers == []
-            refusal = await peer.refused("recreate_devcontainer", name=strong.name)
-            assert "--devcontainer-allow privileged" in refusal
-            assert strong.containers == []
-            refusal = await peer.refused("recreate_devcontainer", name=compose.name)
-            assert "--devcontainer-allow compose" in refusal
-            assert not marker.exists()
-        flags = [f"--devcontainer-allow={word}" for word in ("initialize-command", "local-env:SECRET", "privileged")]
-        async with projects.open_peer(*flags, environment={"SECRET": "s3cret"}) as peer:
-            project.define(initializeCommand=f"touch {marker}", containerEnv={"GIVEN": "${localEnv:SECRET}"})
-            plan = await recreate(peer, name=project.name, dry_run=True)
-            assert f"initializeCommand: touch {marker}" in cast("list[str]", plan["runs"])
-            assert not marker.exists()
-            await recreate(peer, name=project.name)
-            assert marker.exists()
-            environment = cast("Json", project.inspected()["Config"])["Env"]
-            assert "GIVEN=s3cret" in cast("list[str]", environment)
+        refusal = await peer.refused("recreate_devcontainer", folder=str(project.folder))
+        for word in ("initialize-command", "local-env:SECRET", "mount:/", "run-arg:--pid", "capability:SYS_ADMIN"):
+            assert f"--devcontainer-allow {word}" in refusal
+        assert "s3cret" not in refusal
+        assert project.containers == []
+        refusal = await peer.refused("recreate_devcontainer", folder=str(strong.folder))
+        assert "--devcontainer-allow privileged" in refusal
+        assert strong.containers == []
+        refusal = await peer.refused("recreate_devcontainer", folder=str(compose.folder))
+        assert "--devcontainer-allow compose" in refusal
+        assert not marker.exists()
+        project.define(initializeCommand=f"touch {marker}", containerEnv={"GIVEN": "${localEnv:SECRET}"})
+        plan = await recreate(generous, folder=str(project.folder), dry_run=True)
+        assert f"initializeCommand: touch {marker}" in cast("list[str]", plan["runs"])
+        assert not marker.exists()
+        await recreate(generous, folder=str(project.folder))
+        assert marker.exists()
+        environment = cast("Json", project.inspected()["Config"])["Env"]
+        assert "GIVEN=s3cret" in cast("list[str]", environment)
 
 
 async def test_a_definition_that_is_changed_while_it_is_used_counts_as_it_was_checked(
-    projects: Projects, tmp_path: Path
+    shared_projects: Projects, peer: Peer, tmp_path: Path
 ) -> None:
-    project = projects.project()
+    project = shared_projects.project("changed")
     marker = tmp_path / MARKER
     project.define()
     with anyio.fail_after(90):
-        async with projects.open_peer() as peer:
 
-            async def is_begun() -> bool:
-                await anyio.lowlevel.checkpoint()
-                return bool(project.cli_processes)
+        async def is_begun() -> bool:
+            await anyio.lowlevel.checkpoint()
+            return bool(project.cli_processes)
 
-            working = await peer.ok("recreate_devcontainer", name=project.name, wait_s=0)
-            assert working["change"] == "working"
-            # It was read and checked; the CLI is asked what the image adds, and has not made anything.
-            await until(is_begun)
-            project.define(initializeCommand=f"touch {marker}", privileged=True)
-            made = await recreate(peer, name=project.name)
-            assert made["change"] == "created"
-            assert not marker.exists()
-            found = await listed(peer, project.name)
-            assert (found["container"], found["reasons"]) == (container_of(made), ["privileged added"])
-            assert cast("Json", project.inspected()["HostConfig"])["Privileged"] is False
-            assert "--devcontainer-allow privileged" in await peer.refused("recreate_devcontainer", name=project.name)
-            assert project.containers == [container_of(made)]
+        working = await peer.ok("recreate_devcontainer", folder=str(project.folder), wait_s=0)
+        assert working["change"] == "working"
+        # It was read and checked; the CLI is asked what the image adds, and has not made anything.
+        await until(is_begun)
+        project.define(initializeCommand=f"touch {marker}", privileged=True)
+        made = await recreate(peer, folder=str(project.folder))
+        assert made["change"] == "created"
+        assert not marker.exists()
+        found = await listed(peer, project.name)
+        assert (found["container"], found["reasons"]) == (container_of(made), ["privileged added"])
+        assert cast("Json", project.inspected()["HostConfig"])["Privileged"] is False
+        assert "--devcontainer-allow privileged" in await peer.refused("recreate_devcontainer", name=project.name)
+        assert project.containers == [container_of(made)]

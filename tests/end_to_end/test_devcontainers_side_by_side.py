@@ -57,7 +57,8 @@ async def test_two_servers_see_each_others_work_equal_calls_share_it_and_another
 
     with anyio.fail_after(120):
         async with projects.open_peer() as one, projects.open_peer() as other, told_of_list(other) as heard:
-            assert (await listed(other, project.name))["state"] == "absent"
+            found = await listed(other, project.name)
+            assert (found["state"], found["folder"]) == ("absent", str(project.folder))
             working = await one.ok("recreate_devcontainer", name=project.name, wait_s=0)
             assert working["change"] == "working"
             assert "call recreate_devcontainer again with the same arguments" in str(working["note"])

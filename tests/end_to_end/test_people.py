@@ -75,10 +75,10 @@ def left_in(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
 
 
-def local_daemons() -> set[str]:
-    """The directories of local workspaces' sockets that are there now."""
+def sockets_of(temporary: Path) -> set[Path]:
+    """Where the sockets of local workspaces of the demo with this temporary directory are."""
     root = Path("/dev/shm") / f"ws-mcp-{os.getuid()}"
-    return {path.name for path in root.glob("wsmcp-*")} if root.is_dir() else set()
+    return {root / path.name for path in temporary.glob("ws-mcp-demo-*/state/local/wsmcp-*")}
 
 
 async def demo(
@@ -91,14 +91,18 @@ async def demo(
             command, stderr=subprocess.STDOUT, env=environment(temporary), start_new_session=True
         ) as child:
             assert child.stdout is not None
-            instance, said = "", b""
+            instance, said, sockets = "", b"", set[Path]()
             async for chunk in child.stdout:
                 said += chunk
                 instance = instance or instance_of(temporary)
+                sockets |= sockets_of(temporary)
                 if stop is not None and at.encode() in said:
                     child.send_signal(stop)
                     stop = None
-            return await child.wait(), said.decode(), instance
+            code = await child.wait()
+            assert [path for path in sockets if path.exists()] == []
+            assert sockets or "--engine" not in flags
+            return code, said.decode(), instance
 
 
 CLAIMS = (
@@ -139,6 +143,7 @@ def made_for_dev_containers() -> set[str]:
     return {*containers, *(image for image in images if "vsc-shop-" in image or "ws-mcp-demo" in image)}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("engine_ground")
 async def test_the_demo_holds_on_a_real_engine_and_leaves_nothing(tmp_path: Path) -> None:
     before = made_for_dev_containers()
@@ -163,6 +168,7 @@ async def test_the_demo_holds_on_a_real_engine_and_leaves_nothing(tmp_path: Path
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("engine_ground")
 async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     code, said, instance = await demo(tmp_path, stop=signal.SIGINT)
@@ -176,6 +182,7 @@ async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Pat
 
 @pytest.mark.skipif(bool(cli_missing()), reason=cli_missing() or "the CLI is here")
 @pytest.mark.usefixtures("engine_ground")
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["building the image", "Repaired, and made anew"])
 async def test_a_demo_that_is_stopped_at_its_dev_container_leaves_nothing(tmp_path: Path, at: str) -> None:
     before = made_for_dev_containers()
@@ -187,16 +194,15 @@ async def test_a_demo_that_is_stopped_at_its_dev_container_leaves_nothing(tmp_pa
 
 
 @sandboxed
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["none", DEAD_ENGINE])
 async def test_the_demo_holds_without_an_engine(tmp_path: Path, real_io: None, engine: str) -> None:
-    before = local_daemons()
     code, said, _ = await demo(tmp_path, "--engine", engine)
     assert code == 0, said
     assert "bubblewrap" in said
     assert LEFT_OUT in said
     assert WITHOUT_AN_ENGINE in said
     assert [claim for claim in CLAIMS if f"ok   {claim}" not in said] == []
-    assert local_daemons() <= before
     assert left_in(tmp_path) == []
 
 

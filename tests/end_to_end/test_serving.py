@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 from support.edge_client import MODES, ok
+from support.memory import forget_peak, memory_of
 
 from ws_mcp.edge.stdio import MAX_LINE_BYTES
 
@@ -61,10 +61,6 @@ class Child:
             {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
         )
 
-    def resident_mib(self) -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) // 1024
-
 
 @contextmanager
 def child(*arguments: str, stdin: int | IO[bytes] = subprocess.PIPE) -> Generator[Child]:
@@ -80,6 +76,27 @@ def child(*arguments: str, stdin: int | IO[bytes] = subprocess.PIPE) -> Generato
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Generator[Child]:
+    """A server for all that it goes on after."""
+    with child("stdio") as server:
+        server.hello()
+        yield server
+
+
+@contextmanager
+def http_server(*arguments: str) -> Generator[tuple[Child, str]]:
+    with child("http", *arguments) as server:
+        yield server, server.stderr.readline().decode().strip()
+
+
+@pytest.fixture(scope="module")
+def address() -> Generator[str]:
+    """Of an HTTP server."""
+    with http_server() as (_, url):
+        yield url
 
 
 def end(server: Child, how: str) -> int:
@@ -174,48 +191,41 @@ GARBAGE = [
 ]
 
 
-def test_lines_that_are_no_messages_are_answered_and_the_next_ones_served() -> None:
-    with child("stdio") as server:
-        server.hello()
-        for line, code, number in GARBAGE:
-            server.send(b"\n", b"  \r\n", line, {"jsonrpc": "2.0", "id": 9, "method": "ping"})
-            refusal = server.answer()
-            assert (refusal["error"]["code"], refusal["id"]) == (code, number), line[:80]
-            assert server.answer() == {"jsonrpc": "2.0", "id": 9, "result": {}}
+def test_lines_that_are_no_messages_are_answered_and_the_next_ones_served(served: Child) -> None:
+    for line, code, number in GARBAGE:
+        served.send(b"\n", b"  \r\n", line, {"jsonrpc": "2.0", "id": 9, "method": "ping"})
+        refusal = served.answer()
+        assert (refusal["error"]["code"], refusal["id"]) == (code, number), line[:80]
+        assert served.answer() == {"jsonrpc": "2.0", "id": 9, "result": {}}
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_line_without_end_takes_no_memory_and_is_answered(first: bool) -> None:
+def test_a_line_without_end_takes_no_memory_and_is_answered(served: Child, first: bool) -> None:
     envelope = (b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"a":"', b'"}}\n')
     if not first:
         envelope = (b'{"method":"ping","params":{"a":"', b'"},"jsonrpc":"2.0","id":5}\n')
-    with child("stdio") as server:
-        server.hello()
-        before = server.resident_mib()
-        server.send(envelope[0])
-        for _ in range(100):
-            server.send(b"x" * MIB)
-        server.send(envelope[1], {"jsonrpc": "2.0", "id": 6, "method": "ping"})
-        refusal = server.answer()
-        assert (refusal["id"], refusal["error"]["code"]) == (5, -32600)
-        assert str(MAX_LINE_BYTES) in refusal["error"]["message"]
-        assert server.answer()["id"] == 6
-        assert server.resident_mib() - before < 32
+    forget_peak(served.process.pid)
+    before = memory_of(served.process.pid, "VmRSS")
+    served.send(envelope[0])
+    for _ in range(100):
+        served.send(b"x" * MIB)
+    served.send(envelope[1], {"jsonrpc": "2.0", "id": 6, "method": "ping"})
+    refusal = served.answer()
+    assert (refusal["id"], refusal["error"]["code"]) == (5, -32600)
+    assert str(MAX_LINE_BYTES) in refusal["error"]["message"]
+    assert served.answer()["id"] == 6
+    assert memory_of(served.process.pid, "VmHWM") - before < 32 * MIB
 
 
-def test_a_message_of_almost_four_mebibytes_is_served() -> None:
-    with child("stdio") as server:
-        server.hello()
-        server.call(2, "start_process", command="x", env={"A": "x" * (MAX_LINE_BYTES - 500)})
-        result = server.answer()["result"]
-        assert (result["isError"], "`env` is too large" in result["content"][0]["text"]) == (True, True)
+def test_a_message_of_almost_four_mebibytes_is_served(served: Child) -> None:
+    served.call(2, "start_process", command="x", env={"A": "x" * (MAX_LINE_BYTES - 500)})
+    result = served.answer()["result"]
+    assert (result["isError"], "`env` is too large" in result["content"][0]["text"]) == (True, True)
 
 
-def test_a_hundred_calls_sent_at_once_are_all_answered() -> None:
-    with child("stdio") as server:
-        server.hello()
-        server.send(*({"jsonrpc": "2.0", "id": n, "method": "ping"} for n in range(10, 110)))
-        assert {server.answer()["id"] for _ in range(100)} == set(range(10, 110))
+def test_a_hundred_calls_sent_at_once_are_all_answered(served: Child) -> None:
+    served.send(*({"jsonrpc": "2.0", "id": n, "method": "ping"} for n in range(10, 110)))
+    assert {served.answer()["id"] for _ in range(100)} == set(range(10, 110))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -227,16 +237,10 @@ async def test_a_real_client_is_served_over_stdio(mode: str, real_io: None) -> N
             assert (started["state"], len(started["output"])) == ("ended", 16_000)
 
 
-@contextmanager
-def http_server(*arguments: str) -> Generator[tuple[Child, str]]:
-    with child("http", *arguments) as server:
-        yield server, server.stderr.readline().decode().strip()
-
-
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_real_client_is_served_over_http(mode: str, real_io: None) -> None:
-    with anyio.fail_after(75), http_server() as (_, url):
-        async with Client(url, mode=mode) as client:
+async def test_a_real_client_is_served_over_http(mode: str, address: str, real_io: None) -> None:
+    with anyio.fail_after(75):
+        async with Client(address, mode=mode) as client:
             made = await ok(client, "provision_workspace")
             started = await ok(client, "start_process", command="x", chat=made["chat"])
             assert started["output"] == "x\n"
@@ -279,25 +283,24 @@ def asked(url: str, body: bytes = b"{}", **headers: str) -> int:
         connection.close()
 
 
-def test_only_names_of_this_machine_and_our_own_pages_are_served() -> None:
+def test_only_names_of_this_machine_and_our_own_pages_are_served(address: str) -> None:
     ping = json.dumps(HELLO).encode()
-    with http_server() as (_, url):
-        port = urlsplit(url).port
-        assert asked(url, ping) == 200
-        assert asked(url, ping, Host="localhost:9000") == 200  # a forwarded port
-        assert asked(url, ping, Origin=f"http://127.0.0.1:{port}") == 200
-        assert asked(url, ping, Origin=f"http://localhost:{port}") == 200
-        for host in ("evil.test", f"evil.test:{port}", "127.0.0.1.evil.test", f"127.0.0.1.evil.test:{port}", "a/?x="):
-            assert asked(url, ping, Host=host) == 421
-        for origin in (
-            "null",
-            "http://evil.test",
-            "http://127.0.0.1:1",
-            f"https://127.0.0.1:{port}",
-            "http://localhost",
-        ):
-            assert asked(url, ping, Origin=origin) == 403
-        assert asked(url, ping, **{"Content-Type": "text/plain"}) == 400
-        assert asked(url, b"garbage") == 400
-        assert asked(url, b"x" * (MAX_LINE_BYTES + 1)) == 413
-        assert asked(url, ping) == 200
+    port = urlsplit(address).port
+    assert asked(address, ping) == 200
+    assert asked(address, ping, Host="localhost:9000") == 200  # a forwarded port
+    assert asked(address, ping, Origin=f"http://127.0.0.1:{port}") == 200
+    assert asked(address, ping, Origin=f"http://localhost:{port}") == 200
+    for host in ("evil.test", f"evil.test:{port}", "127.0.0.1.evil.test", f"127.0.0.1.evil.test:{port}", "a/?x="):
+        assert asked(address, ping, Host=host) == 421
+    for origin in (
+        "null",
+        "http://evil.test",
+        "http://127.0.0.1:1",
+        f"https://127.0.0.1:{port}",
+        "http://localhost",
+    ):
+        assert asked(address, ping, Origin=origin) == 403
+    assert asked(address, ping, **{"Content-Type": "text/plain"}) == 400
+    assert asked(address, b"garbage") == 400
+    assert asked(address, b"x" * (MAX_LINE_BYTES + 1)) == 413
+    assert asked(address, ping) == 200

@@ -19,7 +19,7 @@ GROUND = Ground(roots=(ROOT,))
 def test_a_copy_of_all_labels_of_a_live_container_is_told_apart_by_what_the_engine_says() -> None:
     victim = container("shop-1", {**labels_of(), **metadata_label({"remoteUser": "dev"})}, age_s=60)
     copy = container("copy", dict(victim.labels), mounts=())
-    (found,) = sightings_of([victim, copy], GROUND).found
+    (found,) = sightings_of([victim, copy], GROUND)
     assert "more container" in found.warnings[0]
     assert {each.name for each in (found.container, *found.duplicates)} == {"shop-1", "copy"}
     record = Record(container=copy.id, key=SHOP, parts={}, is_adopted=True)
@@ -36,5 +36,5 @@ def test_a_label_that_says_harmless_does_not_make_a_privileged_container_so() ->
 def test_a_forged_project_draws_nobody_elses_containers_in() -> None:
     forged = container("evil", {**labels_of(), **compose_labels("prod", "x")})
     prod = [container(f"prod-{n}", compose_labels("prod", "db", "/srv/prod"), mounts=()) for n in range(3)]
-    (found,) = sightings_of([forged, *prod], GROUND).found
+    (found,) = sightings_of([forged, *prod], GROUND)
     assert (found.members, found.siblings) == ((), ())

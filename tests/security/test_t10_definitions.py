@@ -23,14 +23,14 @@ def test_a_label_that_names_a_folder_of_its_own_supplies_nothing() -> None:
     evil = Key(folder="/tmp/evil", config="/tmp/evil/.devcontainer/devcontainer.json")
     labels = {"devcontainer.local_folder": evil.folder, "devcontainer.config_file": evil.config}
     seen = sightings_of([container("evil", labels)], Ground(roots=(ROOT,), known=frozenset({SHOP})))
-    assert seen.found == ()
+    assert seen == ()
     violations = check_definition(evil, {"image": "x", "initializeCommand": "touch /tmp/marker"}, ALLOWED)
     assert [each.subject for each in violations] == ["the folder", "the definition", "initializeCommand"]
 
 
 def test_without_roots_nothing_is_allowed_at_all() -> None:
     assert check_definition(SHOP, {"image": "x"}, Allowances())
-    assert sightings_of([container()], Ground(roots=())).found == ()
+    assert sightings_of([container()], Ground(roots=())) == ()
 
 
 def test_a_command_for_this_machine_is_refused_by_default_and_named() -> None:

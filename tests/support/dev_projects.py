@@ -140,9 +140,8 @@ def open_projects(
 
 async def listed(peer: Peer, name: str) -> Json:
     """A dev container as the list has it."""
-    listing = await peer.ok("list_containers")
-    found = {str(each["name"]): each for each in cast("list[Json]", listing.get("devcontainers", []))}
-    assert name in found, f"{name!r} is not listed: {listing}"
+    found = await _all_listed(peer)
+    assert name in found, f"{name!r} is not listed: {found}"
     return found[name]
 
 
@@ -169,8 +168,8 @@ async def until_state(peer: Peer, name: str, is_so: Callable[[Json], bool]) -> J
     seen: list[Json] = []
 
     async def ask() -> bool:
-        seen[:] = [await listed(peer, name)]
-        return is_so(seen[0])
+        seen[:] = [each for listed_name, each in (await _all_listed(peer)).items() if listed_name == name]
+        return bool(seen) and is_so(seen[0])
 
     await until(ask)
     return seen[0]
@@ -184,6 +183,11 @@ def container_of(answer: Json) -> str:
 def texts_of(answer: Json, name: str) -> list[str]:
     """A list of texts in an answer; one that is empty is left out there."""
     return cast("list[str]", answer.get(name, []))
+
+
+async def _all_listed(peer: Peer) -> dict[str, Json]:
+    listing = await peer.ok("list_containers")
+    return {str(each["name"]): each for each in cast("list[Json]", listing.get("devcontainers", []))}
 
 
 def _read(path: Path) -> str:

@@ -12,7 +12,7 @@ import anyio
 
 from support.compose import ComposeMissingError, compose_config
 from support.devcontainer_images import USERLAND, userland_tar
-from support.real_engine import EngineGround, LabelledEngine, import_with_command
+from support.real_engine import EngineGround, LabelledEngine, import_with_command, one_at_a_time
 from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
 from ws_mcp.core.devcontainers.cli_found import OWN, FoundCli, find_cli
 
@@ -60,7 +60,7 @@ class DevcontainerGround:
 
     async def make_userland(self) -> str:
         """The name of an image with more than busybox has, which is there afterwards."""
-        async with self.engine.engine() as engine:
+        async with one_at_a_time(), self.engine.engine() as engine:
             if not any(USERLAND in image.tags for image in await engine.list_images()):
                 tar = await anyio.to_thread.run_sync(userland_tar)
                 await import_with_command(engine, tar, USERLAND, 'CMD ["/bin/bash"]')

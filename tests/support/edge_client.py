@@ -10,7 +10,8 @@ from mcp import Client
 from mcp.types import CallToolResult, Implementation, TextContent, TextResourceContents
 
 from support.fake_core import FakeCore
-from ws_mcp.core.ids import PrincipalId
+from ws_mcp.core.ids import Principal, PrincipalId
+from ws_mcp.edge.gate import Guards
 from ws_mcp.edge.identity import Hint
 from ws_mcp.server import build_server
 
@@ -29,10 +30,11 @@ async def open_client(
     hint: Hint | None = PROJECT,
     principal: PrincipalId = ALICE,
     name: str = "test",
+    guards: Guards | None = None,
     **more: Any,
 ) -> AsyncGenerator[Client]:
     """A client of an era on a server over `core`."""
-    server = build_server(core, default_hint=hint, principal=principal)
+    server = build_server(core, default_hint=hint, principal_of=lambda: Principal(id=principal), guards=guards)
     async with Client(server, mode=mode, client_info=Implementation(name=name, version="1"), **more) as client:
         yield client
 

@@ -27,7 +27,8 @@ class EngineCli:
     """See `ws_mcp.core.devcontainers.port.DevcontainerCli`: as the real one, on the fake engine.
 
     `gates`: waited for at the beginning of a phase; `reached`: set then; `fails`: the phases that fail, and with what;
-    `at`: done at the beginning of a phase; `misses_start`: the next `up` waits for ever for its container.
+    `at`: done at the beginning of a phase; `misses_start`: the next `up` waits for ever for its container;
+    `is_early`: the next `up` runs its first command before the engine has quite started the container.
     """
 
     def __init__(self, engine: FakeEngine, definitions: FakeDefinitions) -> None:
@@ -39,8 +40,8 @@ class EngineCli:
         self.fails: dict[Phase, str] = {}
         self.at: dict[Phase, Callable[[], None]] = {}
         self.on_phase: Callable[[], None] = lambda: None
+        self.misses_start = self.is_early = False
         self.on_read: Callable[[], None] = lambda: None  # when a definition is read
-        self.misses_start = False
         self.hangs_in: Phase | None = None  # of a run: it says nothing any more
         self.keeps_old = ""  # why an old container cannot be removed
         self.missing: WsError | None = None
@@ -100,9 +101,8 @@ class EngineCli:
             await self._hang_in(Phase.CREATE, is_stalled)
             found = await self._create(call, properties)
             self.ran.append("create")
-            if self.misses_start:
-                self.misses_start = False
-                return await self._hang(is_stalled)
+            if self.misses_start or self.is_early:
+                return await self._fall_short(found, is_stalled)
             hooks = HOOKS
         else:
             await self._reach(Phase.CREATE, tell)
@@ -119,6 +119,13 @@ class EngineCli:
             done = replace(done, hooks=(*done.hooks, Hook(name=phase.value, duration_s=0.1, is_ok=True)))
         self.ran.append("hooks")
         return done
+
+    async def _fall_short(self, made: ContainerId, is_stalled: Callable[[Phase, float], bool]) -> CliResult:
+        if self.is_early:
+            self.is_early = False
+            return CliResult(outcome=Outcome.EARLY, reason="it does not run", container=made)
+        self.misses_start = False
+        return await self._hang(is_stalled)
 
     async def _hang(self, is_stalled: Callable[[Phase, float], bool], phase: Phase = Phase.CREATE) -> CliResult:
         silent_s = 0.0

@@ -9,13 +9,16 @@ from typing import cast
 
 import anyio.lowlevel
 
+from ws_mcp.core.devcontainers.definition import config_parts, live_parts
 from ws_mcp.core.devcontainers.model import Key, Kind
 from ws_mcp.core.devcontainers.port import (
     Definition,
     DefinitionMissingError,
     Fingerprint,
+    SilentDefinitionError,
     UnreadableDefinitionError,
 )
+from ws_mcp.core.devcontainers.sightings import is_below
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 
 ROOT = "/projects"
@@ -34,6 +37,8 @@ class FakeDefinitions:
         self.files: dict[Key, dict[str, str]] = {}
         self.asked = 0  # how often anything was
         self.hidden: set[Key] = set()  # that no search finds: git ignores them, or they are new
+        self.silence: dict[str, float] = {}  # roots whose disk does not answer
+        self.fault: Exception | None = None  # of a search, until it is None
         self.on_fingerprint: Callable[[Key], None] = lambda _: None
 
     def write(self, key: Key, properties: Mapping[str, object] | str, **files: str) -> None:
@@ -52,15 +57,16 @@ class FakeDefinitions:
     async def fingerprint(self, key: Key) -> Fingerprint:
         await self._asked()
         self.on_fingerprint(key)
-        properties = definition_of(key, self._text(key)).properties
-        parts = {f"config/{name}": _digest(json.dumps(value)) for name, value in properties.items()}
+        definition = definition_of(key, self._text(key))
+        parts = config_parts(definition) | live_parts(definition)
         parts |= {f"ctx/{name}": _digest(text) for name, text in self.files.get(key, {}).items()}
-        image = properties.get("image")
+        image = definition.properties.get("image")
         return Fingerprint(parts=parts, images=(image,) if isinstance(image, str) else ())
 
     async def stamps(self, keys: Sequence[Key]) -> tuple[str, ...]:
         await self._asked()
-        return tuple(_digest(f"{self.texts.get(key)}{self.files.get(key)}") for key in keys)
+        told = {key: f"{self.texts.get(key)}{self.files.get(key)}" for key in keys if not self._silent_root(key)}
+        return tuple(_digest(told.get(key, "")) for key in keys)
 
     async def find(self, folder: str, config: str) -> Key:
         await self._asked()
@@ -75,13 +81,23 @@ class FakeDefinitions:
 
     async def discover(self) -> tuple[Key, ...]:
         await self._asked()
+        if self.fault is not None:
+            raise self.fault
         return tuple(key for key in self.texts if key not in self.hidden)
+
+    def silent(self) -> Mapping[str, float]:
+        return dict(self.silence)
+
+    def _silent_root(self, key: Key) -> str:
+        return next((root for root in self.silence if is_below(key.folder, root)), "")
 
     async def _asked(self) -> None:
         self.asked += 1
         await anyio.lowlevel.checkpoint()
 
     def _text(self, key: Key) -> str:
+        if root := self._silent_root(key):
+            raise SilentDefinitionError(repr(root), self.silence[root])
         if key not in self.texts:
             raise DefinitionMissingError(key.config)
         return self.texts[key]

@@ -58,6 +58,8 @@ INFO = EngineInfo(
     has_live_restore=True,
     endpoint="memory://",
     cpus=2,
+    memory_bytes=8 << 30,
+    storage_bytes=64 << 30,
 )
 
 OnExec = Callable[[Container, ExecSpec], ByteStream]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,9 @@ async def make_instance(directory: Path, address: str = "") -> Instance:
 @contextmanager
 def open_instance(directory: Path, address: str = "") -> Generator[Instance]:
     """An instance that is gone from the engine at the end."""
-    made = anyio.run(make_instance, directory, address)
+    # In a thread: an event loop that tests share may be there already.
+    with ThreadPoolExecutor(1) as threads:
+        made = threads.submit(anyio.run, make_instance, directory, address).result()
     try:
         yield made
     finally:

@@ -7,15 +7,18 @@ it is older than an hour: by label, and by image for containers without it.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
 import re
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -54,7 +57,7 @@ class EngineGround:
 
     async def make_images(self) -> None:
         """The fixture images, unless they are there."""
-        async with self.engine() as engine:
+        async with one_at_a_time(), self.engine() as engine:
             there = {tag.removeprefix("localhost/") for image in await engine.list_images() for tag in image.tags}
             if images.BUSYBOX not in there:
                 await import_with_command(
@@ -142,6 +145,18 @@ class LabelledEngine(DockerEngine):
         self, name: str, labels: Mapping[str, str], *, is_internal: bool, subnet: str = ""
     ) -> None:
         await super().create_network(name, {**labels, **self._labels}, is_internal=is_internal, subnet=subnet)
+
+
+@asynccontextmanager
+async def one_at_a_time() -> AsyncGenerator[None]:
+    """Alone among the processes of this user that make images.
+
+    Two that miss the same one would both make it, and what its name means would change under who uses it already.
+    """
+    path = Path(tempfile.gettempdir()) / f"{PREFIX}images-{os.getuid()}.lock"
+    with path.open("ab") as lock:
+        await anyio.to_thread.run_sync(fcntl.flock, lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ws_mcp.core.errors import StateError, one_line
 
-SCHEMA = 3
+SCHEMA = 4
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 LOCKS = "locks"  # its files outlive a server that died before there was a database
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
@@ -47,6 +47,10 @@ CREATE TABLE IF NOT EXISTS devcontainers (
 CREATE TABLE IF NOT EXISTS devcontainer_keys (
     folder BLOB NOT NULL, config BLOB NOT NULL, name TEXT NOT NULL, error TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (folder, config)
+);
+CREATE TABLE IF NOT EXISTS devcontainer_errors (
+    engine TEXT NOT NULL, folder BLOB NOT NULL, config BLOB NOT NULL, error TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (engine, folder, config)
 );
 """
 

@@ -22,13 +22,14 @@ class ForbiddenError(WsError):
 
 
 class NotFoundError(WsError):
-    """The caller's chat has no such thing, whether or not another chat has."""
+    """The caller's chat has no such thing, whether or not another chat has; or, of what all share, the server."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str, *, is_shared: bool = False) -> None:
         names = sorted(known)
         more = " ..." if len(names) > 20 else ""
         have = f"it has: {', '.join(names[:20])}{more}" if names else f"it has no {kind} yet"
-        super().__init__(f"this chat has no {kind} {name!r}; {have}. {hint}")
+        lacks = f"this server has no {kind}" if is_shared else f"this chat has no {kind}"
+        super().__init__(f"{lacks} {name!r}; {have}. {hint}")
         self.kind = kind
         self.name = name
 

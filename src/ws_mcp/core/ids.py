@@ -24,6 +24,18 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 
 NewProcessId = Callable[[], ProcessId]
 
+READ, WRITE = "ws:read", "ws:write"
+SCOPES = frozenset({READ, WRITE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks, as the transport proved it. `scopes`: what its token is for; `chat`: the only one that it is for."""
+
+    id: PrincipalId
+    scopes: frozenset[str] = SCOPES
+    chat: str = ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:

@@ -7,7 +7,7 @@ the environment or the project directory of this server. Hints select among the 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
-from ws_mcp.core.errors import InvalidArgumentError
-from ws_mcp.core.ids import PrincipalId, Scope
+from ws_mcp.core.errors import InvalidArgumentError, WsError
+from ws_mcp.core.ids import ChatId, Principal, PrincipalId, Scope
 from ws_mcp.edge.core_port import ChatRef, Core
 
 Request = ServerRequestContext[Any, Any]
@@ -75,9 +75,9 @@ def stdio_hint(environment: Mapping[str, str], directory: str) -> Hint:
     return Hint(text=f"project:{Path(project)}", is_shared=True)
 
 
-def local_principal() -> PrincipalId:
+def local_principal() -> Principal:
     """The OS user: all that stdio and loopback HTTP without tokens can prove."""
-    return PrincipalId(f"local:{os.getuid()}")
+    return Principal(id=PrincipalId(f"local:{os.getuid()}"))
 
 
 def request() -> Request:
@@ -88,11 +88,16 @@ def request() -> Request:
 class Identity:
     """Knows the caller of the request that is being answered. As middleware it must stand before all that asks it."""
 
-    def __init__(self, core: Core, principal: PrincipalId, default_hint: Hint | None) -> None:
+    def __init__(self, core: Core, principal_of: Callable[[], Principal], default_hint: Hint | None) -> None:
         self._core = core
-        self._principal = principal
+        self._principal_of = principal_of
         self._default_hint = default_hint
-        self._defaults: dict[str, ChatRef] = {}
+        self._defaults: dict[tuple[PrincipalId, str], ChatRef] = {}
+
+    @property
+    def principal(self) -> Principal:
+        """Who makes the request that is being answered."""
+        return self._principal_of()
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         token = _request.set(ctx)
@@ -109,7 +114,7 @@ class Identity:
             InvalidArgumentError: nothing says which chat is meant, or what says it cannot be read.
         """
         if handle:
-            return self._in(await self._core.chat(self._principal, handle))
+            return self._in(await self._core.chat(self.principal.id, handle))
         hint = self._hint()
         if hint is None:
             raise InvalidArgumentError(
@@ -118,24 +123,32 @@ class Identity:
             )
         return self._in(await self._default(hint.text), is_shared=hint.is_shared)
 
+    async def chat_of(self, handle: str) -> ChatId | None:
+        """The chat that a call is about, as far as it can be known before the call: not of a new or unknown one."""
+        try:
+            return None if handle == "new" else (await self.caller(handle)).scope.chat
+        except WsError:
+            return None
+
     async def caller_or_new(self, handle: str, label: str) -> Caller:
         """As `caller`; `new`, or no chat and nothing that selects one, makes a chat that nobody has had before."""
         if handle == "new" or not (handle or self._hint()):
-            return self._in(await self._core.new_chat(self._principal, label))
+            return self._in(await self._core.new_chat(self.principal.id, label))
         return await self.caller(handle)
 
     async def _default(self, hint: str) -> ChatRef:
         # The chat of a hint never changes, so there is nothing that could be stale.
-        found = self._defaults.get(hint)
+        principal = self.principal.id
+        found = self._defaults.get((principal, hint))
         if found is None:
-            found = await self._core.default_chat(self._principal, hint)
+            found = await self._core.default_chat(principal, hint)
             while len(self._defaults) >= KEPT_DEFAULTS:
                 del self._defaults[next(iter(self._defaults))]
-            self._defaults[hint] = found
+            self._defaults[principal, hint] = found
         return found
 
     def _in(self, chat: ChatRef, *, is_shared: bool = False) -> Caller:
-        return Caller(scope=Scope(principal=self._principal, chat=chat.id), chat=chat.handle, is_shared=is_shared)
+        return Caller(scope=Scope(principal=self.principal.id, chat=chat.id), chat=chat.handle, is_shared=is_shared)
 
     def _hint(self) -> Hint | None:
         return hint_of(request()) or self._default_hint

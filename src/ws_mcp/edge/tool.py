@@ -12,10 +12,12 @@ from mcp import MCPError
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import PrivateAttr
 
 from ws_mcp.core.errors import WsError
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.errors import bug, failed
+from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.schema import slim, untitled
 from ws_mcp.edge.views import View
 
@@ -42,7 +44,14 @@ class ToolSpec:
 
 
 class GuardedTool(Tool):
-    """A tool whose expected failures reach the model as they are worded, and whose bugs as a reference only."""
+    """A tool behind the gate; its expected failures reach the model as they are worded, bugs as a reference only."""
+
+    _gate: Gate = PrivateAttr()
+    _effect: Effect = PrivateAttr()
+
+    def stand_behind(self, gate: Gate, effect: Effect) -> None:
+        """Called once, for the SDK makes it and knows only its own fields."""
+        self._gate, self._effect = gate, effect
 
     async def run(
         self,
@@ -51,7 +60,9 @@ class GuardedTool(Tool):
         convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
     ) -> CallToolResult:
         try:
-            result = await self.fn(**checked(self, arguments))
+            known = checked(self, arguments)
+            async with self._gate.passed(self.name, is_read_only=self._effect.is_read_only, arguments=known):
+                result = await self.fn(**known)
         except WsError as error:
             return failed(str(error))
         except MCPError:
@@ -68,7 +79,7 @@ def answered(view: View, text: str = "") -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=shown)], structured_content=values)
 
 
-def tool_of(spec: ToolSpec) -> Tool:
+def tool_of(spec: ToolSpec, gate: Gate) -> Tool:
     """The tool that the SDK registers. Name, words and schema come from the function.
 
     Raises:
@@ -87,6 +98,8 @@ def tool_of(spec: ToolSpec) -> Tool:
         meta=spec.meta or None,
         structured_output=spec.is_structured,
     )
+    assert isinstance(tool, GuardedTool)
+    tool.stand_behind(gate, spec.effect)
     tool.parameters = slim(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = untitled(tool.fn_metadata.output_schema)

@@ -140,7 +140,7 @@ async def test_what_is_more_than_allowed_is_not_started(ground: DevGround) -> No
 @pytest.mark.parametrize("verb", ["stop", "remove", "start"])
 async def test_one_that_is_not_there_is_not_found_or_has_no_container(ground: DevGround, verb: str) -> None:
     async with ground.open() as devcontainers:
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError, match="this server has no dev container 'nope'; it has: shop"):
             await acted(devcontainers, verb, "nope")
         with pytest.raises(ConflictError, match="no container"):
             await acted(devcontainers, verb)

@@ -176,6 +176,13 @@ class TestRuns:
         assert "said nothing for" in result.reason
         assert is_gone(tmp_path / "child")
 
+    async def test_a_command_ahead_of_a_start_of_podman_is_told_from_other_failures(self, tmp_path: Path) -> None:
+        words = "can only create exec sessions on running containers: container state improper"
+        answer = '{"outcome":"error","containerId":"c1","description":"An error occurred setting up the container."}'
+        said = f"echo 'Error response from daemon: {words}' >&2; echo '{answer}'; exit 1"
+        result = await up(cli_of(tmp_path, said))
+        assert (result.outcome, result.container) == (Outcome.EARLY, "c1")
+
     async def test_a_usage_error_is_a_failure_with_its_reason(self, tmp_path: Path) -> None:
         result = await up(cli_of(tmp_path, "echo 'Unknown argument: new-thing' >&2; exit 1"))
         assert result.outcome is Outcome.ERROR

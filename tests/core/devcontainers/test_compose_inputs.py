@@ -69,7 +69,7 @@ def test_an_edit_puts_a_project_out_of_date_exactly_when_a_recreate_would_change
 def parts_of(project: Project, compose: str) -> set[str]:
     project.write(CONFIG, {"dockerComposeFile": "../compose.yml", "service": "app"})
     project.write("compose.yml", compose)
-    return {part for part in project.look().parts if not part.startswith("config/")}
+    return {part for part in project.look().parts if not part.startswith(("config/", "live/"))}
 
 
 def test_includes_and_extended_files_count_with_what_they_name(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
 services:
   app: {build: {context: "https://example.org/x.git"}, env_file: /etc/passwd}
   b: {build: {context: "${WHERE}"}}
-  c: {build: {context: ., additional_contexts: {x: ../y}}}
+  c: {build: {context: ., additional_contexts: {x: "git@example.org:y", z: "docker-image://alpine"}}}
 """,
     )
     outside, *others = project.look().untracked
@@ -161,8 +161,27 @@ services:
     assert others == [
         "the build context of service app (it is remote)",
         "${WHERE} (its path depends on who asks)",
-        "additional_contexts of service c (they are not read)",
+        "git@example.org:y (it is remote)",
     ]
+
+
+def test_files_of_additional_contexts_are_inputs(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.write("Dockerfile", "FROM Base\nCOPY a /\nCOPY --from=Shared lib /\nRUN --mount=from=more,target=/m true\n")
+    project.write("Dockerfile.dockerignore", "**/b\n")
+    project.write("shared/.dockerignore", "**/skipped\n")
+    for path in ("a", "shared/lib/b", "shared/lib/skipped", "shared/other", "more/c"):
+        project.write(path, "")
+    for form in ("{SHARED: shared, more: ./$NAME}", "[SHARED=shared, 'more=./$NAME']"):
+        project.write(".env", "NAME=more")
+        text = f"services: {{app: {{build: {{context: ., additional_contexts: {form}}}}}}}"
+        assert {part for part in parts_of(project, text) if part.startswith("ctx/")} == {
+            "ctx/a", "ctx/shared/lib/b", "ctx/more/c",
+        }  # fmt: skip
+        before = project.look()
+        project.write("shared/lib/b", form)
+        project.write("shared/other", form)
+        assert project.reasons_since(before) == ("shared/lib/b changed (copied by the Dockerfile)",)
 
 
 BAD = {

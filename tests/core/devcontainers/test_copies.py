@@ -43,10 +43,10 @@ async def test_a_lock_file_is_copied_beside_a_copy_and_a_link_in_its_place_is_no
         assert copied.read_text() == "locked"
 
 
-async def test_only_paths_with_links_in_them_are_told(real_io: None, tmp_path: Path) -> None:
+def test_only_paths_with_links_in_them_are_told(tmp_path: Path) -> None:
     real, link = linked(tmp_path)
     asked = (str(link / "shop"), str(real), "C:\\projects\\shop", "/nul\0l")
-    assert await real_paths(asked) == {str(link / "shop"): str(real / "shop")}
+    assert real_paths(asked) == {str(link / "shop"): str(real / "shop")}
 
 
 def linked(base: Path) -> tuple[Path, Path]:

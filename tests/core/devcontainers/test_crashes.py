@@ -62,7 +62,7 @@ async def die_in(ground: DevGround, number: int) -> bool:
 
 
 @pytest.mark.parametrize("has_old", [False, True])
-async def test_wherever_a_server_dies_the_next_one_is_never_wrongly_content(has_old: bool) -> None:
+async def test_wherever_a_server_dies_the_next_one_is_never_wrongly_content(has_old: bool, virtual_time: None) -> None:
     number, has_died = 0, True
     while has_died:
         number += 1
@@ -103,7 +103,7 @@ async def test_one_that_died_in_a_hook_says_so_and_is_made_anew(ground: DevGroun
     assert (again.change, again.devcontainer.is_complete) == ("recreated", True)
 
 
-async def test_an_old_container_survives_a_death_between_build_and_up(ground: DevGround) -> None:
+async def test_an_old_container_survives_a_death_between_build_and_up(ground: DevGround, virtual_time: None) -> None:
     async with ground.open() as devcontainers:
         old = (await recreated(devcontainers)).devcontainer.container
     ground.cli.at[Phase.RESOLVE] = die

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PosixPath
+from threading import Event
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support.definition_ground import CONFIG, built
 from support.host_ground import allowing
 
 from ws_mcp.core.devcontainers.definitions import HostDefinitions
 from ws_mcp.core.devcontainers.model import Key, Kind
-from ws_mcp.core.devcontainers.port import DefinitionMissingError, Definitions, UnreadableDefinitionError
+from ws_mcp.core.devcontainers.port import (
+    DefinitionMissingError,
+    Definitions,
+    SilentDefinitionError,
+    UnreadableDefinitionError,
+)
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
+from ws_mcp.core.host.model import HostRules
 
 
 class Clock:
@@ -29,8 +37,25 @@ class Clock:
         return self.now
 
 
-def definitions(*roots: Path, clock: Callable[[], float] = Clock()) -> HostDefinitions:  # noqa: B008 - it stands still
-    return HostDefinitions(allowing(*roots), "/nonexistent", clock)
+def definitions(*roots: Path, clock: Callable[[], float] = Clock(), answer_s: float = 60) -> HostDefinitions:  # noqa: B008 - it stands still
+    return HostDefinitions(allowing(*roots), "/nonexistent", clock, answer_s)
+
+
+class Mount(PosixPath):
+    """A directory on a disk that does not answer while it is away."""
+
+    is_there: Event
+
+    def __fspath__(self) -> str:
+        self.is_there.wait()
+        return str(self)
+
+
+def mount_at(path: Path) -> Mount:
+    mount = Mount(path)
+    mount.is_there = Event()
+    mount.is_there.set()
+    return mount
 
 
 async def stamp_of(host: Definitions, key: Key) -> str:
@@ -284,3 +309,90 @@ async def test_what_was_named_is_known_at_once_until_it_is_gone(tmp_path: Path, 
     (project.folder / CONFIG).unlink()
     clock.now += 2
     assert await host.discover() == ()
+
+
+async def test_a_disk_that_does_not_answer_holds_up_nobody_else(tmp_path: Path, real_io_both: None) -> None:
+    lost, near = built(tmp_path / "mount" / "lost"), built(tmp_path / "near")
+    mount = mount_at(tmp_path / "mount")
+    clock = Clock()
+    host = definitions(mount, near.folder, clock=clock, answer_s=0.1)
+    assert await host.discover() == (lost.key, near.key)
+    stamps = await host.stamps([lost.key, near.key])
+    mount.is_there.clear()
+    try:
+        clock.now += 60
+        other = built(near.folder / "other")
+        with anyio.fail_after(5):
+            assert await host.discover() == (lost.key, near.key, other.key), "lost as it was seen last"
+            for ask in (host.read, host.fingerprint):
+                with pytest.raises(SilentDefinitionError, match=f"the disk of '{mount}' has not answered for "):
+                    await ask(lost.key)
+                await ask(near.key)
+            with pytest.raises(SilentDefinitionError):
+                await host.find(str(lost.folder), "")
+            assert await host.find(str(near.folder), "") == near.key
+            silent, same = await host.stamps([lost.key, near.key])
+            assert (silent != stamps[0], same) == (True, await stamp_of(host, near.key))
+            assert list(host.silent()) == [str(mount)]
+    finally:
+        mount.is_there.set()
+    with anyio.fail_after(5):
+        while host.silent():
+            await anyio.lowlevel.checkpoint()
+    assert (await host.read(lost.key)).key == lost.key
+    assert await host.stamps([lost.key]) != (silent,)
+
+
+async def test_a_disk_that_never_answered_is_found_when_it_does(tmp_path: Path, real_io: None) -> None:
+    lost, near = built(tmp_path / "real"), built(tmp_path / "near")
+    (tmp_path / "mount").symlink_to(lost.folder)
+    mount = mount_at(tmp_path / "mount")
+    mount.is_there.clear()
+    host = definitions(mount, near.folder, answer_s=0.1)
+    try:
+        with anyio.fail_after(5):
+            assert await host.discover() == (near.key,)
+            assert await host.links([str(mount), str(tmp_path / "none")]) == {}
+    finally:
+        mount.is_there.set()
+    with anyio.fail_after(5):
+        while await host.discover() != (near.key, lost.key):
+            await anyio.lowlevel.checkpoint()
+    assert await host.links([str(mount)]) == {str(mount): str(lost.folder)}
+    await host.fingerprint(lost.key)
+
+
+async def test_a_call_that_is_given_up_holds_up_nobody(tmp_path: Path, real_io_both: None) -> None:
+    project = built(tmp_path / "mount")
+    mount = mount_at(tmp_path / "mount")
+    host = definitions(mount)
+    assert await host.discover() == (project.key,)
+    mount.is_there.clear()
+    for _ in range(3):
+        with anyio.move_on_after(0.01) as asked:
+            await host.read(project.key)
+        assert asked.cancelled_caught
+    mount.is_there.set()
+    with anyio.fail_after(5):
+        await host.read(project.key)
+
+
+async def test_what_goes_wrong_in_a_search_is_no_end_of_searches(tmp_path: Path, real_io: None) -> None:
+    (tmp_path / "closed").mkdir()
+    closed = Broken(tmp_path / "closed")
+    host = HostDefinitions(HostRules(roots=(tmp_path,), closed=(closed,)), "/nonexistent", Clock())
+    with pytest.RaisesGroup(RuntimeError):
+        await host.discover()
+    closed.is_broken = False
+    assert await host.discover() == ()
+
+
+class Broken(PosixPath):
+    """A path that nothing can be done with, until it is mended."""
+
+    is_broken = True
+
+    def __fspath__(self) -> str:
+        if self.is_broken:
+            raise RuntimeError("a bug")
+        return str(self)

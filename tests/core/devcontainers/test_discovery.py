@@ -98,6 +98,25 @@ def test_a_repository_in_another_one_has_rules_of_its_own(tmp_path: Path) -> Non
     assert found(tmp_path) == [f"in/out/{FILE}", f"sub/out/{FILE}"]
 
 
+def test_the_rules_of_the_repository_that_a_root_is_in_count(tmp_path: Path) -> None:
+    root = tmp_path / "repository" / "packages" / "web"
+    put(tmp_path, ".gitignore", text="web\n")
+    put(tmp_path / "repository", ".git/HEAD", text="")
+    put(tmp_path / "repository", ".gitignore", text="out\n/packages/web/dist\n/other\n")
+    put(tmp_path / "repository", ".git/info/exclude", text="/packages/web/mine\n")
+    put(tmp_path / "repository", "packages/.gitignore", text="!/web/kept/out\n")
+    put(root, FILE, *(f"{name}/{FILE}" for name in ("out", "kept/out", "dist", "mine", "other")))
+    assert found(root) == [FILE, f"kept/out/{FILE}", f"other/{FILE}"]
+
+
+@pytest.mark.parametrize("rule", ["*", "/src", "src/web/", "/src/*"])
+def test_a_root_that_its_repository_leaves_out_is_searched_without_its_rules(tmp_path: Path, rule: str) -> None:
+    put(tmp_path, ".git/HEAD", text="")
+    put(tmp_path, ".gitignore", text=f"{rule}\nout\n")
+    put(tmp_path / "src" / "web", FILE, f"out/{FILE}")
+    assert found(tmp_path / "src" / "web") == [FILE, f"out/{FILE}"]
+
+
 def test_no_link_is_followed(tmp_path: Path) -> None:
     root, other = tmp_path / "root", tmp_path / "other"
     put(other, DIRECTORY, FILE)

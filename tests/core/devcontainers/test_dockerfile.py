@@ -16,7 +16,7 @@ def texts(text: str) -> list[str]:
 
 
 def sources(text: str, args: dict[str, str | None] | None = None, target: str = "") -> set[str]:
-    return set(sources_of(build_of(instructions_of(text), args or {}, target), args or {}))
+    return {each.path for each in sources_of(build_of(instructions_of(text), args or {}, target), args or {})}
 
 
 SAME = [

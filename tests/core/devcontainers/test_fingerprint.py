@@ -204,6 +204,25 @@ def test_a_dockerignore_leaves_out_and_brings_back_in_order(tmp_path: Path) -> N
     assert dockerfile(project, "FROM x\nCOPY . .\n") == {"b.txt"}
 
 
+EXCLUDED: dict[str, set[str]] = {
+    "COPY --exclude=*.txt --exclude=deep sub /": {"sub/e"},
+    "COPY --exclude=**/d.md --exclude=!e sub /": {"sub/c.txt", "sub/e"},
+    'ARG WHAT=deep\nCOPY --exclude=$WHAT --exclude=$UNKNOWN ["sub", "/"]': {"sub/c.txt", "sub/e"},
+    "COPY --exclude=deep sub /a\nCOPY --exclude=*.txt sub /b": {"sub/c.txt", "sub/e", "sub/deep/d.md"},
+    # Nothing is known of what these mean, and a change too many is better than one that is missed.
+    "COPY --exclude=c.txt su* /": {"sub/c.txt", "sub/e", "sub/deep/d.md"},
+    "COPY --parents --exclude=c.txt sub /": {"sub/c.txt", "sub/e", "sub/deep/d.md"},
+    "COPY --exclude=a.txt a.txt /": {"a.txt"},
+}
+
+
+@pytest.mark.parametrize("lines", EXCLUDED)
+def test_what_a_copy_excludes_is_no_input(tmp_path: Path, lines: str) -> None:
+    project = copying(tmp_path)
+    project.write("sub/e", "")
+    assert dockerfile(project, f"FROM x\n{lines}\n") == EXCLUDED[lines]
+
+
 def test_what_git_keeps_for_itself_is_no_input(tmp_path: Path) -> None:
     project = copying(tmp_path)
     dockerfile(project, "FROM x\nCOPY . .\n")

@@ -111,14 +111,6 @@ async def test_no_secret_is_handed_to_the_engine(tmp_path: Path) -> None:
             assert site.execd.secret not in repr(spec)
 
 
-async def test_an_environment_that_is_known_is_not_asked_for(tmp_path: Path) -> None:
-    async with ground(tmp_path, has_volume=True) as site:
-        record = Record(container=site.container, key=SHOP, parts={}, environment={"A": "known"})
-        await site.arrive(record)
-        assert site.served[0].environment["A"] == "known"
-        assert not any("-lic" in spec.argv for spec in site.asked)
-
-
 async def test_a_shell_that_says_nothing_useful_is_no_hindrance(tmp_path: Path) -> None:
     async with ground(tmp_path, has_volume=True) as site:
         site.shell = b""

@@ -7,14 +7,16 @@ import logging
 import anyio
 import pytest
 from support.fake_definitions import key_of
-from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated
+from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, unheard
 
-from ws_mcp.core.devcontainers.looking import POLL_S, RETRY_S, SAFETY_S
 from ws_mcp.core.devcontainers.model import Freshness, RecreateAsk, Status
 from ws_mcp.core.devcontainers.opening import open_devcontainers
+from ws_mcp.core.devcontainers.polling import POLL_S, RETRY_S
+from ws_mcp.core.devcontainers.port import UnreadableDefinitionError
 from ws_mcp.core.devcontainers.sightings import TEST_RUN
+from ws_mcp.core.engine.looks import SAFETY_S
 from ws_mcp.core.engine.model import ContainerSpec, ContainerState, EngineEvent
-from ws_mcp.core.errors import EngineError
+from ws_mcp.core.errors import EngineError, EngineUnavailableError
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +140,23 @@ async def test_an_edit_that_changes_nothing_is_not_told(ground: DevGround, virtu
     assert ground.changes == before
     assert found.verdict is not None
     assert found.verdict.freshness is Freshness.CLEAN
+
+
+async def test_an_edit_that_only_processes_would_have_is_a_warning_until_the_next_container(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        assert (await only_one(devcontainers)).warnings == ()
+        ground.definitions.write(SHOP, {"image": "img:1", "remoteEnv": {"A": "1"}, "userEnvProbe": "none", "name": "x"})
+        found = await only_one(devcontainers)
+        assert found.verdict is not None
+        assert (found.verdict.freshness, found.verdict.reasons) == (Freshness.CLEAN, ())
+        [warning] = found.warnings
+        assert warning.startswith("remoteEnv and userEnvProbe changed: processes have that in the next container")
+        for is_dry_run in (True, False):
+            done = await recreated(devcontainers, RecreateAsk(is_dry_run=is_dry_run))
+            assert (done.change, done.warnings) == ("none", (warning,))
+        await recreated(devcontainers, RecreateAsk(force=True))
+        assert (await only_one(devcontainers)).warnings == ()
 
 
 async def test_an_answer_is_about_the_files_of_now(ground: DevGround) -> None:
@@ -398,3 +417,78 @@ def send(ground: DevGround, event: EngineEvent) -> None:
     """An event that stands for nothing that happened."""
     for watcher in ground.engine._watchers:
         watcher.send_nowait(event)
+
+
+async def test_a_disk_that_does_not_answer_leaves_what_was_known_and_the_others_go_on(ground: DevGround) -> None:
+    other = key_of("other")
+    ground.definitions.write(other, {"image": "img:1"})
+    async with ground.open() as devcontainers:
+        for key in (SHOP, other):
+            await recreated(devcontainers, key=key)
+        ground.definitions.silence = {SHOP.folder: 42.0}
+        ground.definitions.write(other, {"image": "img:1"}, Dockerfile="RUN 2")
+        listing = await devcontainers.list(is_fresh=True)
+        assert "'/projects/shop' has not answered for 42 s" in listing.unknown
+        assert listing.age_s == 42.0
+        [moved, still] = sorted(listing.devcontainers, key=lambda each: each.name)
+        assert (moved.status, still.status) == (Status.RUNNING, Status.UNKNOWN)
+        assert moved.verdict is not None
+        assert moved.verdict.freshness is Freshness.DIRTY
+        assert still.verdict is not None
+        assert still.verdict.freshness is Freshness.CLEAN
+        assert "see that it is mounted" in still.warnings[0]
+        with pytest.raises(UnreadableDefinitionError, match="has not answered"):
+            await recreated(devcontainers, RecreateAsk(force=True))
+        assert (await recreated(devcontainers, key=other)).change == "recreated"
+        ground.definitions.silence = {}
+        listing = await devcontainers.list()
+    assert (listing.unknown, listing.age_s) == ("", 0.0)
+    assert {each.status for each in listing.devcontainers} == {Status.RUNNING}
+
+
+async def test_nothing_new_is_brought_into_a_container_whose_disk_does_not_answer(ground: DevGround) -> None:
+    container = await others_container(ground)
+    ground.definitions.silence = {SHOP.folder: 42.0}
+    async with ground.open() as devcontainers:
+        await devcontainers.list()
+        assert ground.inside.arrived == []
+        ground.definitions.silence = {}
+        await devcontainers.list(is_fresh=True)
+        with anyio.fail_after(5):
+            await devcontainers.resolve("shop")
+    assert ground.inside.arrived == [container]
+
+
+async def test_where_nothing_is_the_list_is_empty_and_well(ground: DevGround) -> None:
+    ground.definitions.delete(SHOP)
+    async with ground.open() as devcontainers:
+        listing = await devcontainers.list()
+    assert (listing.devcontainers, listing.unknown, listing.age_s) == ((), "", 0.0)
+
+
+async def test_an_engine_that_answers_at_last_shows_what_is_there(ground: DevGround) -> None:
+    container = await others_container(ground)
+    await ground.engine.go_down()
+    async with ground.open() as devcontainers:
+        assert (await devcontainers.list()).unknown
+        with pytest.raises(EngineUnavailableError, match="not known now"):
+            await devcontainers.stop("shop", unheard)
+        ground.engine.come_back()
+        assert (await only_one(devcontainers)).container == container
+        assert (await devcontainers.list()).unknown == ""
+
+
+async def test_a_poll_that_fails_is_not_the_last(
+    ground: DevGround, virtual_time: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        await anyio.sleep(2 * POLL_S)
+        ground.definitions.fault = RuntimeError("a bug")
+        await anyio.sleep(2 * POLL_S)
+        assert "a bug" in caplog.text
+        before = ground.changes
+        ground.definitions.fault = None
+        ground.definitions.write(SHOP, {"image": "img:1"}, Dockerfile="RUN 2")
+        await anyio.sleep(POLL_S + REACTION_S)
+        assert ground.changes == before + 1

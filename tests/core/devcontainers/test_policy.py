@@ -16,9 +16,7 @@ from ws_mcp.core.devcontainers.policy import (
     check_image,
     check_merged,
     checked_copy,
-    unmet_requirements,
 )
-from ws_mcp.core.engine.model import EngineInfo
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 
 PLAIN = Allowances(roots=(ROOT,))
@@ -414,28 +412,6 @@ def test_whatever_a_definition_holds_is_judged_and_never_trips_the_judge(propert
 
 
 @given(words=lists(sampled_from([str(word) for a in ATTACKS if a[0] == "runArgs" for word in a[1]]), max_size=5))  # pyright: ignore[reportGeneralTypeIssues]
-def test_a_run_argument_that_is_refused_is_refused_in_any_company(words: list[str]) -> None:
-    if "--privileged=true" in words:
-        assert check({"image": "x", "runArgs": ["--init", *words]})
-
-
-@pytest.mark.parametrize(("cpus", "warnings"), [(2, 0), (3, 1), ("4", 1), (None, 0), ("many", 0)])
-def test_a_machine_that_is_too_small_is_warned_about(cpus: object, warnings: int) -> None:
-    info = EngineInfo(
-        engine_id="e",
-        kind="docker",
-        version="1",
-        api_version="1",
-        architecture="amd64",
-        os="Linux",
-        storage_driver="x",
-        cgroup_version="2",
-        cgroup_driver="x",
-        security_options=(),
-        is_rootless=False,
-        has_live_restore=False,
-        endpoint="unix:///x",
-        cpus=2,
-    )
-    assert len(unmet_requirements({"hostRequirements": {"cpus": cpus}}, info)) == warnings
-    assert unmet_requirements({}, info) == ()
+def test_a_run_argument_that_is_refused_is_refused_whatever_comes_after_it(words: list[str]) -> None:
+    # Not whatever comes before: `--env --privileged=true` is a variable of a strange name.
+    assert check({"image": "x", "runArgs": ["--init", "--privileged=true", *words]})

@@ -30,7 +30,6 @@ FULL = Record(
     is_adopted=True,
     user="dev",
     path="/workspaces/shop",
-    environment={"PATH": "/bin", "LANG": "C"},
     image_id="sha256:x",
     made_at=datetime(2026, 1, 1, 1, 2, 3, 456, tzinfo=UTC),
 )
@@ -72,8 +71,8 @@ async def test_a_record_is_the_same_after_a_restart(tmp_path: Path) -> None:
 async def test_a_record_is_replaced_by_a_newer_one_of_its_container(tmp_path: Path) -> None:
     async with server(tmp_path) as one, server(tmp_path) as two:
         await one.keep(FULL)
-        await two.keep(replace(FULL, is_complete=True, environment=None))
-        assert await one.all() == {FULL.container: replace(FULL, is_complete=True, environment=None)}
+        await two.keep(replace(FULL, is_complete=True))
+        assert await one.all() == {FULL.container: replace(FULL, is_complete=True)}
 
 
 async def test_records_of_another_engine_are_neither_seen_nor_forgotten(tmp_path: Path) -> None:
@@ -138,6 +137,15 @@ async def test_the_error_of_the_last_attempt_is_kept_until_one_goes_well(tmp_pat
         assert await records.errors() == {SHOP: "the build failed again", OTHER: "no such image"}
         await records.set_error(SHOP, "")
         assert await records.errors() == {OTHER: "no such image"}
+
+
+async def test_an_error_is_about_one_engine(tmp_path: Path) -> None:
+    async with server(tmp_path, engine="e1") as one, server(tmp_path, engine="e2") as two:
+        await one.set_error(SHOP, "no such image")
+        assert await two.errors() == {}
+        await two.set_error(SHOP, "the build failed")
+        await two.set_error(SHOP, "")
+        assert await one.errors() == {SHOP: "no such image"}
 
 
 async def test_an_error_is_cut_and_odd_characters_do_no_harm(tmp_path: Path) -> None:
@@ -241,6 +249,7 @@ async def test_a_directory_of_an_older_version_gets_the_tables(tmp_path: Path) -
     with database:
         database.execute("DROP TABLE devcontainers")
         database.execute("DROP TABLE devcontainer_keys")
+        database.execute("DROP TABLE devcontainer_errors")
         database.execute("PRAGMA user_version = 2")
     database.close()
     async with server(tmp_path) as records:

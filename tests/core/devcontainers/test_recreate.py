@@ -262,6 +262,15 @@ async def test_an_up_that_hangs_after_the_start_is_ended_and_its_hooks_are_run(
     assert not ground.cli.calls[-1].removes_existing
 
 
+async def test_an_up_that_was_ahead_of_the_engine_goes_on_with_its_hooks(ground: DevGround) -> None:
+    ground.cli.is_early = True
+    async with ground.open() as devcontainers:
+        done = await recreated(devcontainers)
+    assert (done.change, done.devcontainer.is_complete, done.warnings) == ("created", True, ())
+    assert ground.cli.ran == ["create", "hooks"]
+    assert len(ground.engine.containers) == 1
+
+
 @pytest.mark.parametrize("phase", [Phase.RESOLVE, Phase.CREATE])
 async def test_an_up_that_hangs_before_its_container_runs_is_ended_and_the_old_one_comes_back(
     ground: DevGround, virtual_time: None, phase: Phase

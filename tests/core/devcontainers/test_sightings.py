@@ -28,20 +28,20 @@ FOLDER, CONFIG = "devcontainer.local_folder", "devcontainer.config_file"
 
 def test_a_container_with_the_two_labels_is_a_dev_container() -> None:
     one = container()
-    (found,) = sightings_of([one, container("other", {})], GROUND).found
+    (found,) = sightings_of([one, container("other", {})], GROUND)
     assert (found.key, found.container, found.siblings, found.warnings) == (SHOP, one, (), ())
 
 
 def test_dev_containers_come_in_the_order_of_their_folders() -> None:
     keys = [Key(folder=f"{ROOT}/{name}", config=f"{ROOT}/{name}/.devcontainer.json") for name in "cab"]
     seen = sightings_of([container(key.folder, labels_of(key)) for key in keys], GROUND)
-    assert [each.key for each in seen.found] == sorted(keys)
+    assert [each.key for each in seen] == sorted(keys)
 
 
 def test_two_definitions_of_one_folder_are_two_dev_containers() -> None:
     other = Key(folder=SHOP.folder, config=f"{SHOP.folder}/.devcontainer/py/devcontainer.json")
     seen = sightings_of([container("a"), container("b", labels_of(other))], GROUND)
-    assert {each.key: each.container.name for each in seen.found} == {SHOP: "a", other: "b"}
+    assert {each.key: each.container.name for each in seen} == {SHOP: "a", other: "b"}
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,14 @@ def test_two_definitions_of_one_folder_are_two_dev_containers() -> None:
         (r"\\wsl.localhost\Debian\home\ann\shop", "/home/ann/shop/.devcontainer.json"),
     ],
 )
-def test_what_is_not_below_a_root_is_foreign(folder: str, config: str) -> None:
+def test_what_is_not_below_a_root_is_none_of_ours(folder: str, config: str) -> None:
     seen = sightings_of([container("evil", {FOLDER: folder, CONFIG: config})], GROUND)
-    assert seen.found == ()
-    assert [each.container.name for each in seen.foreign] == ["evil"]
-    assert all(each.folder.isprintable() for each in seen.foreign)
+    assert seen == ()
 
 
-def test_without_roots_every_dev_container_is_foreign() -> None:
+def test_without_roots_no_dev_container_is_ours() -> None:
     seen = sightings_of([container()], Ground(roots=()))
-    assert (seen.found, len(seen.foreign)) == ((), 1)
+    assert seen == ()
 
 
 def test_a_path_that_goes_through_a_link_is_where_the_link_leads() -> None:
@@ -83,17 +81,16 @@ def test_a_path_that_goes_through_a_link_is_where_the_link_leads() -> None:
     through = {FOLDER: "/home/a", CONFIG: "/home/a/.devcontainer/devcontainer.json"}
     out = {FOLDER: f"{ROOT}/out", CONFIG: SHOP.config}
     seen = sightings_of([container("in", through), container("out", out)], ground)
-    assert [each.key for each in seen.found] == [SHOP]
-    assert [each.container.name for each in seen.foreign] == ["out"]
+    assert [each.key for each in seen] == [SHOP]
 
 
 def test_an_old_container_without_a_config_label_is_the_folders_only_definition() -> None:
     old = container(labels={FOLDER: SHOP.folder})
     second = Key(folder=SHOP.folder, config=f"{SHOP.folder}/.devcontainer.json")
     known = frozenset({SHOP, Key(folder="/other", config="/other/.devcontainer.json")})
-    assert [each.key for each in sightings_of([old], Ground(roots=(ROOT,), known=known)).found] == [SHOP]
-    assert sightings_of([old], Ground(roots=(ROOT,), known=known | {second})).found == ()
-    assert sightings_of([old], GROUND).found == ()
+    assert [each.key for each in sightings_of([old], Ground(roots=(ROOT,), known=known))] == [SHOP]
+    assert sightings_of([old], Ground(roots=(ROOT,), known=known | {second})) == ()
+    assert sightings_of([old], GROUND) == ()
 
 
 def test_of_two_with_one_key_the_running_newest_one_wins_in_whatever_order_they_come() -> None:
@@ -105,7 +102,7 @@ def test_of_two_with_one_key_the_running_newest_one_wins_in_whatever_order_they_
         container("dead-old", state=ContainerState.EXITED, age_s=50),
     ]
     for order in permutations(ones):
-        (found,) = sightings_of(order, GROUND).found
+        (found,) = sightings_of(order, GROUND)
         assert found.container.name == "new"
         assert [each.name for each in found.siblings] == ["old", "paused", "dead-new", "dead-old"]
         assert all(each.is_duplicate for each in found.siblings)
@@ -118,17 +115,17 @@ def test_one_that_merely_carries_the_labels_never_takes_the_place_of_one_with_th
     real = container("real", state=ContainerState.EXITED, mounts=(SHOP_MOUNT,))
     image_says_so = container("image-says-so", mounts=())
     for order in permutations([real, image_says_so]):
-        (found,) = sightings_of(order, GROUND).found
+        (found,) = sightings_of(order, GROUND)
         assert (found.container.name, [each.name for each in found.duplicates]) == ("real", ["image-says-so"])
 
 
 def test_a_workspace_is_no_dev_container_whatever_its_image_says() -> None:
-    assert sightings_of([container("workspace", labels_of() | {"dev.ws-mcp.workspace": "main"})], GROUND).found == ()
+    assert sightings_of([container("workspace", labels_of() | {"dev.ws-mcp.workspace": "main"})], GROUND) == ()
 
 
 def test_of_two_dead_ones_the_newer_one_counts() -> None:
     dead = [container(name, state=ContainerState.EXITED, age_s=age) for name, age in (("a", 2), ("b", 1))]
-    (found,) = sightings_of(dead, GROUND).found
+    (found,) = sightings_of(dead, GROUND)
     assert (found.container.name, [each.name for each in found.duplicates]) == ("b", ["a"])
     assert "1 more container of this" in found.warnings[0]
 
@@ -140,14 +137,14 @@ def test_side_containers_belong_to_their_project() -> None:
         container("shop-cache", compose_labels("shop", "cache"), ContainerState.EXITED),
         container("other-db", compose_labels("other", "db")),
     ]
-    (found,) = sightings_of([app, *beside], GROUND).found
+    (found,) = sightings_of([app, *beside], GROUND)
     assert found.project == "shop"
     assert found.siblings == (Sibling(name="shop-cache", state="exited"), Sibling(name="shop-db", state="running"))
 
 
 def test_a_duplicate_of_the_same_project_is_named_once() -> None:
     labels = {**labels_of(), **compose_labels("shop", "app")}
-    (found,) = sightings_of([container("a", labels), container("b", labels, age_s=1)], GROUND).found
+    (found,) = sightings_of([container("a", labels), container("b", labels, age_s=1)], GROUND)
     assert [(each.name, each.is_duplicate) for each in found.siblings] == [("b", True)]
 
 
@@ -157,23 +154,22 @@ def test_two_dev_containers_of_one_project_are_not_members_of_each_other() -> No
         container("app", {**labels_of(), **compose_labels("shop", "app")}),
         container("web", {**labels_of(other), **compose_labels("shop", "web")}),
     ]
-    assert [each.siblings for each in sightings_of(ones, GROUND).found] == [(), ()]
+    assert [each.siblings for each in sightings_of(ones, GROUND)] == [(), ()]
 
 
 @pytest.mark.parametrize("where", ["/srv/prod", "", "/home/annex", f"{ROOT}/../srv/prod"])
 def test_a_project_of_another_place_is_not_drawn_in_by_a_forged_label(where: str) -> None:
     forged = container("evil", {**labels_of(), **compose_labels("prod", "app", f"{ROOT}/shop")})
     prod = container("prod-db", compose_labels("prod", "db", where))
-    (found,) = sightings_of([forged, prod], GROUND).found
+    (found,) = sightings_of([forged, prod], GROUND)
     assert found.members == ()
 
 
 def test_what_a_test_run_made_is_left_out_unless_it_is_asked_for() -> None:
     tested = container("t", labels_of(**{"devcontainer.is_test_run": "true"}))
-    assert sightings_of([tested], GROUND).found == ()
-    assert sightings_of([tested], GROUND).foreign == ()
-    assert len(sightings_of([tested], GROUND, {"devcontainer.is_test_run": "true"}).found) == 1
-    assert len(sightings_of([container("t", labels_of(**{"devcontainer.is_test_run": "false"}))], GROUND).found) == 1
+    assert sightings_of([tested], GROUND) == ()
+    assert len(sightings_of([tested], GROUND, {"devcontainer.is_test_run": "true"})) == 1
+    assert len(sightings_of([container("t", labels_of(**{"devcontainer.is_test_run": "false"}))], GROUND)) == 1
 
 
 @pytest.mark.parametrize(
@@ -190,7 +186,7 @@ def test_what_a_test_run_made_is_left_out_unless_it_is_asked_for() -> None:
 def test_all_label_filters_have_to_match(filters: dict[str, str], names: list[str]) -> None:
     other = Key(folder=f"{ROOT}/b", config=f"{ROOT}/b/.devcontainer.json")
     ones = [container("a", labels_of(team="x", stage="1")), container("b", labels_of(other, team="x"))]
-    assert sorted(each.container.name for each in sightings_of(ones, GROUND, filters).found) == names
+    assert sorted(each.container.name for each in sightings_of(ones, GROUND, filters)) == names
 
 
 @pytest.mark.parametrize(
@@ -216,9 +212,9 @@ def test_the_metadata_label_is_read_in_all_its_forms(label: str, entries: tuple[
 
 def test_no_metadata_is_no_fault_and_unreadable_metadata_is_said() -> None:
     assert metadata_of({}) == ()
-    (found,) = sightings_of([container(labels=labels_of(**{"devcontainer.metadata": "{"}))], GROUND).found
+    (found,) = sightings_of([container(labels=labels_of(**{"devcontainer.metadata": "{"}))], GROUND)
     assert "devcontainer.metadata label cannot be read" in found.warnings[0]
-    (well,) = sightings_of([container(labels={**labels_of(), **metadata_label({"remoteUser": "dev"})})], GROUND).found
+    (well,) = sightings_of([container(labels={**labels_of(), **metadata_label({"remoteUser": "dev"})})], GROUND)
     assert well.warnings == ()
 
 
@@ -241,6 +237,5 @@ NAMES = sampled_from([FOLDER, CONFIG, "devcontainer.metadata", *compose_labels("
 @given(labels=dictionaries(NAMES, PATHS | text(max_size=8)))
 def test_no_labels_bring_a_folder_of_others_in(labels: dict[str, str]) -> None:
     seen = sightings_of([container("x", labels)], GROUND)
-    assert len(seen.found) + len(seen.foreign) == (FOLDER in labels)
-    for each in seen.found:
+    for each in seen:
         assert all(is_plain(path) and f"{path}/".startswith(f"{ROOT}/") for path in (each.key.folder, each.key.config))

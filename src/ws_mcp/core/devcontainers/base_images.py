@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ws_mcp.core.devcontainers.model import Key
@@ -41,3 +41,6 @@ class TrackedDefinitions:
 
     async def discover(self) -> tuple[Key, ...]:
         return await self._definitions.discover()
+
+    def silent(self) -> Mapping[str, float]:
+        return self._definitions.silent()

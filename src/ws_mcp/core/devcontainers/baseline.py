@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from ws_mcp.core.devcontainers.port import Fingerprint
 
+_FIRST = ("config", "live")
+_LAST = ("lock", "image")
+
 
 def baseline(before: Fingerprint, at_build: Fingerprint | None, after: Fingerprint | None) -> Mapping[str, str]:
     """The parts to record: of each kind from the moment when the CLI read it.
@@ -17,9 +20,9 @@ def baseline(before: Fingerprint, at_build: Fingerprint | None, after: Fingerpri
     files = at_build or before
     last = after or files
     return {
-        **{part: digest for part, digest in before.parts.items() if _kind(part) == "config"},
-        **{part: digest for part, digest in files.parts.items() if _kind(part) not in ("config", "lock", "image")},
-        **{part: digest for part, digest in last.parts.items() if _kind(part) in ("lock", "image")},
+        **{part: digest for part, digest in before.parts.items() if _kind(part) in _FIRST},
+        **{part: digest for part, digest in files.parts.items() if _kind(part) not in (*_FIRST, *_LAST)},
+        **{part: digest for part, digest in last.parts.items() if _kind(part) in _LAST},
     }
 
 

@@ -10,6 +10,9 @@ from ws_mcp.core.devcontainers.port import CliResult, Outcome
 from ws_mcp.core.engine.record import Record
 from ws_mcp.core.ids import ContainerId
 
+# Podman tells of a start before its state says so, which takes longer where the machine is busy.
+TOO_EARLY = "can only create exec sessions on running containers"
+
 
 def answer_in(stdout: bytes, member: str) -> Record | None:
     """The last line that is a JSON object with `member`; other programs write to stdout, too."""
@@ -30,8 +33,9 @@ def result_of(stdout: bytes, code: int, log: EventLog) -> CliResult:
     answer = answer_in(stdout, "outcome") or Record(None)
     is_ok = code == 0 and answer.text("outcome") == "success"
     merged = answer.record("mergedConfiguration").members()
+    failed = Outcome.EARLY if any(TOO_EARLY in line for line in log.said) else Outcome.ERROR
     return CliResult(
-        outcome=Outcome.SUCCESS if is_ok else Outcome.ERROR,
+        outcome=Outcome.SUCCESS if is_ok else failed,
         reason="" if is_ok else failure_of(answer, code, log),
         tail=tuple(log.tail),
         container=ContainerId(answer.text("containerId")) if answer.text("containerId") else None,

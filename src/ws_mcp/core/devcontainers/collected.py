@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ws_mcp.core.devcontainers.canonical import digest_of
 from ws_mcp.core.devcontainers.contexts import context_digests
-from ws_mcp.core.devcontainers.copied import sources_of
+from ws_mcp.core.devcontainers.copied import MAIN, sources_of
 from ws_mcp.core.devcontainers.definition import shown
 from ws_mcp.core.devcontainers.dockerfile import Instruction, instructions_of
 from ws_mcp.core.devcontainers.inputs import Inputs, Look, OutsideError
@@ -73,6 +73,7 @@ class Recipe:
     target: str = ""
     inline: str = ""
     is_base: bool = True  # whether the dev container itself is made from it
+    contexts: Mapping[str, str] = field(default_factory=dict[str, str])  # others, by name in small letters
 
 
 def add_build(recipe: Recipe, found: Collected) -> None:
@@ -88,11 +89,13 @@ def add_build(recipe: Recipe, found: Collected) -> None:
             found.add(f"dockerfile/{name}", digest_of(build.text))
         if recipe.is_base:
             found.images += build.images
-        if sources := sources_of(build, recipe.args):
-            digests, untracked = context_digests(recipe.context, recipe.dockerfile, sources, found.inputs, found.look)
-            found.untracked += untracked
-            for path, digest in digests.items():
-                found.add(f"ctx/{path}", digest)
+        for context, directory in {**recipe.contexts, MAIN: recipe.context}.items():
+            if sources := sources_of(build, recipe.args, context):
+                dockerfile = recipe.dockerfile if context == MAIN else ""
+                digests, untracked = context_digests(directory, dockerfile, sources, found.inputs, found.look)
+                found.untracked += untracked
+                for path, digest in digests.items():
+                    found.add(f"ctx/{path}", digest)
 
 
 def _read(path: str, found: Collected) -> tuple[Instruction, ...] | None:

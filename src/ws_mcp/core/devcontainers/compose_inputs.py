@@ -24,6 +24,7 @@ from ws_mcp.core.devcontainers.variables import substituted, variables_of, witho
 
 DEFAULTS = ("docker-compose.yml", "docker-compose.override.yml")  # where "dockerComposeFile" is an empty list
 ENV = ".env"
+_NO_DIRECTORY = ("docker-image://", "service:", "target:")  # of additional contexts
 FILES = 100  # that include and extend each other
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com/", re.IGNORECASE)
 
@@ -130,8 +131,6 @@ class _Project:
         if _REMOTE.match(context):
             self._found.skip(f"the build context of service {name}", "it is remote")
             return
-        if build.get("additional_contexts"):
-            self._found.skip(f"additional_contexts of service {name}", "they are not read")
         path = self._path(context, directory, environment)
         dockerfile = self._path(str(build.get("dockerfile", "Dockerfile")), path or directory, environment)
         if path and dockerfile:
@@ -142,8 +141,17 @@ class _Project:
                 target=substituted(str(build.get("target") or ""), environment) or "",
                 inline=str(build.get("dockerfile_inline") or ""),
                 is_base=name == self._service,
+                contexts=self._contexts(build, directory, environment),
             )
             add_build(recipe, self._found)
+
+    def _contexts(self, build: Mapping[str, object], directory: str, environment: _Environment) -> dict[str, str]:
+        """Those that are directories here; an image or another service is told by what names it."""
+        found: dict[str, str] = {}
+        for name, given in arguments_of(build.get("additional_contexts"), {}).items():
+            if given and not given.startswith(_NO_DIRECTORY) and (path := self._path(given, directory, environment)):
+                found[name.lower()] = path
+        return found
 
     def _add_env_file(self, path: str) -> None:
         name = self._found.shown(path)

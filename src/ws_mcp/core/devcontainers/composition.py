@@ -7,15 +7,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio.to_thread
-
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.clock import Now
 from ws_mcp.core.devcontainers.allowances import allowances_of
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
+from ws_mcp.core.devcontainers.lanes import ANSWER_S
 from ws_mcp.core.devcontainers.opening import DevContainerRules, ground_of, open_devcontainers
 from ws_mcp.core.devcontainers.places import DevPlaces
+from ws_mcp.core.devcontainers.roots import real_root
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import Places
@@ -28,7 +28,7 @@ async def open_below(
     choices: DevContainerChoices, engine: Engine, state: State, places: Places, *, changes: Changes, now: Now
 ) -> AsyncGenerator[tuple[DevContainers, DevPlaces]]:
     """The dev containers below the roots that the operator chose, as acts and as places."""
-    roots = await anyio.to_thread.run_sync(_real, choices.roots)
+    roots = tuple([await real_root(path, ANSWER_S) for path in choices.roots])
     rules = DevContainerRules(
         host=HostRules(roots=choices.roots, closed=(state.directory,)),
         allowances=allowances_of(choices.allow, roots, os.environ),
@@ -45,7 +45,3 @@ async def open_below(
 
     async with open_devcontainers(ground, on_change) as devcontainers:
         yield devcontainers, DevPlaces(devcontainers, places.has)
-
-
-def _real(roots: tuple[Path, ...]) -> tuple[str, ...]:
-    return tuple(os.path.realpath(root) for root in roots)

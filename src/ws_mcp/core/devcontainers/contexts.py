@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ws_mcp.core.devcontainers.canonical import digest_of
-from ws_mcp.core.devcontainers.copied import WHOLE
+from ws_mcp.core.devcontainers.copied import WHOLE, Source
 from ws_mcp.core.devcontainers.definition import shown
 from ws_mcp.core.devcontainers.inputs import Inputs, Look, OutsideError
 from ws_mcp.core.devcontainers.patterns import IgnoreRules, compiled, docker_rules, has_wildcard, name_pattern
@@ -54,8 +54,11 @@ class Budget:
 class Tree:
     """The files below one directory as an engine sees them."""
 
-    def __init__(self, root: str, ignore: IgnoreRules, inputs: Inputs, look: Look) -> None:
+    def __init__(
+        self, root: str, ignore: IgnoreRules, inputs: Inputs, look: Look, excluded: IgnoreRules = _NOTHING
+    ) -> None:
         self._root = root
+        self._excluded = excluded
         self._real_root = os.path.realpath(root)
         self._ignore = ignore
         self._inputs = inputs
@@ -115,7 +118,7 @@ class Tree:
         for entry in _entries(here):
             below = f"{path}/{entry.name}" if path else entry.name
             is_ignored = self._is_ignored(below)
-            if entry.name == ".git" or (is_ignored and not self._ignore.keeps):
+            if entry.name == ".git" or (is_ignored and not self._ignore.keeps) or self._excluded.verdict(below):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 self._walk(below, entry.path, found, budget, depth - 1)
@@ -159,14 +162,18 @@ class Tree:
 
 
 def context_digests(
-    context: str, dockerfile: str, sources: frozenset[str], inputs: Inputs, look: Look
+    context: str, dockerfile: str, sources: frozenset[Source], inputs: Inputs, look: Look
 ) -> tuple[dict[str, str], list[str]]:
-    """Of all files that the sources bring in, by path as a person names it; and what is not compared, and why."""
-    tree = Tree(context, _ignore_of(context, dockerfile, inputs, look), inputs, look)
+    """Of all files that the sources bring in, by path as a person names it; and what is not compared, and why.
+
+    `dockerfile`: the one whose own ignore file counts; "" = none has one.
+    """
+    ignore = _ignore_of(context, dockerfile, inputs, look)
     budget = Budget()
     digests: dict[str, str] = {}
     untracked: list[str] = []
-    for source in sorted(sources):
+    for each in sorted(sources):
+        source, tree = each.path, Tree(context, ignore, inputs, look, _excluded(each))
         name = shown(posixpath.join(context, source), look.folder)
         name = f"the build context {name}" if source == WHOLE else name
         try:
@@ -191,8 +198,16 @@ def feature_digest(directory: str, inputs: Inputs, look: Look) -> str:
     return digest_of(repr(sorted(digests.items())))
 
 
+def _excluded(source: Source) -> IgnoreRules:
+    """What is left out of a directory; of what a wildcard means, nothing is known to be."""
+    if not source.excludes or has_wildcard(source.path):
+        return _NOTHING
+    return docker_rules("\n".join(posixpath.join(source.path, exclude.lstrip("/")) for exclude in source.excludes))
+
+
 def _ignore_of(context: str, dockerfile: str, inputs: Inputs, look: Look) -> IgnoreRules:
-    for path in (f"{dockerfile}.dockerignore", posixpath.join(context, ".dockerignore")):
+    own = (f"{dockerfile}.dockerignore",) if dockerfile else ()
+    for path in (*own, posixpath.join(context, ".dockerignore")):
         rules = inputs.made(path, look, _rules)
         if rules is not None:
             return rules

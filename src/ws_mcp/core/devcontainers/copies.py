@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePath
 
@@ -59,11 +59,6 @@ async def copy_beside(lock: PurePath, copy: Path) -> None:
         await anyio.to_thread.run_sync(_copied, Path(lock), Path(lock_of(str(copy))))
 
 
-async def real_paths(paths: Collection[str]) -> Mapping[str, str]:
-    """Where absolute paths really lead, of those that lead elsewhere than they say."""
-    return await anyio.to_thread.run_sync(_real, frozenset(paths))
-
-
 def _written(text: str) -> tempfile.TemporaryDirectory[str]:
     directory = tempfile.TemporaryDirectory(prefix="ws-mcp-", ignore_cleanup_errors=True)
     try:
@@ -86,7 +81,8 @@ def _made_runnable(path: Path) -> bool:
     return os.access(path, os.X_OK)  # says no on a file system that is mounted noexec
 
 
-def _real(paths: frozenset[str]) -> dict[str, str]:
+def real_paths(paths: Collection[str]) -> dict[str, str]:
+    """Where absolute paths really lead, of those that lead elsewhere than they say. Blocking."""
     found: dict[str, str] = {}
     for path in paths:
         try:

@@ -14,7 +14,7 @@ from ws_mcp.core.devcontainers.port import Definition
 
 NAMES = ("devcontainer.json", ".devcontainer.json")  # the CLI takes no other
 
-# Read again at every `up` and `exec`; without effect on a container that exists; or only notes for tools.
+# Read again by the CLI at every `exec`; without effect on a container that exists; or only notes for tools.
 # Source: reference/devcontainers.md 3.1, by experiment.
 LIVE = frozenset({"remoteEnv", "remoteUser", "userEnvProbe"})
 COSMETIC = frozenset({"$schema", "name", "initializeCommand", "shutdownAction"})
@@ -67,6 +67,12 @@ def config_parts(definition: Definition) -> dict[str, str]:
     # Of a feature no options are still a feature.
     counted = {name: value for name, value in parts.items() if name.startswith("features/") or value not in _EMPTY}
     return {f"config/{name}": digest_of(canonical(value)) for name, value in counted.items()}
+
+
+def live_parts(definition: Definition) -> dict[str, str]:
+    """Digest of each property that makes no container but its processes; of those that are not there, too."""
+    values = {name: definition.properties.get(name) for name in LIVE}
+    return {f"live/{name}": digest_of(canonical(None if value in _EMPTY else value)) for name, value in values.items()}
 
 
 _EMPTY: tuple[object, ...] = (None, "", [], {})

@@ -56,8 +56,7 @@ class Walk:
 
     def find(self) -> Iterator[Key]:
         """Each definition."""
-        begin = _Rules(self._everywhere, len(self._root.rstrip("/")) + 1)
-        waiting: list[tuple[str, _Chain, int]] = [(self._root, (begin,), DEPTH)]
+        waiting: list[tuple[str, _Chain, int]] = [(self._root, self._above(), DEPTH)]
         while waiting:
             directory, chain, depth = waiting.pop()
             names, files = self._entries(directory)
@@ -75,6 +74,19 @@ class Walk:
                     yield from self._configured(directory, path, chain)
                 elif depth:
                     waiting.append((path, chain, depth - 1))
+
+    def _above(self) -> _Chain:
+        """The rules for a root that is a part of a repository, and not one that the repository leaves out."""
+        own: _Chain = (_Rules(self._everywhere, len(self._root.rstrip("/")) + 1),)
+        above = [str(path) for path in Path(self._root).parents]
+        top = next((at for at, path in enumerate(above) if os.path.lexists(f"{path}/.git")), -1)
+        chain = own
+        for path in reversed(above[: top + 1]):
+            chain = self._chain(path, chain, (".git",) if path == above[top] else (), (".gitignore",))
+            below = self._root if path == above[0] else above[above.index(path) - 1]
+            if _is_ignored(f"{below}/", chain):
+                return own
+        return chain
 
     def _configured(self, folder: str, directory: str, chain: _Chain) -> Iterator[Key]:
         """In `.devcontainer`, and exactly one level deeper."""

@@ -1,8 +1,9 @@
 """What a dev container would be made from now: part to digest. Blocking.
 
-Parts: `config/<property>`, `feature/<id>`, `lock/<id>`, `dockerfile/<path>`, `ctx/<path>`, `compose/<path>`,
-`env/<path>`; paths are relative to the folder. What the registries hold (packages, remote contexts, URLs) cannot be
-known. Source: reference/devcontainers.md 3.3, compared there with what a real recreate changes.
+Parts: `config/<property>`, `live/<property>` (no reason to make it anew), `feature/<id>`, `lock/<id>`,
+`dockerfile/<path>`, `ctx/<path>`, `compose/<path>`, `env/<path>`; paths are relative to the folder. What the registries
+hold (packages, remote contexts, URLs) cannot be known. Source:
+reference/devcontainers.md 3.3, compared there with what a real recreate changes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from ws_mcp.core.devcontainers.canonical import canonical, digest_of
 from ws_mcp.core.devcontainers.collected import Collected, Recipe, add_build
 from ws_mcp.core.devcontainers.compose_inputs import add_compose
 from ws_mcp.core.devcontainers.contexts import TOO_LARGE, TooLargeError, feature_digest
-from ws_mcp.core.devcontainers.definition import config_parts, definition_of, is_local, mapping, path_of, shown
+from ws_mcp.core.devcontainers.definition import (
+    config_parts,
+    definition_of,
+    is_local,
+    live_parts,
+    mapping,
+    path_of,
+    shown,
+)
 from ws_mcp.core.devcontainers.inputs import Inputs, Look, OutsideError
 from ws_mcp.core.devcontainers.jsonc import object_of
 from ws_mcp.core.devcontainers.model import Key, Kind
@@ -59,7 +68,7 @@ def read_definition(key: Key, inputs: Inputs, look: Look) -> Definition:
 
 def _add_config(definition: Definition, found: Collected) -> None:
     """The parts of devcontainer.json itself, of local features, and of the lock file."""
-    for part, digest in config_parts(definition).items():
+    for part, digest in (config_parts(definition) | live_parts(definition)).items():
         found.add(part, digest)
     features = mapping(definition.properties.get("features"))
     directory = posixpath.dirname(found.key.config)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -82,10 +82,10 @@ class Inputs:
         self._kept: dict[tuple[str, object], tuple[Signature, object]] = {}
         self._roots: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
-    def begin(self) -> None:
-        """Look again where the roots are; before each look."""
+    def begin(self, known: Collection[str] = ()) -> None:
+        """Look again where the roots are; before each look. `known`: more of them, which nobody has to look for."""
         closed = self._roots[1] or tuple(os.path.realpath(path) for path in (*CLOSED, *self._rules.closed))
-        self._roots = tuple(os.path.realpath(root) for root in self._rules.roots), closed
+        self._roots = (*(os.path.realpath(root) for root in self._rules.roots), *known), closed
 
     def made(self, path: str, look: Look, make: Callable[[str, str], T]) -> T | None:
         """What `make` makes of the text of a file that a definition names, and its name; None: it is not there.

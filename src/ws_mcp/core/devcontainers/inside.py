@@ -6,8 +6,6 @@ container: execd is told a hash of it, and only in a container that was cleared.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import logging
 import secrets
@@ -39,7 +37,7 @@ from ws_mcp.core.execd.failures import ExecdUnavailableError, failure_of
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.state import State
-from ws_mcp.core.workspaces.naming import secret_of, verifier_of
+from ws_mcp.core.workspaces.naming import hashed, secret_of, verifier_of
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +54,7 @@ _NOT_RUNNING = {
 
 def place_of(instance: str, container: ContainerId) -> PlaceId:
     """The place of a dev container: another one for each container, so that nothing is mistaken for what was there."""
-    digest = hashlib.sha256(f"{instance}\0devcontainer\0{container}".encode()).digest()
-    return PlaceId("wsmcp-" + base64.b32encode(digest[:20]).decode().lower())
+    return PlaceId(f"wsmcp-{hashed(instance, 'devcontainer', container)}")
 
 
 class ExecdInside:
@@ -86,7 +83,7 @@ class ExecdInside:
             program = await self._program(container)
             address = self._address(container, person, program)
             if not await self._answers(address):
-                await self._bring(address, container, person, record, program)
+                await self._bring(address, container, person, program)
         except EngineError as error:
             raise PlaceUnavailableError(f"nothing can be started in it: {error}") from error
         return address
@@ -98,11 +95,9 @@ class ExecdInside:
             path = delivery.program_path(program, _directory(container, instance))
         return delivery.address_in(container.id, place_of(instance, container.id), path, person.user)
 
-    async def _bring(
-        self, address: PlaceAddress, container: Container, person: Person, record: Record, program: Binary | None
-    ) -> None:
+    async def _bring(self, address: PlaceAddress, container: Container, person: Person, program: Binary | None) -> None:
         if program is None:
-            await self._start(address, container, person, record)
+            await self._start(address, container, person)
             return
         if container.is_read_only:
             raise PlaceUnavailableError(
@@ -114,13 +109,11 @@ class ExecdInside:
         async with self._state.lock(BRINGING):
             if not await self._answers(address):
                 await delivery.put_program(self._engine, container.id, program, directory)
-                await self._start(address, container, person, record)
+                await self._start(address, container, person)
 
-    async def _start(self, address: PlaceAddress, container: Container, person: Person, record: Record) -> None:
+    async def _start(self, address: PlaceAddress, container: Container, person: Person) -> None:
         """Start it in the user's folder, or, where that is missing, in the container's own directory."""
-        environment = record.environment
-        if environment is None:
-            environment = environment_of(container, person, await self._probed(container, person))
+        environment = environment_of(container, person, await self._probed(container, person))
         verifier = verifier_of(self._secret(address))
         for cwd in dict.fromkeys((person.path, "")):
             try:

@@ -9,18 +9,20 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from ws_mcp.core.devcontainers.arrivals import Arrivals, open_arrivals
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.judge import Judge
 from ws_mcp.core.devcontainers.lifecycle import Event
-from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, listed
-from ws_mcp.core.devcontainers.looking import Looks, open_looks
+from ws_mcp.core.devcontainers.listing import CUT_SHORT, Doings, World, below, listed, silence_of
 from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Key, Record, Status
+from ws_mcp.core.devcontainers.polling import RETRY_S, poll_on
 from ws_mcp.core.devcontainers.port import DefinitionMissingError
 from ws_mcp.core.devcontainers.sightings import Ground as Labelled
 from ws_mcp.core.devcontainers.sightings import Sighting, paths_of, sightings_of
 from ws_mcp.core.devcontainers.view import View
+from ws_mcp.core.engine.looks import Looks, open_looks
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.errors import EngineUnavailableError, NotFoundError, WsError
 
@@ -56,8 +58,11 @@ class Kept:
         await self.looks.settled(is_fresh=is_fresh)
         if not is_fresh:
             await self._judge_again()
+        silent = self._ground.definitions.silent()
         return DevContainerListing(
-            devcontainers=self.shown or (), unknown=self._unknown, age_s=self.view.age_s if self._unknown else 0.0
+            devcontainers=self.shown or (),
+            unknown=self._unknown or silence_of(silent),
+            age_s=self.view.age_s if self._unknown else max(silent.values(), default=0.0),
         )
 
     async def at(self, key: Key) -> DevContainer:
@@ -69,13 +74,13 @@ class Kept:
         """
         self._named.add(key)
         listing = await self.list(is_fresh=True)
-        if listing.unknown:
-            raise EngineUnavailableError(f"how dev containers are is not known now: {listing.unknown}")
+        if self._unknown:
+            raise EngineUnavailableError(f"how dev containers are is not known now: {self._unknown}")
         found = next((each for each in listing.devcontainers if each.key == key), None)
         if found is not None:
             return found
         names = tuple(each.name for each in listing.devcontainers)
-        raise NotFoundError("dev container", key.folder, names, "Look at the list again.")
+        raise NotFoundError("dev container", key.folder, names, "Look at the list again.", is_shared=True)
 
     def containers_of(self, key: Key) -> tuple[Container, ...]:
         """Its container and its duplicates, as seen last."""
@@ -85,6 +90,10 @@ class Kept:
     def sighting_of(self, key: Key) -> Sighting | None:
         """It as it was seen last."""
         return next((each for each in self._world.sightings if each.key == key), None)
+
+    def keys(self) -> tuple[Key, ...]:
+        """Of those that have a container, as seen last."""
+        return tuple(sighting.key for sighting in self._world.sightings)
 
     def look_soon(self) -> None:
         """Look after this call; for who changed something, and need not wait."""
@@ -142,25 +151,13 @@ class Kept:
         if before is not None and before != self.shown:
             self._on_change()
 
-    async def stamp(self) -> str:
-        """Changes when an input of one of them may have, and when definitions came or went."""
-        ground, sightings = self._ground, self._world.sightings
-        stamps = [*await ground.definitions.stamps([sighting.key for sighting in sightings])]
-        stamps += map(str, await ground.definitions.discover())
-        # What other servers record comes without an event.
-        try:
-            stamps += [f"{key}: {error}" for key, error in sorted((await ground.records.errors()).items())]
-        except WsError as error:
-            log.info("what other servers recorded cannot be read now: %s", error)
-        return "\n".join(stamps)
-
     async def _refresh(self) -> None:
         ground, containers = self._ground, self.view.containers
         discovered = await self._discovered()
         labelled = Labelled(
             roots=ground.roots, known=frozenset(discovered), links=await ground.links(paths_of(containers))
         )
-        sightings = sightings_of(containers, labelled, ground.labels).found
+        sightings = sightings_of(containers, labelled, ground.labels)
         records, errors = dict(await ground.records.all()), await ground.records.errors()
         if not self.view.unknown:
             gone = records.keys() - {container.id for container in containers}
@@ -171,7 +168,8 @@ class Kept:
         self._others = self._at_others()
         await self._adopt()
         self._look_again_if_unreadable()
-        busy = self._others.keys() | (self._acting.keys() - self._ended)
+        # What would be asked of a disk that is silent would not come back.
+        busy = self._others.keys() | (self._acting.keys() - self._ended) | below(ground.definitions.silent(), sightings)
         await self.arrivals.want(sightings, self._world.records, busy)
 
     async def _discovered(self) -> tuple[Key, ...]:
@@ -230,15 +228,16 @@ class Kept:
 
     def _look_again_if_unreadable(self) -> None:
         if self._others or any(each.trouble is Event.DEFINITION_UNREADABLE for each in self._world.judged.values()):
-            self.looks.retry()
+            self.looks.again_in(RETRY_S)
 
 
 @asynccontextmanager
 async def open_kept(ground: Ground, on_change: Callable[[], None]) -> AsyncGenerator[Kept]:
     """Own the tasks that keep the list, once something asks for it."""
     kept = Kept(ground, on_change)
+    polls = partial(poll_on, ground, kept.keys, kept.look_soon)
     async with (
         open_arrivals(ground, kept.show) as kept.arrivals,
-        open_looks(ground.engine, kept.look, kept.view.concerns, kept.stamp) as kept.looks,
+        open_looks(ground.engine, kept.look, kept.view.concerns, "dev containers", polls) as kept.looks,
     ):
         yield kept

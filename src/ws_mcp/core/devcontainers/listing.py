@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ws_mcp.core.devcontainers import port
 from ws_mcp.core.devcontainers.judge import Judged
 from ws_mcp.core.devcontainers.lifecycle import after, seen
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Record, Status
-from ws_mcp.core.devcontainers.sightings import Sighting, inner_path_of
+from ws_mcp.core.devcontainers.sightings import Sighting, inner_path_of, is_below
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId
 
@@ -58,6 +59,18 @@ def listed(world: World, doings: Doings, names: Mapping[Key, str]) -> tuple[DevC
     return tuple(found)
 
 
+def silence_of(silent: Mapping[str, float]) -> str:
+    """What is said of roots whose disk does not answer; "" without any."""
+    said = [port.silence_of(repr(root), for_s) for root, for_s in silent.items()]
+    return f"{'; '.join(said)}: what is there is shown as it was seen last" if said else ""
+
+
+def below(roots: Iterable[str], sightings: Iterable[Sighting]) -> frozenset[Key]:
+    """Those that lie below one of these."""
+    places = tuple(roots)
+    return frozenset(s.key for s in sightings if any(is_below(s.key.folder, root) for root in places))
+
+
 def _made(world: World, doings: Doings, sighting: Sighting, name: str) -> DevContainer | None:
     container = sighting.container
     record, judged = world.records.get(container.id), world.judged.get(container.id)
@@ -72,7 +85,8 @@ def _made(world: World, doings: Doings, sighting: Sighting, name: str) -> DevCon
         attempt = ""
     address = doings.addresses.get(container.id)
     texts = (attempt, record.error if record is not None else "", doings.errors.get(container.id, ""))
-    warning = judged.warning if judged is not None else ""
+    said = ((judged.warning,) if judged.warning else ()) if judged is not None else ()
+    verdict = judged.verdict if judged is not None else None
     return DevContainer(
         key=sighting.key,
         name=name,
@@ -81,12 +95,12 @@ def _made(world: World, doings: Doings, sighting: Sighting, name: str) -> DevCon
         place=address.place if address is not None else None,
         created_at=container.created_at,
         image=container.image,
-        verdict=judged.verdict if judged is not None else None,
+        verdict=verdict,
         error="; ".join(dict.fromkeys(text for text in texts if text)),
         is_complete=not is_cut and (record is None or record.is_complete),
         user=record.user if record is not None else container.user,
         path=(record.path if record is not None else "") or inner_path_of(container, sighting.key.folder) or "",
         project=sighting.project,
         siblings=sighting.siblings,
-        warnings=(*sighting.warnings, *([warning] if warning else [])),
+        warnings=(*sighting.warnings, *said, *(verdict.pending if verdict is not None else ())),
     )

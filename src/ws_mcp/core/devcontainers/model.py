@@ -53,11 +53,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a container is out of date, and why: `reasons` in words, most important first."""
+    """Whether a container is out of date, and why: `reasons` in words, most important first.
+
+    `pending`: edits that are no reason, and that its processes do not have.
+    """
 
     freshness: Freshness
     reasons: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()  # inputs that are too large to be compared
+    pending: tuple[str, ...] = ()
     is_adopted: bool = False  # made by others: compared with what they left, not with what we recorded
 
 
@@ -188,7 +192,6 @@ class Record:
     is_adopted: bool = False
     user: str = ""
     path: str = ""
-    environment: Mapping[str, str] | None = None  # the user's, where it was asked for
     image_id: str = ""
     made_at: datetime | None = None
 

@@ -44,7 +44,7 @@ class NoDevContainers:
 
     async def place_of(self, name: str) -> NoReturn:
         """There is none of any name."""
-        raise NotFoundError("dev container", name, (), "recreate_devcontainer makes them.")
+        raise NotFoundError("dev container", name, (), "recreate_devcontainer makes them.", is_shared=True)
 
     resolve = place_of
 

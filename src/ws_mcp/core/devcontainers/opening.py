@@ -13,7 +13,7 @@ import anyio
 from ws_mcp.core.clock import Now
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.base_images import TrackedDefinitions
-from ws_mcp.core.devcontainers.copies import private_copy, real_paths
+from ws_mcp.core.devcontainers.copies import private_copy
 from ws_mcp.core.devcontainers.definitions import HostDefinitions
 from ws_mcp.core.devcontainers.ground import STALL_S, Ground
 from ws_mcp.core.devcontainers.hints import hints_of
@@ -63,6 +63,7 @@ def ground_of(
         return (await engine.info()).engine_id
 
     volumes = ExecdVolumes(engine, state)
+    definitions = HostDefinitions(rules.host, rules.home)
 
     async def volume() -> str:
         return await volumes.ensure(binary("linux", (await engine.info()).architecture))
@@ -78,13 +79,13 @@ def ground_of(
     return Ground(
         engine=engine,
         cli=cli,
-        definitions=TrackedDefinitions(HostDefinitions(rules.host, rules.home), engine),
+        definitions=TrackedDefinitions(definitions, engine),
         inside=ExecdInside(engine, state, CLIENT, rules.allowances.local_env),
         records=Records(state, engine_id, now),
         locks=state,
         policing=Policing(engine, rules.allowances, os.path.realpath),
         copies=private_copy,
-        links=real_paths,
+        links=definitions.links,
         volume=volume,
         drop=places.drop,
         running=running,

@@ -25,7 +25,6 @@ from ws_mcp.core.devcontainers.run_args import (
 )
 from ws_mcp.core.devcontainers.sightings import is_below, metadata_of
 from ws_mcp.core.devcontainers.substitution import local_variables
-from ws_mcp.core.engine.model import EngineInfo
 from ws_mcp.core.engine.record import Record
 
 Check = Callable[[Case, object], Iterator[Violation]]
@@ -71,15 +70,6 @@ def check_image(
 def checked_copy(properties: Mapping[str, object]) -> str:
     """The text to hand over by `--override-config`: what was checked, in a form that can be read in one way only."""
     return json.dumps(properties, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
-
-
-def unmet_requirements(properties: Mapping[str, object], info: EngineInfo) -> tuple[str, ...]:
-    """Warnings about what `hostRequirements` asks for and the engine's machine has not: the CLI does not look."""
-    wanted = Record(properties).record("hostRequirements")
-    cpus = wanted.number("cpus")
-    if info.cpus and cpus > info.cpus:
-        return (f"hostRequirements asks for {cpus} CPUs, and the engine's machine has {info.cpus}",)
-    return ()
 
 
 def _outside(case: Case) -> Iterator[Violation]:

@@ -81,6 +81,7 @@ class Outcome(StrEnum):
     SUCCESS = "success"
     ERROR = "error"
     STALLED = "stalled"  # it said nothing for too long and was ended
+    EARLY = "early"  # it wanted to run something in a container that the engine had not quite started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +168,20 @@ class UnreadableDefinitionError(InvalidArgumentError):
     """A definition, or a file that it names, cannot be read just now; says file, line and column."""
 
 
+class SilentDefinitionError(UnreadableDefinitionError):
+    """The file system that a definition is on does not answer."""
+
+    def __init__(self, where: str, for_s: float) -> None:
+        super().__init__(f"{silence_of(where, for_s)}; see that it is mounted and reachable, then try again")
+
+
+def silence_of(where: str, for_s: float) -> str:
+    """A silence in words."""
+    return f"the disk of {where} has not answered for {for_s:.0f} s"
+
+
 class Definitions(Protocol):
-    """The definitions on this machine; every call works in a thread.
+    """The definitions on this machine; every call works in a thread, and answers in time.
 
     Raises:
         DefinitionMissingError, UnreadableDefinitionError
@@ -196,7 +209,14 @@ class Definitions(Protocol):
         ...
 
     async def discover(self) -> tuple[Key, ...]:
-        """All below the operator's roots, in three places of each folder; what git ignores is left out."""
+        """All below the operator's roots, in three places of each folder; what git ignores is left out.
+
+        Below a root that does not answer: those that were there when it did.
+        """
+        ...
+
+    def silent(self) -> Mapping[str, float]:
+        """The roots, without links, whose disk does not answer now, and for how many seconds."""
         ...
 
 

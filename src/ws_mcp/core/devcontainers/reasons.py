@@ -8,6 +8,7 @@ from ws_mcp.core.errors import one_line
 
 NAMED = 8  # of one kind; the rest is a number
 IMAGE = "image/"
+LIVE = "live/"
 GONE = "gone"
 _ABOUT = {
     "config": "",
@@ -51,6 +52,14 @@ def reasons_of(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ..
         if len(words) > NAMED:
             found.append(f"{len(words) - NAMED} more {_MORE[kind]}")
     return tuple(dict.fromkeys(found))
+
+
+def pending_of(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Edits that make no container out of date, and that its processes do not have."""
+    names = [part.removeprefix(LIVE) for part in sorted(then) if part.startswith(LIVE) and now.get(part) != then[part]]
+    if not names:
+        return ()
+    return (f"{' and '.join(names)} changed: processes have that in the next container (recreate_devcontainer, force)",)
 
 
 def _words(part: str, then: Mapping[str, str], now: Mapping[str, str]) -> str:

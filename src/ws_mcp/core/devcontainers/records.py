@@ -1,4 +1,4 @@
-"""What is kept of dev containers: by container what it was made from, by key its name and its last error.
+"""What is kept of dev containers: by container what it was made from, by key its name, and its last error by engine.
 
 A container's id is never used again, so a record cannot be wrong about another one. Several servers write here.
 """
@@ -71,11 +71,7 @@ class Records:
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO devcontainers VALUES (?, ?, ?, ?, ?, ?)", row)
-            db.execute(
-                "DELETE FROM devcontainers WHERE rowid IN "
-                "(SELECT rowid FROM devcontainers ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?)",
-                (self._max_records,),
-            )
+            _bound(db, "devcontainers", self._max_records)
 
         await self._state.run(work)
 
@@ -88,25 +84,24 @@ class Records:
         )
 
     async def errors(self) -> Mapping[Key, str]:
-        """What the last attempt for each key failed with."""
+        """What the last attempt for each key failed with on this engine."""
+        engine = await self._asked()
         rows = await self._state.run(
-            lambda db: db.execute("SELECT folder, config, error FROM devcontainer_keys WHERE error <> ''").fetchall()
+            lambda db: db.execute(
+                "SELECT folder, config, error FROM devcontainer_errors WHERE engine = ?", (engine,)
+            ).fetchall()
         )
         return {_key_of(folder, config): error for folder, config, error in rows}
 
     async def set_error(self, key: Key, text: str) -> None:
         """Keep it; "" = it went well."""
         cut = text.encode(errors="replace").decode()[:MAX_ERROR]
-        row = (_bytes(key.folder), _bytes(key.config), cut, self._at())
+        row = (await self._asked(), _bytes(key.folder), _bytes(key.config), cut, self._at())
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute(
-                "INSERT INTO devcontainer_keys VALUES (?, ?, '', ?, ?) "
-                "ON CONFLICT (folder, config) DO UPDATE SET error = excluded.error, at = excluded.at",
-                row,
-            )
-            db.execute("DELETE FROM devcontainer_keys WHERE name = '' AND error = ''")
-            _bound_keys(db, self._max_keys)
+            db.execute("INSERT OR REPLACE INTO devcontainer_errors VALUES (?, ?, ?, ?, ?)", row)
+            db.execute("DELETE FROM devcontainer_errors WHERE error = ''")
+            _bound(db, "devcontainer_errors", self._max_keys)
 
         await self._state.run(work)
 
@@ -120,12 +115,13 @@ class Records:
                 # Again, where no other server can give names away in between.
                 db.execute("BEGIN IMMEDIATE")
                 names, changes = _named(db, wanted, taken, now)
+                # The fourth is the error, which is one of an engine since version 4.
                 db.executemany(
                     "INSERT INTO devcontainer_keys VALUES (?, ?, ?, '', ?) "
                     "ON CONFLICT (folder, config) DO UPDATE SET name = excluded.name, at = excluded.at",
                     changes,
                 )
-                _bound_keys(db, self._max_keys)
+                _bound(db, "devcontainer_keys", self._max_keys)
             return names
 
         return await self._state.run(work)
@@ -167,12 +163,9 @@ def _key_of(folder: bytes, config: bytes) -> Key:
     return Key(folder=folder.decode(errors="surrogatepass"), config=config.decode(errors="surrogatepass"))
 
 
-def _bound_keys(db: sqlite3.Connection, limit: int) -> None:
-    db.execute(
-        "DELETE FROM devcontainer_keys WHERE rowid IN "
-        "(SELECT rowid FROM devcontainer_keys ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?)",
-        (limit,),
-    )
+def _bound(db: sqlite3.Connection, table: str, limit: int) -> None:
+    newest = f"SELECT rowid FROM {table} ORDER BY at DESC, rowid DESC LIMIT ?"  # noqa: S608 - a name of ours
+    db.execute(f"DELETE FROM {table} WHERE rowid NOT IN ({newest})", (limit,))  # noqa: S608
 
 
 def _body_of(record: Record) -> str:
@@ -184,7 +177,6 @@ def _body_of(record: Record) -> str:
             "is_adopted": record.is_adopted,
             "user": record.user,
             "path": record.path,
-            "environment": None if record.environment is None else dict(record.environment),
             "image_id": record.image_id,
             "made_at": record.made_at.isoformat() if record.made_at is not None else None,
         }
@@ -205,7 +197,6 @@ def _record_of(row: tuple[str, bytes, bytes, str]) -> Record | None:
             is_adopted=members.flag("is_adopted"),
             user=members.text("user"),
             path=members.text("path"),
-            environment=members.record("environment").strings() if members.get("environment") is not None else None,
             image_id=members.text("image_id"),
             made_at=datetime.fromisoformat(made_at) if made_at else None,
         )

@@ -21,7 +21,7 @@ from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import DevContainer, Key, Kind, RecreateAsk, Recreated, Status
 from ws_mcp.core.devcontainers.moorings import Moorings
 from ws_mcp.core.devcontainers.picked import check_picked, picked_of, picked_of_project
-from ws_mcp.core.devcontainers.policy import checked_copy, unmet_requirements
+from ws_mcp.core.devcontainers.policy import checked_copy
 from ws_mcp.core.devcontainers.port import CliCall, CliResult, Definition, Fingerprint, Verb
 from ws_mcp.core.devcontainers.recreate_plan import (
     Change,
@@ -32,6 +32,7 @@ from ws_mcp.core.devcontainers.recreate_plan import (
     with_execd,
 )
 from ws_mcp.core.devcontainers.relay import Relay
+from ws_mcp.core.devcontainers.requirements import unmet_requirements
 from ws_mcp.core.devcontainers.sightings import SERVICE
 from ws_mcp.core.devcontainers.swap import Swap
 from ws_mcp.core.engine.model import Container

@@ -202,7 +202,7 @@ class DevContainers:
         if listing.unknown:
             raise EngineUnavailableError(f"which dev containers there are is not known now: {listing.unknown}")
         names = tuple(found.name for found in listing.devcontainers)
-        raise NotFoundError("dev container", name, names, "Name its folder to make one.")
+        raise NotFoundError("dev container", name, names, "Name its folder to make one.", is_shared=True)
 
     def _check_on(self) -> None:
         if not self._ground.roots:

@@ -1,7 +1,7 @@
 """Which containers of an engine are dev containers, and whose: found by their labels (pure).
 
 Labels can be written by anybody who has the engine, and by every image. So a label only matches a dev container that is
-below the operator's roots, and supplies nothing: whatever is not below them is foreign, shown, and never acted on.
+below the operator's roots, and supplies nothing: whatever is not below them is none of ours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import cast
 
 from ws_mcp.core.devcontainers.model import Key, Sibling
 from ws_mcp.core.engine.model import BindMount, Container, ContainerState
-from ws_mcp.core.errors import one_line
 from ws_mcp.core.workspaces.naming import WORKSPACE
 
 FOLDER = "devcontainer.local_folder"
@@ -82,27 +81,10 @@ class Sighting:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
-    """A container that says it is a dev container of a folder that is none of ours. Texts of labels, made one line."""
-
-    container: Container
-    folder: str
-    config: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sightings:
-    """What is on the engine, in the order of the keys, and of the names."""
-
-    found: tuple[Sighting, ...]
-    foreign: tuple[Foreign, ...]
-
-
 def sightings_of(
     containers: Iterable[Container], ground: Ground, filters: Mapping[str, str] | None = None
-) -> Sightings:
-    """Look through all containers of an engine.
+) -> tuple[Sighting, ...]:
+    """Look through all containers of an engine; in the order of the keys.
 
     `filters`: labels that a dev container has to carry, all of them (an empty value matches any). Without any, those
     that a test run of a tool made are left out.
@@ -113,22 +95,9 @@ def sightings_of(
     wanted = [each for each in made if _is_wanted(each.labels, filters or {})]
     keyed = [(key, each) for each in wanted if (key := ground.key_of(each.labels)) is not None]
     keyed.sort(key=lambda pair: pair[0])
-    found = tuple(
+    return tuple(
         _sighting(key, [each for _, each in group], everything, ground)
         for key, group in groupby(keyed, key=lambda pair: pair[0])
-    )
-    ours = {each.id for _, each in keyed}
-    foreign = sorted((each for each in wanted if each.id not in ours), key=lambda each: each.name)
-    return Sightings(
-        found=found,
-        foreign=tuple(
-            Foreign(
-                container=each,
-                folder=one_line(each.labels[FOLDER]),
-                config=one_line(each.labels.get(CONFIG, "")),
-            )
-            for each in foreign
-        ),
     )
 
 

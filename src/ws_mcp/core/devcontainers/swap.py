@@ -133,9 +133,9 @@ class Swap:
             return await deferral.run(lambda: run(told), FINISH_S)
 
         result = await relay.run(swap if call.removes_existing else run, self._snapshot)
-        if result.outcome is not Outcome.STALLED or not watchdog.is_running:
+        if result.outcome is not Outcome.EARLY and not (result.outcome is Outcome.STALLED and watchdog.is_running):
             return result
-        log.info("the CLI missed the start of the container of %s; its hooks are run now", self._found.name)
+        log.info("the CLI did not get to the hooks of %s (%s); they are run now", self._found.name, result.outcome)
         finishing = replace(call, removes_existing=False, is_expecting=True, no_cache=False)
         return await relay.run(lambda tell: run(tell, finishing), self._snapshot)
 

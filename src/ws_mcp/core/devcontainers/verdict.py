@@ -10,7 +10,7 @@ from ws_mcp.core.devcontainers.canonical import canonical
 from ws_mcp.core.devcontainers.definition import UNCOUNTED
 from ws_mcp.core.devcontainers.model import Freshness, Record, Verdict
 from ws_mcp.core.devcontainers.port import Definition, Fingerprint
-from ws_mcp.core.devcontainers.reasons import reasons_of
+from ws_mcp.core.devcontainers.reasons import pending_of, reasons_of
 from ws_mcp.core.devcontainers.sightings import METADATA, metadata_of
 from ws_mcp.core.errors import one_line
 
@@ -53,6 +53,7 @@ def verdict_of(now: Fingerprint, record: Record | None, made: Made, definition: 
         freshness=Freshness.DIRTY if reasons else Freshness.CLEAN,
         reasons=reasons,
         untracked=now.untracked,
+        pending=pending_of(record.parts, now.parts),
         is_adopted=record.is_adopted,
     )
 

@@ -5,7 +5,7 @@ What could not be looked at is as it was seen last: an engine that does not answ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import anyio
@@ -13,7 +13,7 @@ import anyio
 from ws_mcp.core.devcontainers.sightings import FOLDER, PROJECT
 from ws_mcp.core.engine.model import Container, EngineEvent
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.engine.seeing import inspected
+from ws_mcp.core.engine.seeing import due, inspected
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId
 
@@ -35,20 +35,6 @@ def relevant(listed: Iterable[Container]) -> tuple[Container, ...]:
     made = [container for container in everything if FOLDER in container.labels]
     projects = {container.labels[PROJECT] for container in made if container.labels.get(PROJECT)}
     return tuple(c for c in everything if FOLDER in c.labels or c.labels.get(PROJECT) in projects)
-
-
-def due(
-    seen: Mapping[ContainerId, Seen], listed: Iterable[Container], marked: Collection[str], inspected_before: float
-) -> tuple[Container, ...]:
-    """Which have to be inspected: new ones, changed ones, those that an event was about, and old news."""
-    return tuple(
-        container
-        for container in listed
-        if (before := seen.get(container.id)) is None
-        or before.listed != container
-        or container.id in marked
-        or before.inspected_at < inspected_before
-    )
 
 
 class View:

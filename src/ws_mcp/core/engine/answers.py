@@ -31,7 +31,7 @@ _IDLE_ACTIONS = (
 )
 
 
-def info_of(info: Record, version: Record, endpoint: str) -> EngineInfo:
+def info_of(info: Record, version: Record, endpoint: str, storage_bytes: int = 0) -> EngineInfo:
     """From the answers to "info" and "version"."""
     is_podman = says_podman(version)
     options = info.texts("SecurityOptions")
@@ -53,6 +53,8 @@ def info_of(info: Record, version: Record, endpoint: str) -> EngineInfo:
         has_live_restore=info.flag("LiveRestoreEnabled"),
         endpoint=endpoint,
         cpus=info.number("NCPU"),
+        memory_bytes=info.number("MemTotal"),
+        storage_bytes=storage_bytes,
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar, cast
@@ -107,9 +108,11 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
         self._actors = anyio.CapacityLimiter(ACTORS)
 
     async def info(self) -> EngineInfo:
-        found = await self._look(Call.INFO, "", lambda sdk: sdk.info())
+        found = Record(await self._look(Call.INFO, "", lambda sdk: sdk.info()))
         link = await self._linked()
-        return answers.info_of(Record(found), link.version, str(link.target.endpoint))
+        endpoint, directory = link.target.endpoint, found.text("DockerRootDir")
+        storage_bytes = await anyio.to_thread.run_sync(_storage_bytes, endpoint, directory, limiter=self._lookers)
+        return answers.info_of(found, link.version, str(endpoint), storage_bytes)
 
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
         filters = filters_of(labels)
@@ -339,6 +342,13 @@ def _login_of(environment: Mapping[str, str], image: str) -> str:
     except DockerException as error:
         raise EngineError(f"the login for the registry of {image!r} cannot be read: {one_line(str(error))}") from error
     return auth.encode_header(login).decode() if login else ""
+
+
+def _storage_bytes(endpoint: Endpoint, directory: str) -> int:
+    """The size of the disk that an engine of this machine keeps its containers on."""
+    with suppress(OSError):  # it runs in a machine of its own behind that socket
+        return shutil.disk_usage(directory).total if endpoint.kind == "unix" and directory else 0
+    return 0
 
 
 def _asked(call: Call, subject: str, endpoint: Endpoint, sdk: Sdk, ask: Callable[[Sdk], T], *, tries: int) -> T:

@@ -43,7 +43,9 @@ class EngineInfo:
     is_rootless: bool
     has_live_restore: bool
     endpoint: str
-    cpus: int = 0  # of its machine; 0 = it does not say
+    cpus: int = 0  # of its machine, as the rest; 0 = it does not say
+    memory_bytes: int = 0
+    storage_bytes: int = 0  # where it keeps containers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,6 @@ class ContainerSpec:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What `cap_add` and `cap_drop` come to."""
         return capabilities_of(self.cap_add, self.cap_drop)
 
 

@@ -1,9 +1,9 @@
-"""What everybody does who keeps a list of containers true: hears events for ever, and inspects many at a time."""
+"""What everybody does at a look who keeps a list of containers true: inspects what is due, many at a time."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
 import anyio
 
@@ -12,33 +12,31 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, EngineNotFoundError
 from ws_mcp.core.ids import ContainerId
 
-log = logging.getLogger(__name__)
-
 INSPECTS = 8  # at once; more only make each slower
-STEADY_S = 30.0  # a stream that lived for so long was in order
 
 
-async def listen_on(
-    listen: Callable[[], Awaitable[None]], deaf: Callable[[], None], reopen_s: tuple[float, float]
-) -> None:
-    """Open the engine's events again whenever they end. `deaf`: called each time that they cannot be heard any more.
+class Seen(Protocol):
+    """One container as it was listed when it was inspected last, and when that was."""
 
-    `reopen_s`: the first and the longest pause before that.
-    """
-    pause_s, longest_s = reopen_s
-    while True:
-        began = anyio.current_time()
-        try:
-            await listen()
-            log.info("the engine ended its stream of events")
-        except EngineError as error:
-            log.info("events of the engine cannot be heard now: %s", error)
-        finally:
-            deaf()
-        if anyio.current_time() - began >= STEADY_S:
-            pause_s = reopen_s[0]
-        await anyio.sleep(pause_s)
-        pause_s = min(2 * pause_s, longest_s)
+    @property
+    def listed(self) -> Container: ...
+
+    @property
+    def inspected_at(self) -> float: ...
+
+
+def due(
+    seen: Mapping[ContainerId, Seen], listed: Iterable[Container], marked: Collection[str], inspected_before: float
+) -> tuple[Container, ...]:
+    """Which of the listed have to be inspected: new ones, changed ones, those that an event was about, and old news."""
+    return tuple(
+        container
+        for container in listed
+        if (before := seen.get(container.id)) is None
+        or before.listed != container
+        or container.id in marked
+        or before.inspected_at < inspected_before
+    )
 
 
 async def inspected(engine: Engine, containers: Iterable[Container]) -> tuple[dict[ContainerId, Container | None], str]:

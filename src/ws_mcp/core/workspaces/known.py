@@ -5,7 +5,7 @@ A listing says which there are; only those that it shows otherwise than before h
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ws_mcp.core.engine.model import Container
@@ -31,20 +31,6 @@ class Looked:
 
     listed: Container
     found: Container | None
-
-
-def due(
-    known: Mapping[ContainerId, Known], listed: Iterable[Container], marked: Collection[str], inspected_before: float
-) -> tuple[Container, ...]:
-    """Which of the listed have to be inspected: new ones, changed ones, those that an event was about, and old news."""
-    return tuple(
-        container
-        for container in listed
-        if (before := known.get(container.id)) is None
-        or before.listed != container
-        or container.id in marked
-        or before.inspected_at < inspected_before
-    )
 
 
 def merged(

@@ -46,9 +46,14 @@ def workspace_name(text: str) -> WorkspaceName:
 
 
 def place_name(instance: str, scope: Scope, name: WorkspaceName) -> PlaceId:
-    """The engine name of a workspace: 160 bits of SHA-256 over everything that tells it from others."""
-    digest = hashlib.sha256(f"{instance}\0{scope.principal}\0{scope.chat}\0{name}".encode()).digest()
-    return PlaceId("wsmcp-" + base64.b32encode(digest[:20]).decode().lower())
+    """The engine name of a workspace."""
+    return PlaceId(f"wsmcp-{hashed(instance, scope.principal, scope.chat, name)}")
+
+
+def hashed(*parts: str) -> str:
+    """160 bits of SHA-256 over everything that tells a thing from others, as a part of a name."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return base64.b32encode(digest[:20]).decode().lower()
 
 
 def volume_name(place: PlaceId) -> str:
@@ -90,8 +95,7 @@ def network_name(instance: str, scope: Scope, place: PlaceId, network: str) -> s
     """The engine's name of a recipe's network: of the workspace alone, or the chat's of that name."""
     if not is_shared(network):
         return own_network_name(place)
-    digest = hashlib.sha256(f"{instance}\0{scope.principal}\0{scope.chat}\0net\0{network}".encode()).digest()
-    return "wsmcp-net-" + base64.b32encode(digest[:20]).decode().lower()
+    return f"wsmcp-net-{hashed(instance, scope.principal, scope.chat, 'net', network)}"
 
 
 def labels_of(

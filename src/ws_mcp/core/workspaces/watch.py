@@ -11,23 +11,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
-from anyio.abc import TaskGroup
 
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.database import Instance
+from ws_mcp.core.engine.looks import Looks, open_looks
 from ws_mcp.core.engine.model import Container, EngineEvent
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.engine.seeing import inspected, listen_on
+from ws_mcp.core.engine.seeing import due, inspected
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId, Scope
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.known import Known, Looked, by_scope, changed_chats, due, merged
+from ws_mcp.core.workspaces.known import Known, Looked, by_scope, changed_chats, merged
 from ws_mcp.core.workspaces.model import Workspace
 
-SAFETY_S = 30.0  # between looks that nothing asked for
 REFRESH_S = 300.0  # until what no listing shows (limits that were changed by hand) is looked at again
-SETTLE_S = 0.1  # events come in bursts; who waits for an answer does not wait for this
-REOPEN_S = (0.1, 30.0)  # first and longest pause before events are listened to again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,99 +43,67 @@ class Sight:
 class Watch:
     """The kept list; made by `open_watch`. Nothing asks the engine before somebody asks this."""
 
-    def __init__(self, engine: Engine, instance: Instance, changes: Changes, tasks: TaskGroup) -> None:
+    def __init__(self, engine: Engine, instance: Instance, changes: Changes) -> None:
         self._engine = engine
         self._instance = instance
         self._changes = changes
-        self._tasks = tasks
         self._known: dict[ContainerId, Known] = {}
         self._workspaces: Mapping[Scope, tuple[Workspace, ...]] | None = None
         self._seen_at: float | None = None  # when the last look that showed all began
         self._unknown = "containers were not looked at yet"
-        self._marked: set[str] = set()  # containers that events were about
-        self._wished = self._looked = 0  # wishes to look, and how many of them the last look came after
-        self._wish, self._hurry, self._done = anyio.Event(), anyio.Event(), anyio.Event()
-        self._waiting = 0
-        self._is_listening = False
-        self.is_begun = False
+        self._marked: set[str] = set()  # containers that have to be inspected again
+        self.looks: Looks
 
     def begin(self) -> None:
         """Look, and watch from now on; for who wants to hear of changes without asking first."""
-        if not self.is_begun:
-            self.is_begun = True
-            self._want()
-            self._tasks.start_soon(listen_on, self._listen, self._deaf, REOPEN_S, name="engine events")
-            self._tasks.start_soon(self._look_on, name="looks at containers")
+        self.looks.begin()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anybody asked yet."""
+        return self.looks.is_begun
 
     @property
     def sees_engine(self) -> bool:
         """Whether the last look went well and events can be heard: an engine that went away would have ended them."""
-        return self._is_listening and not self._unknown
+        return self.looks.is_listening and not self._unknown
 
     async def list(self) -> Sight:
         """The workspaces of all chats: at once, if nothing has happened since they were looked at."""
-        self.begin()
-        if self._looked == self._wished and (self._unknown or not self._is_listening):
-            self._want()
-        if self._looked < self._wished:
-            await self._until_looked(self._wished)
+        await self.looks.settled(is_fresh=bool(self._unknown) and self.looks.is_settled)
         return self._sight()
 
     def look_soon(self) -> None:
         """Look after this call, and let nobody see what was before it; for who changed something, and need not wait."""
-        self._want()
+        self.looks.soon()
 
     def _sight(self) -> Sight:
         age_s = anyio.current_time() - self._seen_at if self._seen_at is not None else None
         return Sight(workspaces=self._workspaces or {}, age_s=age_s if self._unknown else 0.0, unknown=self._unknown)
 
-    def _want(self) -> int:
-        self._wished += 1
-        self._wish.set()
-        return self._wished
-
-    async def _until_looked(self, wish: int) -> None:
-        self._waiting += 1
-        self._hurry.set()
-        try:
-            while self._looked < wish:
-                await self._done.wait()
-        finally:
-            self._waiting -= 1
-
-    async def _look_on(self) -> None:
-        while True:
-            if self._looked == self._wished:
-                self._wish = anyio.Event()
-                with anyio.move_on_after(SAFETY_S):
-                    await self._wish.wait()
-            if not self._waiting:
-                self._hurry = anyio.Event()
-                with anyio.move_on_after(SETTLE_S):
-                    await self._hurry.wait()
-            wish, marked = self._wished, frozenset(self._marked)
-            self._marked.clear()
-            await self._look(marked)
-            self._looked = wish
-            self._done.set()
-            self._done = anyio.Event()
-
-    async def _look(self, marked: frozenset[str]) -> None:
+    async def look(self, marked: frozenset[str], is_all_old: bool) -> None:
+        """One look."""
+        self._marked |= self._known.keys() if is_all_old else marked
         began = anyio.current_time()
         labels = {naming.INSTANCE: self._instance.id, naming.KIND: "container"}
         try:
             listed = [container for container in await self._engine.list_containers(labels) if self._is_ours(container)]
         except EngineError as error:
-            self._marked |= marked & self._known.keys()  # the others are new, and looked at in any case
+            self._marked &= self._known.keys()  # the others are new, and looked at in any case
             self._unknown = str(error)
             return
-        looked, failure = await self._inspected(due(self._known, listed, marked, began - REFRESH_S))
-        self._marked |= {each.id for each in listed if each.id in marked and each.id not in looked}
+        marked_now = frozenset(self._marked)
+        looked, failure = await self._inspected(due(self._known, listed, marked_now, began - REFRESH_S))
+        self._marked = {each.id for each in listed if each.id in marked_now and each.id not in looked}
         self._known = merged(self._instance.key, self._known, listed, looked, began)
         self._unknown = failure
         if not failure:
             self._seen_at = began
         self._show(by_scope(self._known.values()))
+
+    def concerns(self, event: EngineEvent) -> bool:
+        """Whether an event is about one of them."""
+        return event.labels.get(naming.INSTANCE) == self._instance.id or event.id in self._known
 
     def _is_ours(self, listed: Container) -> bool:
         known = self._known.get(listed.id)
@@ -157,30 +122,10 @@ class Watch:
         for chat in changed_chats(before, workspaces) if before is not None else ():
             self._changes.emit(Change(subject=Subject.CONTAINERS, chat=chat))
 
-    def _deaf(self) -> None:
-        self._is_listening = False
-
-    async def _listen(self) -> None:
-        async with self._engine.open_events() as events:
-            # What happened until now was not heard, so nothing that is known counts.
-            self._is_listening = True
-            self._marked |= self._known.keys()
-            self._want()
-            async for event in events:
-                if self._concerns_us(event):
-                    self._marked.add(event.id)
-                    self._want()
-
-    def _concerns_us(self, event: EngineEvent) -> bool:
-        # Each connection to an execd is an exec: three events that change nothing about the container.
-        if event.kind != "container" or event.action.startswith("exec"):
-            return False
-        return event.labels.get(naming.INSTANCE) == self._instance.id or event.id in self._known
-
 
 @asynccontextmanager
 async def open_watch(engine: Engine, instance: Instance, changes: Changes) -> AsyncGenerator[Watch]:
     """Own the tasks that look and listen, once something asks."""
-    async with anyio.create_task_group() as tasks:
-        yield Watch(engine, instance, changes, tasks)
-        tasks.cancel_scope.cancel()
+    watch = Watch(engine, instance, changes)
+    async with open_looks(engine, watch.look, watch.concerns, "workspaces") as watch.looks:
+        yield watch

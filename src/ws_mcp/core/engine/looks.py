@@ -1,11 +1,12 @@
-"""When to look: after events of the engine, after edits on the disk, for who waits, and from time to time.
+"""When to look at containers: after events of the engine, for who waits, when told to, and from time to time.
 
-What is seen is of no interest here. Events and edits only wake; they may be lost, doubled or late.
+What is seen is of no interest here. Events only wake; they may be lost, doubled or late.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 import anyio
@@ -13,40 +14,41 @@ from anyio.abc import TaskGroup
 
 from ws_mcp.core.engine.model import EngineEvent
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.engine.seeing import listen_on
+from ws_mcp.core.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 SAFETY_S = 30.0  # between looks that nothing asked for
+STEADY_S = 30.0  # a stream of events that lived for so long was in order
 SETTLE_S = 0.075  # events come in bursts; who waits for an answer does not wait for this
 REOPEN_S = (0.2, 5.0)  # first and longest pause before events are listened to again
-POLL_S = 2.0  # between looks at the inputs on the disk; clients do not notice 2 s
-RETRY_S = 1.0  # until a definition that is half written is looked at again
 
 Look = Callable[[frozenset[str], bool], Awaitable[None]]
 """Look at everything. Given the containers that events were about, or (True) that nothing known counts any more."""
+
+Concerns = Callable[[EngineEvent], bool]
+"""Whether an event is about one of the containers."""
+Work = Callable[[], Coroutine[None, None, None]]
 
 
 class Looks:
     """The loop that looks; made by `open_looks`. Nothing is asked of anybody before `begin`."""
 
     def __init__(
-        self,
-        engine: Engine,
-        look: Look,
-        concerns: Callable[[EngineEvent], bool],
-        stamp: Callable[[], Awaitable[str]],
-        tasks: TaskGroup,
+        self, engine: Engine, look: Look, concerns: Concerns, *, what: str, beside: Work | None, tasks: TaskGroup
     ) -> None:
         self._engine = engine
         self._look = look
         self._concerns = concerns
-        self._stamp = stamp
+        self._what = what
+        self._beside = beside
         self._tasks = tasks
         self._marked: set[str] = set()
         self._is_all_old = False
         self._wished = self._looked = 0  # wishes to look, and how many of them the last look came after
         self._wish, self._hurry, self._done = anyio.Event(), anyio.Event(), anyio.Event()
         self._waiting = 0
-        self._retry_at = float("inf")
+        self._again_at = float("inf")
         self.is_listening = False
         self.is_begun = False
 
@@ -55,26 +57,30 @@ class Looks:
         if not self.is_begun:
             self.is_begun = True
             self.soon()
-            self._tasks.start_soon(
-                listen_on, self._listen, self._deaf, REOPEN_S, name="engine events for dev containers"
-            )
-            self._tasks.start_soon(self._look_on, name="looks at dev containers")
-            self._tasks.start_soon(self._poll_on, name="polls of dev containers' inputs")
+            self._tasks.start_soon(self._listen_on, name=f"engine events for {self._what}")
+            self._tasks.start_soon(self._look_on, name=f"looks at {self._what}")
+            if self._beside is not None:
+                self._tasks.start_soon(self._beside, name=f"beside the looks at {self._what}")
 
     def soon(self) -> None:
         """Look after this call, and let nobody see what was before it."""
         self._wished += 1
         self._wish.set()
 
-    def retry(self) -> None:
+    def again_in(self, delay_s: float) -> None:
         """Look again in a moment: something was half done."""
-        self._retry_at = min(self._retry_at, anyio.current_time() + RETRY_S)
+        self._again_at = min(self._again_at, anyio.current_time() + delay_s)
         self._wish.set()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was wished for is seen."""
+        return self._looked == self._wished
 
     async def settled(self, *, is_fresh: bool) -> None:
         """Wait until all that was wished for is seen; with `is_fresh` it is wished for now."""
         self.begin()
-        if is_fresh or (self._looked == self._wished and not self.is_listening):
+        if is_fresh or (self.is_settled and not self.is_listening):
             self.soon()
         wish = self._wished
         self._waiting += 1
@@ -88,9 +94,9 @@ class Looks:
     async def _look_on(self) -> None:
         while True:
             safety_at = anyio.current_time() + SAFETY_S
-            while self._looked == self._wished and anyio.current_time() < min(self._retry_at, safety_at):
+            while self.is_settled and anyio.current_time() < min(self._again_at, safety_at):
                 self._wish = anyio.Event()
-                with anyio.move_on_after(min(self._retry_at, safety_at) - anyio.current_time()):
+                with anyio.move_on_after(min(self._again_at, safety_at) - anyio.current_time()):
                     await self._wish.wait()
             if not self._waiting:
                 self._hurry = anyio.Event()
@@ -98,23 +104,28 @@ class Looks:
                     await self._hurry.wait()
             wish, marked, is_all_old = self._wished, frozenset(self._marked), self._is_all_old
             self._marked.clear()
-            self._is_all_old, self._retry_at = False, float("inf")
+            self._is_all_old, self._again_at = False, float("inf")
             await self._look(marked, is_all_old)
             self._looked = wish
             self._done.set()
             self._done = anyio.Event()
 
-    async def _poll_on(self) -> None:
-        before = None
+    async def _listen_on(self) -> None:
+        """Open the engine's events again whenever they end."""
+        pause_s, longest_s = REOPEN_S
         while True:
-            stamp = await self._stamp()
-            if before is not None and stamp != before:
-                self.soon()
-            before = stamp
-            await anyio.sleep(POLL_S)
-
-    def _deaf(self) -> None:
-        self.is_listening = False
+            began = anyio.current_time()
+            try:
+                await self._listen()
+                log.info("the engine ended its stream of events")
+            except EngineError as error:
+                log.info("events of the engine cannot be heard now: %s", error)
+            finally:
+                self.is_listening = False
+            if anyio.current_time() - began >= STEADY_S:
+                pause_s = REOPEN_S[0]
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
 
     async def _listen(self) -> None:
         async with self._engine.open_events() as events:
@@ -129,9 +140,9 @@ class Looks:
 
 @asynccontextmanager
 async def open_looks(
-    engine: Engine, look: Look, concerns: Callable[[EngineEvent], bool], stamp: Callable[[], Awaitable[str]]
+    engine: Engine, look: Look, concerns: Concerns, what: str, beside: Work | None = None
 ) -> AsyncGenerator[Looks]:
-    """Own the tasks that look, listen and poll, once something asks. `stamp` changes when an input may have."""
+    """Own the tasks that look and listen, once something asks. `what`: in words; `beside`: what else goes on then."""
     async with anyio.create_task_group() as tasks:
-        yield Looks(engine, look, concerns, stamp, tasks)
+        yield Looks(engine, look, concerns, what=what, beside=beside, tasks=tasks)
         tasks.cancel_scope.cancel()

@@ -1,0 +1,1 @@
+"""Who may do what, as the operator says: pure decisions, and the file that they come from."""

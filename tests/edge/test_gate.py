@@ -1,0 +1,100 @@
+"""The gate: nothing has an effect that was not let through, and all that was or was not is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio.lowlevel
+import pytest
+from mcp import MCPError
+from support.edge_client import MODES, call, open_client
+from support.fake_core import FakeCore
+from support.peers import text_of
+
+from ws_mcp.core.errors import LimitError, StateError
+from ws_mcp.core.policy.acts import Act, Verdict
+from ws_mcp.edge.gate import Guards
+
+START = {"command": "true", "workspace": "main"}
+
+
+class Memory:
+    """A journal in memory; with `is_full` nothing can be written any more."""
+
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.is_full = is_full
+        self.lines: list[tuple[str, ...]] = []
+
+    async def intend(self, act: Act, verdict: Verdict) -> str:
+        await anyio.lowlevel.checkpoint()
+        if self.is_full:
+            raise StateError("the audit log cannot be written: no space is left; nothing was done")
+        self.lines.append((act.verb, act.target, verdict.rule))
+        return str(len(self.lines))
+
+    def conclude(self, intent: str, outcome: str, detail: str = "") -> None:
+        self.lines.append((intent, outcome, detail))
+
+
+def only_reads(act: Act) -> Verdict:
+    """Decide as a server does that is for reading only."""
+    return Verdict(is_allowed=act.is_read_only, rule="read_only", reason="this server is for reading only")
+
+
+@contextmanager
+def no_room(act: Act) -> Generator[None]:
+    """Too many of whatever it is."""
+    raise LimitError(f"too many calls of {act.verb}")
+    yield
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_the_policy_refuses_has_no_effect_and_is_written_down(mode: str) -> None:
+    core, journal = FakeCore(), Memory()
+    async with open_client(core, mode, guards=Guards(decide=only_reads, journal=journal)) as client:
+        refused = await call(client, "start_process", **START)
+        assert (refused.is_error, text_of(refused)) == (True, "this server is for reading only")
+        assert not (await call(client, "list_processes")).is_error
+    assert journal.lines == [
+        ("start_process", "", "read_only"),
+        ("1", "denied", "read_only"),
+        ("list_processes", "", "read_only"),
+        ("3", "ok", ""),
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_nothing_is_done_that_cannot_be_written_down(mode: str) -> None:
+    async with open_client(FakeCore(), mode, guards=Guards(journal=Memory(is_full=True))) as client:
+        refused = await call(client, "provision_workspace")
+        assert text_of(refused) == "the audit log cannot be written: no space is left; nothing was done"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_calls_for_which_there_is_no_room_are_refused(mode: str) -> None:
+    async with open_client(FakeCore(), mode, guards=Guards(admit=no_room)) as client:
+        assert text_of(await call(client, "list_containers")) == "too many calls of list_containers"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_resources_go_through_the_same_gate(mode: str) -> None:
+    journal = Memory()
+
+    def nothing(act: Act) -> Verdict:
+        return Verdict(is_allowed=False, rule="none", reason="nothing is allowed here")
+
+    async with open_client(FakeCore(), mode, guards=Guards(decide=nothing, journal=journal)) as client:
+        with pytest.raises(MCPError, match="nothing is allowed here"):
+            await client.read_resource("ws://containers")
+    assert journal.lines == [("resources/read", "ws://containers", "none"), ("1", "denied", "none")]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_fails_is_written_down_as_failed(mode: str) -> None:
+    journal = Memory()
+    async with open_client(FakeCore(), mode, guards=Guards(journal=journal)) as client:
+        answer: Any = await call(client, "read_output", process_id="p_unknown1")
+        assert answer.is_error
+    assert journal.lines[-1] == ("1", "failed", "NotFoundError")
