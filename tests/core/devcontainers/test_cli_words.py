@@ -52,6 +52,11 @@ def test_the_words_of_an_engine_are_understood(line: str, words: str) -> None:
     assert "hunter2" not in reason(line)
 
 
+def test_a_folder_that_docker_cannot_mount_is_said() -> None:
+    line = 'invalid argument "type=bind,source=/p/a\'x",target=/workspaces/a\'x"" for "--mount" flag: parse error'
+    assert """the folder /p/a'x" cannot be mounted, for its name has""" in reason(line)
+
+
 @pytest.mark.parametrize(
     ("message", "words"),
     [

@@ -167,6 +167,10 @@ _ROWS = (
         "the image has no shell: a dev container needs /bin/sh; use another image",
     ),
     _log(
+        r'invalid argument "type=bind,source=(?P<path>.*?),target=.* for "--mount" flag',
+        "the folder {path} cannot be mounted, for its name has a quotation mark or a comma: rename it",
+    ),
+    _log(
         r"bind source path does not exist: (?P<path>\S+)",
         "a mount names {path}, which is not on the engine's machine: create it, or correct mounts",
     ),
