@@ -38,10 +38,12 @@ def _text(path: Path) -> str:
         if path.is_symlink():
             raise _bad(path, "is a link: name the file that it leads to") from error
         raise _bad(path, f"cannot be opened: {error.strerror}") from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - what is checked is what is read
-        status = os.fstat(descriptor)
-        _check(path, status)
-        content = file.read(MAX_BYTES + 1)
+    try:
+        _check(path, os.fstat(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - what is checked is what is read
+            content = file.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_BYTES:
         raise _bad(path, f"is larger than {MAX_BYTES} bytes")
     try:
