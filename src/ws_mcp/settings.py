@@ -41,7 +41,6 @@ class Metavar:
 
 _Directory = Annotated[Path, AfterValidator(absolute)]
 _Directories = Annotated[tuple[_Directory, ...], BeforeValidator(listed), Metavar("DIR")]
-_File = Annotated[Path, AfterValidator(absolute), Metavar("FILE", is_repeated=False)]
 _NamedDirectories = Annotated[dict[str, _Directory], BeforeValidator(named("NAME=DIR")), Metavar("NAME=DIR")]
 _NamedImages = Annotated[dict[str, str], BeforeValidator(named("NAME=IMAGE")), Metavar("NAME=IMAGE")]
 _Allowances = Annotated[tuple[Annotated[str, AfterValidator(allowance)], ...], BeforeValidator(words), Metavar("WORD")]
@@ -72,7 +71,9 @@ class Settings(BaseModel):
         default_factory=default_state
     )
     policy: Annotated[
-        _File | None, Field(description="File that says who may do what; flags can then only narrow it")
+        _Directory | None,
+        Metavar("FILE", is_repeated=False),
+        Field(description="File that says who may do what; flags can then only narrow it"),
     ] = None
     read_only: Annotated[bool, Field(description="Offer only tools that change nothing, whatever is granted")] = False
     engine: Annotated[

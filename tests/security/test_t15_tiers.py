@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
+import anyio.lowlevel
 import pytest
 from support.denials import open_server
 from support.edge_client import MODES
-from support.policies import ALICE, WIDEST, act, everything, in_force
+from support.policies import ALICE, BOB, WIDEST, act, everything, in_force
 from support.workspace_ground import SPEC, an_engine, open_service
+from support.workspace_values import SCOPE
 
-from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, NotFoundError
+from ws_mcp.core.execd.places import PlaceAddress
+from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.policy.acts import Transport
-from ws_mcp.core.workspaces.model import Ask, Replace
+from ws_mcp.core.workspaces.model import Ask, Replace, Workspace, WorkspaceKind, WorkspaceState
+from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 TIERS = range(-1, 10)
@@ -100,3 +107,51 @@ async def test_what_was_made_while_more_was_granted_is_not_started_again(tmp_pat
         with pytest.raises(ForbiddenError, match="tier 3 is not granted"):
             await service.provision(replace(SPEC, image=""))
         assert fake.calls.count("start") == starts
+
+
+class OneWorkspace:
+    """A workspace that runs, in place of all local ones."""
+
+    def __init__(self, tier: int) -> None:
+        self._found = Workspace(
+            name=SPEC.name,
+            kind=WorkspaceKind.LOCAL,
+            place=PlaceId("p"),
+            state=WorkspaceState.RUNNING,
+            image="",
+            tier=tier,
+            created_at=datetime(2026, 11, 20, tzinfo=UTC),
+        )
+
+    async def find(self, scope: Scope, name: WorkspaceName) -> Workspace | None:
+        await anyio.lowlevel.checkpoint()
+        return self._found if (scope, name) == (SCOPE, SPEC.name) else None
+
+    def address(self, place: PlaceId) -> PlaceAddress:
+        return PlaceAddress(place=place, container=None, binary="", directory="/none", user="")
+
+
+class Connected:
+    """Connections to all places."""
+
+    def has(self, address: PlaceAddress) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("tier", "most"), list(itertools.product(GRANTS, GRANTS)))
+async def test_nothing_is_started_in_a_workspace_that_may_more_than_is_granted_now(tier: int, most: int) -> None:
+    granted = [4]
+    local, places = OneWorkspace(tier), Connected()
+    narrowed = lambda _: WorkspaceRules(max_tier=granted[-1])  # noqa: E731 - the policy of this moment
+    workspaces = Workspaces(None, cast("Any", local), cast("Any", places), narrowed)
+    await workspaces.resolve(SCOPE, SPEC.name)  # from here on it is remembered
+    granted.append(most)
+    if tier <= most:
+        assert (await workspaces.resolve(SCOPE, SPEC.name))[0] == SPEC.name
+        return
+    for _ in range(2):
+        with pytest.raises(ForbiddenError, match=f"what tier {tier} may, which you are not granted now"):
+            await workspaces.resolve(SCOPE, SPEC.name)
+        workspaces.forget(SCOPE, SPEC.name)
+    with pytest.raises(NotFoundError):
+        await workspaces.resolve(Scope(principal=BOB, chat=SCOPE.chat), SPEC.name)

@@ -93,7 +93,7 @@ class Core:
         self.changes = changes
         self._engine = engine
         self._choices = choices
-        self._workspaces = Workspaces(keeping, self.local, places)
+        self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
         self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key, self.rules_of)
         self.devcontainers = devcontainers.acts
         self.devcontainers_of = devcontainers.acts_of
@@ -206,10 +206,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
         StateError: the state directory cannot be used.
     """
     async with open_state(choices.state) as state:
-
-        def secret_of(place: PlaceId) -> str:
-            return naming.secret_of(state.instance.key, place)
-
+        secret_of = partial(naming.secret_of, state.instance.key)
         changes, local_starts = Changes(), LocalStarts()
         hearers = [local_starts.hear]
 

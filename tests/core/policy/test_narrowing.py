@@ -32,6 +32,11 @@ TRANSPORTS = sampled_from(("stdio", "http"))
 ACCESSES = sampled_from(Access)
 
 
+def arguments(tier: int | None, image: str, kind: str, options: Options) -> dict[str, object]:
+    """Of provision_workspace."""
+    return {"tier": tier, "image": image, "kind": kind, "options": options}
+
+
 def some(values: tuple[object, ...]) -> SearchStrategy[tuple[object, ...]]:
     return lists(sampled_from(values), max_size=3, unique=True).map(tuple)
 
@@ -71,7 +76,7 @@ ACTS = builds(
     is_read_only=booleans(),
     transport=TRANSPORTS,
     arguments=builds(
-        lambda tier, image, kind, options: {"tier": tier, "image": image, "kind": kind, "options": options},
+        arguments,
         sampled_from((None, 1, 2, 3, 4)),
         sampled_from(("", *IMAGES)),
         sampled_from(("auto", "local")),

@@ -40,7 +40,7 @@ def _text(path: Path) -> str:
         raise _bad(path, f"cannot be opened: {error.strerror}") from error
     try:
         _check(path, os.fstat(descriptor))
-        with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - what is checked is what is read
+        with open(descriptor, "rb", closefd=False) as file:
             content = file.read(MAX_BYTES + 1)
     finally:
         os.close(descriptor)
