@@ -10,6 +10,7 @@ import platform
 import shutil
 import stat
 from collections.abc import Iterable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,7 +61,7 @@ async def doctor(settings: Settings) -> int:
         async with shown.progress("asking the container engine"):
             say(of_engine := await engine_facts(settings.engine, engine, rules))
         if engine is not None:
-            say(await anyio.to_thread.run_sync(rule_facts, rules))
+            say(await anyio.to_thread.run_sync(partial(rule_facts, rules, has_policy=settings.policy is not None)))
             async with shown.progress("asking the dev container CLI"):
                 say(await devcontainer_facts(choices.devcontainers, state, engine))
         say(local_facts := await _local(settings))
