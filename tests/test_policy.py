@@ -146,6 +146,11 @@ def test_what_is_no_call_is_said(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert len(err.splitlines()) == 1
 
 
+def test_a_call_that_cannot_be_read_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["policy", "explain", str(tmp_path / "none.json")]) == 1
+    assert "none.json cannot be read: No such file" in capsys.readouterr().err
+
+
 def test_the_tools_that_are_asked_about_are_those_of_the_server() -> None:
     assert "provision_workspace" in tools()
     assert len(tools()) == 11

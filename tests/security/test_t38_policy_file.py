@@ -38,6 +38,10 @@ def in_a_loose_directory(path: Path) -> None:
     path.parent.chmod(0o777)
 
 
+def in_a_directory_that_could_be_swapped(path: Path) -> None:
+    path.parent.parent.chmod(0o777)
+
+
 def no_file(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
@@ -73,6 +77,7 @@ TAMPERED: dict[Callable[[Path], None], str] = {
     group_writable: "has mode 660",
     linked: "is a link",
     in_a_loose_directory: "could be swapped",
+    in_a_directory_that_could_be_swapped: "could be swapped",
     no_file: "is no regular file",
     huge: "is larger than",
     no_text: "is not UTF-8",

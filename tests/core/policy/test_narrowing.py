@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.strategies import DrawFn, SearchStrategy, booleans, builds, composite, integers, lists, sampled_from
 from support.policies import ALICE, BOB, WIDEST, everything
 
@@ -157,6 +157,7 @@ def is_within(narrow: WorkspaceRules, wide: WorkspaceRules) -> bool:
     )
 
 
+@settings(max_examples=1000)
 @given(pair=policies(), base=BASES, who=sampled_from((ALICE, BOB)), transport=TRANSPORTS)
 def test_a_narrower_policy_never_leaves_more(
     pair: tuple[Policy, Policy], base: WorkspaceRules, who: PrincipalId, transport: Transport
@@ -166,6 +167,7 @@ def test_a_narrower_policy_never_leaves_more(
     assert is_within(wide, base)
 
 
+@settings(max_examples=1000)
 @given(pair=policies(), base=BASES, asked=ACTS)
 def test_a_narrower_policy_never_allows_an_act_more(
     pair: tuple[Policy, Policy], base: WorkspaceRules, asked: Act
@@ -177,6 +179,7 @@ def test_a_narrower_policy_never_allows_an_act_more(
     assert narrow <= wide
 
 
+@settings(max_examples=1000)
 @given(pair=policies(), base=BASES, asked=ACTS)
 def test_narrower_flags_never_allow_an_act_more(pair: tuple[Policy, Policy], base: WorkspaceRules, asked: Act) -> None:
     policy = pair[0]

@@ -37,7 +37,11 @@ def _refusals(act: Act, policy: Policy, rules: WorkspaceRules) -> Iterator[Verdi
     grant = policy.grant_of(act.principal.id)
     if grant is None:
         yield _no("no grant", "the operator's policy has no grant for you; ask the operator for one")
-        return
+    else:
+        yield from _not_granted(act, policy, grant, rules)
+
+
+def _not_granted(act: Act, policy: Policy, grant: Grant, rules: WorkspaceRules) -> Iterator[Verdict]:
     tool = _tool(act)
     if tool and not is_granted(tool, grant.tools):
         yield _no(_rule(act, policy, "tools"), f"the operator's policy does not give you {tool}")

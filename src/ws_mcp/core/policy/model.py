@@ -49,6 +49,9 @@ class Policy:
         return own or next((grant for grant in self.grants if grant.principal == EVERY), None)
 
 
+NOTHING = Grant(principal="", max_tier=1, access=Access.NONE, workspaces=0)
+"""What whoever has no grant may."""
+
 OPEN = Policy(
     grants=(
         Grant(

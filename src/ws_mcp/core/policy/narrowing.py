@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ws_mcp.core.ids import PrincipalId
 from ws_mcp.core.policy.acts import Transport
-from ws_mcp.core.policy.model import Grant, Policy
+from ws_mcp.core.policy.model import NOTHING, Policy
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def rules_for(base: WorkspaceRules, policy: Policy, principal: PrincipalId, transport: Transport) -> WorkspaceRules:
     """What workspaces of a principal may be. `base`: what the flags say for everybody."""
-    grant = policy.grant_of(principal) or Grant(principal=principal, max_tier=1)
+    grant = policy.grant_of(principal) or NOTHING
     return replace(
         base,
         max_tier=min(base.max_tier, grant.max_tier, most_of_all(policy, transport)),
