@@ -52,7 +52,7 @@ def _bounds(setting: FieldInfo) -> Iterable[int]:
 
 
 def _shown(default: object) -> str:
-    return {"": "empty", "()": "empty", "{}": "empty", "False": "no", "True": "yes"}.get(
+    return {"": "empty", "()": "empty", "{}": "empty", "False": "no", "True": "yes", "None": "none"}.get(
         str(default), f"{default:,}" if isinstance(default, int) else f"`{default}`"
     )
 

@@ -17,6 +17,8 @@ import anyio
 from pydantic import ValidationError
 
 from ws_mcp import __version__
+from ws_mcp.cli_policy import DESCRIPTION
+from ws_mcp.cli_policy import EPILOG as EPILOG_OF_POLICY
 from ws_mcp.core.errors import StateError, WsError
 from ws_mcp.settings import Settings, from_environment, metavar_of
 
@@ -29,6 +31,7 @@ examples:
   ws-mcp doctor                        what was found on this machine, and what to do about it
   claude mcp add ws -- ws-mcp stdio    use it in Claude Code; other hosts: examples/
   ws-mcp ps                            what runs, in which chat
+  ws-mcp policy --help                 say who may do what, and ask what that comes to
   ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
 
 Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true. What can be given several times is
@@ -100,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     ps = _add(commands, "ps", _ps, "show workspaces and processes, chat by chat")
     ps.add_argument("--all", action="store_true", help="ended processes, too")
     _add_sweep(commands)
+    _add_policy(commands)
     return parser
 
 
@@ -111,6 +115,23 @@ def _add_sweep(commands: Commands) -> None:
     sweep.add_argument(
         "--older-than", type=_seconds, default=600, metavar="AGE", help="90s, 10m, 12h or 7d (default: 10m)"
     )
+
+
+def _add_policy(commands: Commands) -> None:
+    policy = commands.add_parser(
+        "policy",
+        help="check a policy file, or ask what it says to a call",
+        description=DESCRIPTION,
+        epilog=EPILOG_OF_POLICY,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    acts = policy.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    check = _add(acts, "check", _check_policy, "say what is wrong with a policy file, or what it grants")
+    check.add_argument("file", metavar="FILE", help="the policy")
+    explain = _add(
+        acts, "explain", _explain_policy, "say whether a call is allowed (exit code 0 or 1), and by which rule"
+    )
+    explain.add_argument("call", metavar="CALL.json", help="the call; `ws-mcp policy --help` shows one")
 
 
 def _seconds(text: str) -> int:
@@ -206,3 +227,15 @@ def _sweep(settings: Settings, options: dict[str, object]) -> int:
         older_than_s=int(str(options["older_than"])),
     )
     return anyio.run(sweep, settings, wish)
+
+
+def _check_policy(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.policy import check  # noqa: PLC0415 - as above
+
+    return check(settings, str(options["file"]))
+
+
+def _explain_policy(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.policy import explain  # noqa: PLC0415 - as above
+
+    return explain(settings, str(options["call"]))

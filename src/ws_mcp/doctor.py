@@ -10,6 +10,7 @@ import platform
 import shutil
 import stat
 from collections.abc import Iterable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import OBSTACLES, Workspace, WorkspaceState
 from ws_mcp.doctor_devcontainers import devcontainer_facts
 from ws_mcp.doctor_engine import engine_facts
+from ws_mcp.doctor_policy import policy_facts
 from ws_mcp.doctor_rules import rule_facts
 from ws_mcp.doors import choices_of, open_engine
 from ws_mcp.facts import Fact
@@ -53,12 +55,13 @@ async def doctor(settings: Settings) -> int:
     choices = choices_of(settings)
     state, rules = choices.state, choices.workspaces
     say(state_facts := await anyio.to_thread.run_sync(_state, state))
+    say(of_policy := await anyio.to_thread.run_sync(policy_facts, settings))
     say(_programs())
     async with open_engine(settings) as engine:
         async with shown.progress("asking the container engine"):
             say(of_engine := await engine_facts(settings.engine, engine, rules))
         if engine is not None:
-            say(await anyio.to_thread.run_sync(rule_facts, rules))
+            say(await anyio.to_thread.run_sync(partial(rule_facts, rules, has_policy=settings.policy is not None)))
             async with shown.progress("asking the dev container CLI"):
                 say(await devcontainer_facts(choices.devcontainers, state, engine))
         say(local_facts := await _local(settings))
@@ -69,6 +72,8 @@ async def doctor(settings: Settings) -> int:
     can = [kind for kind, found in kinds if found[0].mark is Mark.OK]
     is_bad = not can or any(fact.mark is Mark.BAD for fact in facts)
     verdict = "no workspace can be made here" if is_bad else f"workspaces can be {' or '.join(can)}"
+    if any(fact.mark is Mark.BAD for fact in of_policy):
+        verdict = "the policy has to be changed first"
     shown.line()
     shown.line(verdict, Style.RED if is_bad else Style.GREEN)
     return int(is_bad)

@@ -25,10 +25,10 @@ _POWERS = {
 }
 
 
-def rule_facts(rules: WorkspaceRules) -> list[Fact]:
-    """About everything that an operator can choose for container workspaces but images."""
+def rule_facts(rules: WorkspaceRules, *, has_policy: bool = False) -> list[Fact]:
+    """About everything that flags can choose for container workspaces but images; tiers are a policy's, if any."""
     return [
-        _tiers(rules.max_tier),
+        *(() if has_policy else (_tiers(rules.max_tier),)),
         *(_root(root) for root in rules.roots),
         *(_tree("template", name, path, CONFIG_LIMITS) for name, path in sorted(rules.templates.items())),
         *(_tree("home", name, path, HOME_LIMITS) for name, path in sorted(rules.homes.items())),

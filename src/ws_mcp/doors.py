@@ -5,25 +5,72 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.policy.acts import Transport
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.runtime import Choices
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
-from ws_mcp.settings import Settings
+from ws_mcp.settings import MAX_TIER, Settings
+
+if TYPE_CHECKING:  # a server without a policy does not load what reads one
+    from ws_mcp.core.policy.in_force import PolicyInForce
+    from ws_mcp.core.policy.model import Policy
 
 NO_ENGINE = "none"
 
 
-def choices_of(settings: Settings) -> Choices:
+def policy_of(settings: Settings, transport: Transport) -> PolicyInForce | None:
+    """Who may do what. Without a file the flags say it, for all; None: nothing but the flags.
+
+    Raises:
+        PolicyError: there is a file, and it cannot be used.
+    """
+    if settings.policy is None and transport == "stdio" and not settings.read_only:
+        return None
+    return policy_in_force(settings, transport)
+
+
+def policy_in_force(settings: Settings, transport: Transport) -> PolicyInForce:
+    """As `policy_of`; without a file all may have what the flags allow, over HTTP no tier that is root on the host."""
+    from ws_mcp.core.policy.file import read_policy  # noqa: PLC0415 - only who has a policy pays for them
+    from ws_mcp.core.policy.in_force import PolicyInForce  # noqa: PLC0415 - as above
+    from ws_mcp.core.policy.model import OPEN  # noqa: PLC0415 - as above
+
+    file = settings.policy
+
+    def read() -> Policy:
+        return OPEN if file is None else read_policy(file, settings.root)
+
+    return PolicyInForce(read, widest_of(settings), transport, is_read_only=settings.read_only)
+
+
+def widest_of(settings: Settings) -> WorkspaceRules:
+    """What anybody may at most. With a policy file a flag that is not given narrows nothing: the file has the word."""
+    rules = rules_of(settings)
+    if settings.policy is None:
+        return rules
+    given = settings.model_fields_set
+    return replace(
+        rules,
+        max_tier=rules.max_tier if "max_tier" in given else MAX_TIER,
+        roots=rules.roots if "root" in given else (Path("/"),),
+        may_pull=rules.may_pull if "pull" in given else True,
+    )
+
+
+def choices_of(settings: Settings, policy: PolicyInForce | None = None) -> Choices:
     """What the core is told."""
     return Choices(
         state=settings.state.expanduser().absolute(),
         workspaces=rules_of(settings),
+        narrowed=policy.rules_of if policy else None,
         local=LocalRules(
             may_run_unsandboxed=settings.allow_host_processes,
             has_network=settings.local_network,

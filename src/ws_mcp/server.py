@@ -16,12 +16,13 @@ from ws_mcp import __version__
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.doors import choices_of, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
 from ws_mcp.edge.identity import Hint, Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_http, serve_stdio
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
@@ -31,6 +32,7 @@ from ws_mcp.tools import all_tools
 
 NAME = "ws"
 LIST_TTL_MS = 3_600_000  # tools never change while a server runs
+GRANTED_TTL_MS = 60_000
 INSTRUCTIONS = """\
 Durable workspaces (Docker containers, or sandboxed directories) and background processes: run shell commands, \
 builds, tests, dev servers, REPLs. They belong to this chat and outlive calls, disconnects and restarts of this \
@@ -91,15 +93,22 @@ def build_server(
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=[tool_of(spec, gate) for spec in all_tools(core, identity, notifier)],
-        middleware=[identity, gate, notifier, OwnResources(identity)],
+        middleware=[identity, gate, Offered(gate), notifier, OwnResources(identity)],
         subscriptions=notifier,
         lifespan=lifespan,
-        cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="public")},
+        cache_hints={"tools/list": _list_hint(guards)},
         log_level="WARNING",
     )
     _drop_idle_tracing(server)
     add_resources(server, core, identity)
     return server
+
+
+def _list_hint(guards: Guards | None) -> CacheHint:
+    """Tools never change while a server runs, unless a policy says who has which, and may be read again."""
+    if guards is None or guards.decide is None:
+        return CacheHint(ttl_ms=LIST_TTL_MS, scope="public")
+    return CacheHint(ttl_ms=GRANTED_TTL_MS, scope="private")
 
 
 def _drop_idle_tracing(server: MCPServer) -> None:
@@ -110,10 +119,13 @@ def _drop_idle_tracing(server: MCPServer) -> None:
 
 async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
-    async with open_stop() as stop:
-        async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
+    policy = policy_of(settings, "stdio")
+    async with open_stop(policy and policy.reload) as stop:
+        async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
+            guards = Guards(decide=policy and policy.decide)
+            server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
             try:
-                code = await serve_stdio(build_server(core, default_hint=hint, changes=core.changes), stop)
+                code = await serve_stdio(server, stop)
             finally:
                 await core.end_local()
         end(code)
@@ -121,9 +133,11 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
 
 async def run_http(settings: Settings, host: str, port: int) -> None:
     """Serve over streamable HTTP on a loopback address; leaves the process when it was asked to."""
-    async with open_stop() as stop:
-        async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
-            server = build_server(core, default_hint=None, changes=core.changes)
+    policy = policy_of(settings, "http")
+    async with open_stop(policy and policy.reload) as stop:
+        async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
+            guards = Guards(decide=policy and policy.decide, transport="http")
+            server = build_server(core, default_hint=None, changes=core.changes, guards=guards)
             try:
                 code = await serve_http(server, stop, host, port, _announce)
             finally:

@@ -70,6 +70,12 @@ class Settings(BaseModel):
     state: Annotated[Path, Field(description="State directory; one instance, also for several servers")] = Field(
         default_factory=default_state
     )
+    policy: Annotated[
+        _Directory | None,
+        Metavar("FILE", is_repeated=False),
+        Field(description="File that says who may do what; flags can then only narrow it"),
+    ] = None
+    read_only: Annotated[bool, Field(description="Offer only tools that change nothing, whatever is granted")] = False
     engine: Annotated[
         str, Field(description="Engine endpoint; empty: the current docker context. 'none': no engine")
     ] = ""

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from support.denials import open_server
+from support.edge_client import MODES
+from support.fake_engine import FakeEngine
+from support.policies import ALICE, everything, in_force
+from support.workspace_ground import SPEC, an_engine, open_service
 
-from ws_mcp.core.errors import InvalidArgumentError
+from ws_mcp.core.engine.model import EngineInfo
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 from ws_mcp.core.workspaces.mounts import MATRIX, Access, Mismatch, Storage, plan_storage
 
 NONE, READ_ONLY, READ_WRITE = Access.NONE, Access.READ_ONLY, Access.READ_WRITE
@@ -84,3 +92,39 @@ def test_a_folder_and_a_volume_cannot_both_be_there(access: Access | None, tier:
 def test_every_mismatch_says_what_to_change(message: Mismatch) -> None:
     assert re.search(r"leave .* out|name (one|a folder)", message.value)
     assert "\n" not in message.value
+
+
+class Here(FakeEngine):
+    """An engine that sees the folders of this machine."""
+
+    async def info(self) -> EngineInfo:
+        return replace(await super().info(), endpoint="unix:///run/none.sock")
+
+
+@pytest.mark.parametrize(("most", "access"), [(most, wanted) for most in Access for wanted in (READ_ONLY, READ_WRITE)])
+async def test_a_folder_is_had_with_at_most_the_access_that_is_granted(
+    tmp_path: Path, most: Access, access: Access, real_io_both: None
+) -> None:
+    folder = tmp_path / "root" / "project"
+    folder.mkdir(parents=True)
+    fake = Here()
+    fake.add_image(await an_engine().image("img:1"))
+    rules = in_force(everything(access=most, roots=(tmp_path / "root",))).rules_of(ALICE)
+    async with open_service(fake, tmp_path, rules) as service:
+        wish = replace(SPEC, folder=str(folder), access=access)
+        if list(Access).index(access) <= list(Access).index(most):
+            assert (await service.provision(wish)).change == "created"
+            return
+        with pytest.raises(ForbiddenError, match=f"at most {most.value!r}"):
+            await service.provision(wish)
+        assert "create" not in fake.calls
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_more_access_than_is_granted_is_refused_at_the_gate(mode: str) -> None:
+    policy = in_force(everything(access=READ_ONLY, roots=(Path("/srv/a"),)))
+    async with open_server(policy, mode) as server:
+        for folder, rule in (("/srv/a", "access"), ("/srv/b", "roots"), ("/srv/ab", "roots")):
+            wish = {"folder": folder, "access": "read_write"}
+            await server.denied("provision_workspace", f"grant 'alice': {rule}", options=wish)
+        await server.allowed("provision_workspace", options={"folder": "/srv/a/x", "access": "read_only"})

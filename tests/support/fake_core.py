@@ -67,7 +67,7 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceSpec,
     WorkspaceState,
 )
-from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 from ws_mcp.edge.core_port import Report
 
 DEV = DevContainer(
@@ -345,6 +345,7 @@ class FakeCore:
 
     def __init__(self, *, has_engine: bool = True, script: Script = lambda _: None) -> None:
         self.rules = WorkspaceRules(default_image="debian:13", runtimes={"py": "python:3.14"})
+        self.rules_of: RulesOf = lambda _: self.rules
         self.asks: list[Ask] = []
         self.pending: Pending | None = None  # what a provision answers instead
         self.answer: Callable[[Provisioned], Provisioned] = lambda made: made  # what else it says
@@ -369,6 +370,9 @@ class FakeCore:
     def new_id(self) -> ProcessId:
         self._ids += 1
         return ProcessId(f"p_{self._ids:08}")
+
+    def devcontainers_of(self, principal: PrincipalId) -> FakeDevContainers:
+        return self.devcontainers
 
     async def engine_answers(self) -> bool:
         return self.has_engine

@@ -79,7 +79,7 @@ async def open_service(
     """A server on the state directory in `path`."""
     async with open_state(path / "state") as state:
         inside = inside or FakeInside()
-        yield Service(ContainerWorkspaces(fake, state, rules or WorkspaceRules(), inside, utc_now), inside)
+        yield Service(ContainerWorkspaces(fake, state, lambda _: rules or WorkspaceRules(), inside, utc_now), inside)
 
 
 async def left_over(fake: FakeEngine) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from ws_mcp.core.errors import InvalidArgumentError, NotFoundError
-from ws_mcp.core.ids import Scope, WorkspaceName
+from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.processes.port import PlaceRef, PlacesUnknownError
 from ws_mcp.core.workspaces.model import OBSTACLES, WorkspaceState
 from ws_mcp.core.workspaces.registry import Workspaces
@@ -31,9 +32,9 @@ class DevPlaces(Protocol):
 class ChatPlaces:
     """The places of chats."""
 
-    def __init__(self, workspaces: Workspaces, devcontainers: DevPlaces) -> None:
+    def __init__(self, workspaces: Workspaces, devcontainers_of: Callable[[PrincipalId], DevPlaces]) -> None:
         self._workspaces = workspaces
-        self._devcontainers = devcontainers
+        self._devcontainers_of = devcontainers_of
 
     async def all(self, scope: Scope) -> tuple[PlaceRef, ...]:
         """Every place in which a process of the chat may be.
@@ -51,7 +52,7 @@ class ChatPlaces:
             )
             for workspace in found.workspaces
         )
-        refs += await self._devcontainers.there()
+        refs += await self._devcontainers_of(scope.principal).there()
         if found.unknown:
             raise PlacesUnknownError(found.unknown, refs)
         return refs
@@ -65,18 +66,20 @@ class ChatPlaces:
         try:
             workspace, address = await self._workspaces.resolve(scope, name)
         except NotFoundError as error:
-            return await self._devcontainer(name, error)
+            return await self._devcontainer(self._devcontainers_of(scope.principal), name, error)
         return PlaceRef(workspace=workspace, address=address, is_running=True)
 
-    async def _devcontainer(self, name: WorkspaceName | None, missing: NotFoundError) -> PlaceRef:
+    async def _devcontainer(
+        self, devcontainers: DevPlaces, name: WorkspaceName | None, missing: NotFoundError
+    ) -> PlaceRef:
         if name is not None:
             try:
-                return await self._devcontainers.place_of(name)
+                return await devcontainers.place_of(name)
             except NotFoundError:
                 raise missing from None
-        seen = [ref.workspace for ref in await self._devcontainers.there() if ref.is_running]
+        seen = [ref.workspace for ref in await devcontainers.there() if ref.is_running]
         if not seen:
             raise missing
         if len(seen) > 1:
             raise InvalidArgumentError(f"say which workspace: there are the dev containers {', '.join(sorted(seen))}")
-        return await self._devcontainers.place_of(seen[0])
+        return await devcontainers.place_of(seen[0])

@@ -6,7 +6,7 @@ of the host. Everything that is not a `WsError` is a bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class WsError(Exception):
@@ -80,6 +80,15 @@ class StartError(WsError):
 
 class StateError(WsError):
     """The state directory cannot be used (damaged, newer, read-only, full)."""
+
+
+class PolicyError(WsError):
+    """The policy file cannot be used; the messages are for the operator and name the file, the key and the line."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        more = f" (and {len(problems) - 1} more; ws-mcp policy check shows all)" if len(problems) > 1 else ""
+        super().__init__(one_line(problems[0], 500) + more)
+        self.problems = tuple(one_line(problem, 500) for problem in problems)
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -49,7 +49,7 @@ from ws_mcp.core.workspaces.model import (
 )
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
-from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +58,15 @@ class Choices:
 
     state: Path
     workspaces: WorkspaceRules = field(default_factory=WorkspaceRules)
+    narrowed: RulesOf | None = None  # what one principal may of it, where a policy says that
     local: LocalRules = field(default_factory=LocalRules)
     devcontainers: DevContainerChoices = field(default_factory=DevContainerChoices)
     keeps_local: bool = False
     limits: ProcessLimits = field(default_factory=ProcessLimits)
+
+    def rules_of(self, principal: PrincipalId) -> WorkspaceRules:
+        """What workspaces of a principal may be."""
+        return self.narrowed(principal) if self.narrowed else self.workspaces
 
 
 class Core:
@@ -82,16 +87,17 @@ class Core:
         local_starts: LocalStarts,
     ) -> None:
         self.local = LocalWorkspaces(state, choices.local, now)
-        self.rules = choices.workspaces
+        self.rules_of = choices.rules_of
         self.places = places
         self.state = state
         self.changes = changes
         self._engine = engine
         self._choices = choices
-        self._workspaces = Workspaces(keeping, self.local, places)
-        self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key)
+        self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
+        self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key, self.rules_of)
         self.devcontainers = devcontainers.acts
-        self._chat_places = ChatPlaces(self._workspaces, devcontainers.places)
+        self.devcontainers_of = devcontainers.acts_of
+        self._chat_places = ChatPlaces(self._workspaces, devcontainers.places_of)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
         self._chats = Chats(state, now, self._make_manager, self._owners)
@@ -200,10 +206,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
         StateError: the state directory cannot be used.
     """
     async with open_state(choices.state) as state:
-
-        def secret_of(place: PlaceId) -> str:
-            return naming.secret_of(state.instance.key, place)
-
+        secret_of = partial(naming.secret_of, state.instance.key)
         changes, local_starts = Changes(), LocalStarts()
         hearers = [local_starts.hear]
 
@@ -218,9 +221,14 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
             places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
             keeping = None
             if engine is not None:
-                opened = open_keeping(engine, state, places, choices.workspaces, changes=changes, now=now)
+                idle_stop_s = choices.workspaces.idle_stop_s
+                opened = open_keeping(
+                    engine, state, places, choices.rules_of, idle_stop_s=idle_stop_s, changes=changes, now=now
+                )
                 keeping = await stack.enter_async_context(opened)
-            chosen = open_chosen(choices.devcontainers, engine, state, places, changes=changes, now=now)
+            chosen = open_chosen(
+                choices.devcontainers, engine, state, places, rules_of=choices.rules_of, changes=changes, now=now
+            )
             devcontainers = await stack.enter_async_context(chosen)
             hearers.append(devcontainers.hear)
             jobs = await stack.enter_async_context(open_jobs())

@@ -77,6 +77,17 @@ class Gate:
         except WsError as error:
             raise MCPError(INVALID_REQUEST, str(error)) from error
 
+    def offers(self, tool: str, *, is_read_only: bool) -> bool:
+        """Whether the caller may call a tool at all, whatever the arguments."""
+        decide = self._guards.decide
+        act = Act(
+            principal=self._identity.principal,
+            verb=tool,
+            is_read_only=is_read_only,
+            transport=self._guards.transport,
+        )
+        return decide is None or decide(act).is_allowed
+
     @asynccontextmanager
     async def passed(
         self, verb: str, *, is_read_only: bool, target: str = "", arguments: Mapping[str, object] | None = None

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from typing import NoReturn
@@ -32,6 +32,10 @@ MAX_SESSIONS = 1000  # of clients of the older era; the SDK ends them after 30 i
 MAX_CONNECTIONS = 1000
 
 log = logging.getLogger(__name__)
+
+
+OnReload = Callable[[], Awaitable[None]]
+"""Reads again what the operator may have changed."""
 
 
 class Stop:
@@ -62,19 +66,26 @@ class Stop:
 
 
 @asynccontextmanager
-async def open_stop() -> AsyncGenerator[Stop]:
-    """Take the signals of this process, outside of all that has to be closed: the second one ends it at once."""
+async def open_stop(on_reload: OnReload | None = None) -> AsyncGenerator[Stop]:
+    """Take the signals of this process, outside of all that has to be closed: the second one ends it at once.
+
+    HUP does not end a server that has something to read again.
+    """
     stop = Stop()
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_take_signals, stop)
+        await tasks.start(_take_signals, stop, on_reload)
         yield stop
         tasks.cancel_scope.cancel()
 
 
-async def _take_signals(stop: Stop, *, task_status: TaskStatus[None]) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def _take_signals(stop: Stop, on_reload: OnReload | None, *, task_status: TaskStatus[None]) -> None:
+    wanted = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if on_reload else ()))
+    with anyio.open_signal_receiver(*wanted) as signals:
         task_status.started()
         async for taken in signals:
+            if on_reload and taken is signal.SIGHUP:
+                await on_reload()
+                continue
             if stop.is_asked:
                 os._exit(128 + taken)
             stop.ask(taken)

@@ -27,7 +27,7 @@ def add_resources(server: MCPServer, core: Core, identity: Identity) -> None:
     )
     server.add_resource(
         FunctionResource.from_function(
-            reads(DevContainerResources(core).devcontainers),
+            reads(DevContainerResources(core, identity).devcontainers),
             uris.DEVCONTAINERS,
             name="devcontainers",
             title="Dev containers",

@@ -21,6 +21,6 @@ class ContainerResources:
     async def chat_containers(self, chat: str) -> str:
         """Workspaces of a chat: state, image, tier, URLs of published ports."""
         caller = await self._identity.caller(chat)
-        found = await self._core.devcontainers.list()
+        found = await self._core.devcontainers_of(self._identity.principal.id).list()
         view = ContainersView.of(caller.chat, await self._core.workspaces(caller.scope), found)
         return view.model_dump_json(exclude_defaults=True)

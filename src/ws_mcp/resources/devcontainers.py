@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.devcontainer_views import DevContainersView
+from ws_mcp.edge.identity import Identity
 
 
 class DevContainerResources:
     """The dev containers below the operator's roots as JSON."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, identity: Identity) -> None:
         self._core = core
+        self._identity = identity
 
     async def devcontainers(self) -> str:
         """Dev containers: state, whether they are out of date and why, the last error."""
-        return DevContainersView.of(await self._core.devcontainers.list()).model_dump_json(exclude_defaults=True)
+        return DevContainersView.of(
+            await self._core.devcontainers_of(self._identity.principal.id).list()
+        ).model_dump_json(exclude_defaults=True)

@@ -41,7 +41,7 @@ class DevContainerTools:
             await self._identity.caller(chat)
         target = Target(name=name, folder=folder, config=config)
         ask = RecreateAsk(force=force, is_dry_run=dry_run, no_cache=no_cache)
-        made = await self._core.devcontainers.recreate(target, ask, reporter(), wait_s)
+        made = await self._core.devcontainers_of(self._identity.principal.id).recreate(target, ask, reporter(), wait_s)
         return (
             RecreateView.working(made) if isinstance(made, StillRunning) else RecreateView.of(made, is_dry_run=dry_run)
         )

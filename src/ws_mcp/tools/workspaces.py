@@ -13,7 +13,7 @@ from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Pending, Workspace, WorkspaceKind
 from ws_mcp.edge.arguments import JSON_OBJECT, Environment, Ports, Text
-from ws_mcp.edge.core_port import Core
+from ws_mcp.edge.core_port import Core, DevContainers
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.options import Options, spec_of
@@ -78,7 +78,7 @@ class WorkspaceTools:
             env=env,
             ports=ports,
             volume=volume,
-            rules=self._core.rules,
+            rules=self._core.rules_of(caller.scope.principal),
         )
         made = await self._core.provision(caller.scope, spec, more.ask, reporter())
         note = SHARED if caller.is_shared else ""
@@ -123,7 +123,7 @@ class WorkspaceTools:
                 f"to remove that, give the id of its container as `name` ({(devcontainer.container or 'none')[:12]})"
             )
         if devcontainer is not None:
-            return RemoveView.of_devcontainer(name, await self._core.devcontainers.remove(name, reporter()))
+            return RemoveView.of_devcontainer(name, await self._devcontainers.remove(name, reporter()))
         removed = await self._core.remove(caller.scope, WorkspaceName(name), keep_volume=keep_data)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
@@ -134,8 +134,12 @@ class WorkspaceTools:
     async def list_containers(self, chat: Chat = "") -> ContainersView:
         """List this chat's workspaces (limits, URLs of ports) and dev containers (why out of date)."""
         caller = await self._identity.caller(chat)
-        found = await self._core.devcontainers.list()
+        found = await self._devcontainers.list()
         return ContainersView.of(caller.chat, await self._core.workspaces(caller.scope), found)
+
+    @property
+    def _devcontainers(self) -> DevContainers:
+        return self._core.devcontainers_of(self._identity.principal.id)
 
     async def _devcontainer(self, scope: Scope, name: str) -> DevContainer | None:
         """The dev container that is meant, by its name or the id of its container.
@@ -145,16 +149,16 @@ class WorkspaceTools:
         listing = await self._core.workspaces(scope)
         if listing.unknown or any(workspace.name == name for workspace in listing.workspaces):
             return None
-        return (await self._core.devcontainers.list()).named(name)
+        return (await self._devcontainers.list()).named(name)
 
     async def _stop_devcontainer(self, found: DevContainer, name: str, *, restarts: bool) -> Acted | StillRunning:
         ended = None
         if not restarts or found.status is not Status.STOPPED:
-            done = await self._core.devcontainers.stop(name, reporter())
+            done = await self._devcontainers.stop(name, reporter())
             if isinstance(done, StillRunning) or not restarts or done.warnings:
                 return done  # one that was being made was given up: there may be nothing to start
             ended = done.ended_processes
-        started = await self._core.devcontainers.start(name, reporter())
+        started = await self._devcontainers.start(name, reporter())
         return started if isinstance(started, StillRunning) else replace(started, ended_processes=ended)
 
     def _remember_removed(self, scope: Scope, name: str) -> None:

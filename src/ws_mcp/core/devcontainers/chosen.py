@@ -14,12 +14,16 @@ from ws_mcp.core.devcontainers.off import NoDevContainers
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.execd.protocol import Event
-from ws_mcp.core.ids import PlaceId
+from ws_mcp.core.ids import PlaceId, PrincipalId
 from ws_mcp.core.state import State
+from ws_mcp.core.workspaces.rules import RulesOf
 
 if TYPE_CHECKING:
     from ws_mcp.core.devcontainers.places import DevPlaces
     from ws_mcp.core.devcontainers.service import DevContainers
+
+
+_NOT_GRANTED = NoDevContainers(has_engine=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,15 @@ class Chosen:
 
     acts: DevContainers | NoDevContainers
     places: DevPlaces | NoDevContainers
+    rules_of: RulesOf
+
+    def acts_of(self, principal: PrincipalId) -> DevContainers | NoDevContainers:
+        """Those that a principal may have: all or none."""
+        return self.acts if self.rules_of(principal).has_devcontainers else _NOT_GRANTED
+
+    def places_of(self, principal: PrincipalId) -> DevPlaces | NoDevContainers:
+        """The places of those that a principal may have."""
+        return self.places if self.rules_of(principal).has_devcontainers else _NOT_GRANTED
 
     def hear(self, place: PlaceId, event: Event) -> None:
         """An execd that is lost is brought back, if its container still runs."""
@@ -42,16 +55,17 @@ async def open_chosen(
     state: State,
     places: Places,
     *,
+    rules_of: RulesOf,
     changes: Changes,
     now: Now,
 ) -> AsyncGenerator[Chosen]:
     """The dev containers below the roots that the operator chose; none without roots, or without an engine."""
     if engine is None or not choices.roots:
         none = NoDevContainers(has_engine=engine is not None)
-        yield Chosen(acts=none, places=none)
+        yield Chosen(acts=none, places=none, rules_of=rules_of)
         return
     # A seventh of a server's start, which only those pay who have dev containers.
     from ws_mcp.core.devcontainers.composition import open_below  # noqa: PLC0415
 
     async with open_below(choices, engine, state, places, changes=changes, now=now) as (acts, devplaces):
-        yield Chosen(acts=acts, places=devplaces)
+        yield Chosen(acts=acts, places=devplaces, rules_of=rules_of)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from ws_mcp.core.engine.fill import EMPTY_IMAGE, fill_volume
+from ws_mcp.core.engine.fill import fill_volume
 from ws_mcp.core.engine.model import Container, ContainerState, Image
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import ConflictError, ImageNotFoundError, InvalidArgumentError, WsError
@@ -22,6 +22,7 @@ from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.contents import configs_archive, home_archive
 from ws_mcp.core.workspaces.found import workspace_of
+from ws_mcp.core.workspaces.image_choice import check_made_from, which_image
 from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger, secret_bytes
 from ws_mcp.core.workspaces.looking import Look
@@ -122,7 +123,7 @@ class Builder:
     async def _usable_image(self, rules: WorkspaceRules, report: Report) -> Image:
         recipe = self._look.recipe
         if not recipe.image:
-            raise InvalidArgumentError(await self._which_image())
+            raise InvalidArgumentError(await which_image(self._engine, self._look.spec.name, rules))
         await report("looking at the image", 0.1)
         # With a container there, the look may have found the image of that one, which has lost its name.
         image = self._look.image if self._look.found is None else None
@@ -136,6 +137,7 @@ class Builder:
                     f"with docker pull --platform {recipe.platform} {recipe.image}, or leave `platform` out"
                 )
             image = await self._pulled(report)
+        rules.check_image(recipe.image, image)  # a pull may have brought another one than the name stood for
         return image
 
     async def _named_image(self, rules: WorkspaceRules, report: Report) -> Image:
@@ -165,6 +167,7 @@ class Builder:
         await self._fill_configs()
         await report("creating the container", 0.5)
         container = await self._created(image)
+        await check_made_from(self._engine, container, image, rules)
         return await self._swapped_in(container, report)
 
     async def _fill_configs(self) -> None:
@@ -233,10 +236,3 @@ class Builder:
         place, digest = self._look.place, configs_digest(self._look.recipe)
         kept = naming.configs_name(place, digest) if digest else ""
         await forget_configs(self._engine, self._state.instance.key, place, kept)
-
-    async def _which_image(self) -> str:
-        tags = sorted(tag for image in await self._engine.list_images() for tag in image.tags if tag != EMPTY_IMAGE)
-        have = (
-            f"the engine has {', '.join(tags[:10])}" if tags else "the engine has none yet (docker pull, docker build)"
-        )
-        return f"say which image workspace {self._look.spec.name!r} is made from; {have}"

@@ -18,7 +18,7 @@ from ws_mcp.core.workspaces.execd_inside import ExecdInside, address_of
 from ws_mcp.core.workspaces.idle import LOOK_S, IdleStops
 from ws_mcp.core.workspaces.idle_world import LiveIdleWorld
 from ws_mcp.core.workspaces.ledger import Ledger
-from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.core.workspaces.rules import RulesOf
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
 from ws_mcp.core.workspaces.sweeper import Sweeper, open_sweeping
 from ws_mcp.core.workspaces.watch import Watch, open_watch
@@ -34,11 +34,18 @@ class Keeping:
 
 @asynccontextmanager
 async def open_keeping(
-    engine: Engine, state: State, places: Places, rules: WorkspaceRules, *, changes: Changes, now: Now
+    engine: Engine,
+    state: State,
+    places: Places,
+    rules_of: RulesOf,
+    *,
+    idle_stop_s: int,
+    changes: Changes,
+    now: Now,
 ) -> AsyncGenerator[Keeping]:
     """Own the tasks; none asks the engine before somebody asks for a container."""
     ledger = Ledger(state, now)
-    workspaces = ContainerWorkspaces(engine, state, rules, ExecdInside(engine, places, ledger), now)
+    workspaces = ContainerWorkspaces(engine, state, rules_of, ExecdInside(engine, places, ledger), now)
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(open_watch(engine, state.instance, changes))
         sweeper = Sweeper(engine, state, ledger, now)
@@ -51,7 +58,7 @@ async def open_keeping(
             places=places,
             client_of=lambda workspace: places.client(address_of(workspace)),
         )
-        await stack.enter_async_context(_open_idle_stops(IdleStops(world, rules.idle_stop_s, now)))
+        await stack.enter_async_context(_open_idle_stops(IdleStops(world, idle_stop_s, now)))
         yield Keeping(workspaces=workspaces, watch=watch)
 
 

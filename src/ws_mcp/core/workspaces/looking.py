@@ -19,6 +19,7 @@ from ws_mcp.core.workspaces.checks import check_recipe, check_spec
 from ws_mcp.core.workspaces.contents import Contents, check_required, contents_of
 from ws_mcp.core.workspaces.drift import LABELS_DIFFER, drift
 from ws_mcp.core.workspaces.model import Sizes, WorkspaceSpec
+from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.plan import check_ours
 from ws_mcp.core.workspaces.recipe import Recipe, asked_changes, outside_changes, recipe_of, recorded_of
 from ws_mcp.core.workspaces.request import Ground, container_spec
@@ -82,10 +83,9 @@ class Look:
 class Looking:
     """Makes looks. Nothing is changed by it."""
 
-    def __init__(self, engine: Engine, state: State, rules: WorkspaceRules) -> None:
+    def __init__(self, engine: Engine, state: State) -> None:
         self._engine = engine
         self._state = state
-        self._rules = rules
         self._cpus: int | None = None
 
     async def container(self, name: str) -> Container | None:
@@ -95,8 +95,8 @@ class Looking:
         except EngineNotFoundError:
             return None
 
-    async def at(self, scope: Scope, spec: WorkspaceSpec) -> Look:
-        """Look at the workspace that `spec` names.
+    async def at(self, scope: Scope, spec: WorkspaceSpec, rules: WorkspaceRules) -> Look:
+        """Look at the workspace that `spec` names, as far as `rules` let its principal.
 
         Raises:
             ConflictError: somebody else's container has its name.
@@ -104,19 +104,21 @@ class Looking:
         """
         check_spec(spec)
         if spec.tier:
-            self._rules.level(spec.tier)  # refused before the engine is asked anything
+            rules.level(spec.tier)  # refused before the engine is asked anything
+        rules.check_name(spec.image)
         place = naming.place_name(self._state.instance.id, scope, spec.name)
         found = await self.container(place)
         if found is not None:
             check_ours(spec.name, self._state.instance.key, found)
         recorded = recorded_of(found) if found is not None else None
-        contents = await contents_of(spec, recorded, self._rules, self._state.instance.key)
-        recipe = recipe_of(spec, recorded, self._rules, contents.digests)
-        level = replace(self._rules.level(recipe.tier), sizes=await self._sizes(recipe))
+        contents = await contents_of(spec, recorded, rules, self._state.instance.key)
+        recipe = recipe_of(spec, recorded, rules, contents.digests)
+        level = replace(rules.level(recipe.tier), sizes=await self._sizes(recipe, rules))
         check_recipe(recipe, level)
+        _check_granted(recipe, rules)
         check_required(spec.content.required, contents)
-        binds = await binds_of(recipe, level, self._rules, self._engine, self._state.directory)
-        image = await self._image(recipe, found)
+        binds = await binds_of(recipe, level, rules, self._engine, self._state.directory)
+        image = await self._image(recipe, found, rules)
         look = Look(
             instance=self._state.instance,
             scope=scope,
@@ -129,13 +131,13 @@ class Looking:
             binds=binds,
             contents=contents,
             execd_volume=_execd_volume(self._state.instance.id, found, image),
-            keep_ended=_keep_ended(found, self._rules.keep_ended),
-            runtime=self._rules.container_runtime,
+            keep_ended=_keep_ended(found, rules.keep_ended),
+            runtime=rules.container_runtime,
         )
         return _compared(look, recorded) if found is not None else look
 
-    async def _sizes(self, recipe: Recipe) -> Sizes:
-        sizes = self._rules.sizes_of(recipe.tier, recipe.sizes)
+    async def _sizes(self, recipe: Recipe, rules: WorkspaceRules) -> Sizes:
+        sizes = rules.sizes_of(recipe.tier, recipe.sizes)
         if recipe.sizes.cpus or sizes.cpus <= 1:
             return sizes
         # Nobody asked for the tier's number, and an engine with fewer refuses it.
@@ -143,14 +145,15 @@ class Looking:
             self._cpus = (await self._engine.info()).cpus
         return replace(sizes, cpus=min(sizes.cpus, self._cpus)) if self._cpus else sizes
 
-    async def _image(self, recipe: Recipe, found: Container | None) -> Image | None:
-        if not recipe.image:
-            return None
-        for name in (recipe.image, found.image_id if found is not None else ""):
+    async def _image(self, recipe: Recipe, found: Container | None, rules: WorkspaceRules) -> Image | None:
+        """The image that the name means now; where it means none any more, the one that the container was made from."""
+        for name in filter(None, (recipe.image, found.image_id if found is not None and recipe.image else "")):
             try:
-                return await self._engine.image(name) if name else None
+                image = await self._engine.image(name)
             except ImageNotFoundError:
                 continue
+            rules.check_image(recipe.image, image, is_named=name == recipe.image)
+            return image
         return None
 
 
@@ -160,6 +163,15 @@ def request_of(look: Look) -> ContainerSpec:
     request = look.request(image)
     shown = {name: HIDDEN if name in look.recipe.environment else value for name, value in request.environment.items()}
     return replace(request, environment={**shown, delivery.VERIFIER: HIDDEN})
+
+
+def _check_granted(recipe: Recipe, rules: WorkspaceRules) -> None:
+    """Once more for the whole wish: it may be from a time in which more was granted, or a default."""
+    rules.check_name(recipe.image)
+    if recipe.folder:
+        rules.check_folder(recipe.access)
+    elif recipe.mounts:
+        rules.check_folder(Access.READ_ONLY)
 
 
 def _compared(look: Look, recorded: Recipe | None) -> Look:

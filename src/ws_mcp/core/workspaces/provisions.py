@@ -36,6 +36,7 @@ from ws_mcp.core.workspaces.model import (
 from ws_mcp.core.workspaces.plan import Step
 from ws_mcp.core.workspaces.recipe import wish_digest
 from ws_mcp.core.workspaces.registry import Workspaces
+from ws_mcp.core.workspaces.rules import RulesOf
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +46,12 @@ STOP_GRACE_S = 5.0
 class Provisions:
     """Changes the workspaces of an instance. Every call takes the scope."""
 
-    def __init__(self, workspaces: Workspaces, places: Places, jobs: Jobs, key: bytes) -> None:
+    def __init__(self, workspaces: Workspaces, places: Places, jobs: Jobs, key: bytes, rules_of: RulesOf) -> None:
         self._workspaces = workspaces
         self._places = places
         self._jobs = jobs
         self._key = key
+        self._rules_of = rules_of
 
     async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned | Pending:
         """Make the workspace be there; a call that waited long enough is told how far it is.
@@ -76,6 +78,7 @@ class Provisions:
         naming.workspace_name(spec.name)
         await self._check_kind(scope, spec)
         if spec.kind is WorkspaceKind.LOCAL:
+            self._rules_of(scope.principal).check_local()
             made = await self._provision_local(scope, spec, ask, report)
         else:
             made = await self._workspaces.containers.provision(scope, spec, ask, report)

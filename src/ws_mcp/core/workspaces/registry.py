@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from ws_mcp.core.errors import (
     EngineError,
     EngineUnavailableError,
+    ForbiddenError,
     InvalidArgumentError,
     NotFoundError,
     PlaceUnavailableError,
@@ -28,6 +29,7 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceListing,
     WorkspaceState,
 )
+from ws_mcp.core.workspaces.rules import RulesOf
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
 
 log = logging.getLogger(__name__)
@@ -40,12 +42,15 @@ HINT = "Call provision_workspace to make one."
 class Workspaces:
     """What a chat has to work in. Every lookup takes the scope."""
 
-    def __init__(self, keeping: Keeping | None, local: LocalWorkspaces, places: Places) -> None:
+    def __init__(
+        self, keeping: Keeping | None, local: LocalWorkspaces, places: Places, narrowed: RulesOf | None = None
+    ) -> None:
         self._containers = keeping.workspaces if keeping is not None else None
         self.local = local
         self._watch = keeping.watch if keeping is not None else None
         self._places = places
-        self._resolved: dict[tuple[Scope, WorkspaceName], PlaceAddress] = {}
+        self._narrowed = narrowed
+        self._resolved: dict[tuple[Scope, WorkspaceName], tuple[PlaceAddress, int]] = {}
 
     async def list(self, scope: Scope) -> WorkspaceListing:
         """The chat's workspaces; containers are unknown, not absent, while the engine does not answer."""
@@ -81,12 +86,14 @@ class Workspaces:
             NotFoundError: the chat has no such workspace.
             InvalidArgumentError: no name was given and it is not clear which one is meant.
             PlaceUnavailableError: it is stopped, or cannot answer now.
+            ForbiddenError: it may more than its principal now may have.
         """
         # "main" wins wherever it exists, so without a name it need not be looked for as long as it is connected.
         meant = MAIN if name is None else name
         known = self._resolved.get((scope, meant))
-        if known is not None and self._places.has(known):
-            return meant, known
+        if known is not None and self._places.has(known[0]):
+            self._check_tier(scope, meant, known[1])
+            return meant, known[0]
         workspace = await self.meant(scope, name)
         if obstacle := OBSTACLES.get(workspace.state):
             raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {obstacle}")
@@ -94,8 +101,9 @@ class Workspaces:
             raise PlaceUnavailableError(
                 f"workspace {workspace.name!r} is stopped; call provision_workspace to start it"
             )
-        self._resolved[scope, workspace.name] = address = self.address(workspace)
-        return workspace.name, address
+        self._check_tier(scope, workspace.name, workspace.tier)
+        self.remember(scope, workspace)
+        return workspace.name, self.address(workspace)
 
     async def meant(self, scope: Scope, name: WorkspaceName | None) -> Workspace:
         """The workspace of this name, or, without one, the chat's only one, or the one called "main".
@@ -115,11 +123,19 @@ class Workspaces:
 
     def remember(self, scope: Scope, workspace: Workspace) -> None:
         """It was just seen to answer: the next start there need not look for it."""
-        self._resolved[scope, workspace.name] = self.address(workspace)
+        self._resolved[scope, workspace.name] = self.address(workspace), workspace.tier
 
     def forget(self, scope: Scope, name: WorkspaceName) -> None:
         """It is about to change: look for it again."""
         self._resolved.pop((scope, name), None)
+
+    def _check_tier(self, scope: Scope, name: WorkspaceName, tier: int) -> None:
+        """A workspace outlives the grant that it was made with, and another transport may give its principal less."""
+        if self._narrowed is not None and tier > self._narrowed(scope.principal).max_tier:
+            raise ForbiddenError(
+                f"workspace {name!r} may do what tier {tier} may, which you are not granted now: nothing is started in "
+                "it; remove_workspace removes it"
+            )
 
     @property
     def sees_engine(self) -> bool:

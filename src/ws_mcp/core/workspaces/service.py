@@ -33,7 +33,7 @@ from ws_mcp.core.workspaces.plan import Plan, Step, plan_workspace
 from ws_mcp.core.workspaces.readiness import Readiness, readiness_of
 from ws_mcp.core.workspaces.recipe import wish_digest
 from ws_mcp.core.workspaces.removal import Removal
-from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 
 STOP_GRACE_S = 10.0
 BUILDS = 6  # containers that are made or started at once: an engine gets no faster with more, only its tail longer
@@ -42,14 +42,14 @@ BUILDS = 6  # containers that are made or started at once: an engine gets no fas
 class ContainerWorkspaces:
     """The container workspaces of one instance on one engine."""
 
-    def __init__(self, engine: Engine, state: State, rules: WorkspaceRules, inside: Inside, now: Now) -> None:
+    def __init__(self, engine: Engine, state: State, rules_of: RulesOf, inside: Inside, now: Now) -> None:
         self._engine = engine
         self._state = state
-        self._rules = rules
+        self._rules_of = rules_of
         self._inside = inside
         self._key = state.instance.key
         self._ledger = Ledger(state, now)
-        self._looking = Looking(engine, state, rules)
+        self._looking = Looking(engine, state)
         self._removal = Removal(engine, state, self._ledger)
         self._means = Means(
             engine=engine,
@@ -74,8 +74,9 @@ class ContainerWorkspaces:
             InvalidArgumentError, ForbiddenError, LimitError
         """
         began = anyio.current_time()
+        rules = self._rules_of(scope.principal)  # once: what is checked is what is used
         await self._claim(scope, spec, ask)
-        look = await self._looking.at(scope, spec)
+        look = await self._looking.at(scope, spec, rules)
         plan = await self._planned(look, ask)
         if ask.is_dry_run:
             return await self._foretold(look, plan, began)
@@ -84,7 +85,7 @@ class ContainerWorkspaces:
             workspace = workspace_of(look.found)
             await self._inside.prepare(workspace, folder=look.binds.folder, is_fresh=False)
         else:
-            workspace, plan = await self._do_under_lock(scope, spec, ask, report)
+            workspace, plan = await self._do_under_lock(scope, spec, ask, rules, report)
         await self._keep_settings(look.place, spec)
         return Provisioned(
             workspace=workspace,
@@ -167,25 +168,25 @@ class ContainerWorkspaces:
         )
 
     async def _do_under_lock(
-        self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report
+        self, scope: Scope, spec: WorkspaceSpec, ask: Ask, rules: WorkspaceRules, report: Report
     ) -> tuple[Workspace, Plan]:
         place = self.place(scope, spec.name)
         async with self._state.lock(place):
             # Under the lock a container that was never started is nobody's work in progress.
             await self._removal.repair(place)
-            look = await self._looking.at(scope, spec)
+            look = await self._looking.at(scope, spec, rules)
             plan = await self._planned(look, ask)
             if plan.step is Step.CREATE:
-                await self._check_count(scope)
+                await self._check_count(scope, rules)
             if look.binds.folder is not None:
                 await self._check_apart(look.place, look.binds.folder.path)
-            return await Builder(self._means, look).do(plan.step, self._rules, report), plan
+            return await Builder(self._means, look).do(plan.step, rules, report), plan
 
-    async def _check_count(self, scope: Scope) -> None:
+    async def _check_count(self, scope: Scope, rules: WorkspaceRules) -> None:
         there = len(await self._ours(_labels_of(self._state.instance.id, scope)))
-        if there >= self._rules.workspaces:
+        if there >= rules.workspaces:
             raise LimitError(
-                f"this chat has {there} workspaces, as many as it may ({self._rules.workspaces}): remove one with "
+                f"this chat has {there} workspaces, as many as it may ({rules.workspaces}): remove one with "
                 "remove_workspace, or let the operator raise --workspaces"
             )
 

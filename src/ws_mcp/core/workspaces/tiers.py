@@ -99,7 +99,9 @@ def granted(number: int, most: int) -> Tier:
     if number > most:
         raise ForbiddenError(
             f"tier {number} is not granted here: the most is tier {most}. Use that, or ask the operator to start "
-            f"ws-mcp with --max-tier {number}" + (", which is root on the host" if number > DEFAULT_TIER else "")
+            f"ws-mcp with --max-tier {number}"
+            + (", which is root on the host" if number > DEFAULT_TIER else "")
+            + ", or to raise max_tier in the policy"
         )
     return found
 

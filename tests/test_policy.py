@@ -1,0 +1,198 @@
+"""`ws-mcp policy`, and what doctor says of a policy: what an operator sees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.policies import written
+
+from ws_mcp.cli import run
+from ws_mcp.cli_policy import EPILOG
+from ws_mcp.console import Mark
+from ws_mcp.core.policy.file import read_policy
+from ws_mcp.core.policy.written import policy_of
+from ws_mcp.doctor_policy import policy_facts
+from ws_mcp.policy import granted, tools
+from ws_mcp.settings import Settings
+
+EXAMPLE = Path("examples/policy.toml")
+ALICE = '[[grant]]\nprincipal = "alice"\ntools = ["*"]\nimages = ["debian:*"]\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return written(tmp_path / "policy.toml", ALICE)
+
+
+def call(tmp_path: Path, **said: object) -> str:
+    path = tmp_path / "call.json"
+    path.write_text(json.dumps(said))
+    return str(path)
+
+
+def test_the_example_can_be_used_and_has_every_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    copy = written(tmp_path / "p.toml", EXAMPLE.read_text())
+    assert run(["policy", "check", str(copy)]) == 0
+    out = capsys.readouterr().out
+    assert "can be used" in out
+    assert "!" not in out
+    assert "warn" not in out
+    assert "local:1000: tools *; tiers to 2; images *; folders /home/me/projects (read_write)" in out
+    fields = "principal tools max_tier images pull roots access templates homes runtimes local devcontainers workspaces"
+    assert not [key for key in (*fields.split(), "largest", "read_only", "over_http") if key not in EXAMPLE.read_text()]
+
+
+def test_the_policy_of_the_help_can_be_used() -> None:
+    begin, end = EPILOG.index("  read_only"), EPILOG.index("examples/")
+    policy = policy_of(EPILOG[begin:end].replace("sha256:...", "sha256:" + "0" * 64), "help")
+    assert [grant.principal for grant in policy.grants] == ["local:1000", "*"]
+
+
+def test_every_mistake_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    bad = written(tmp_path / "p.toml", "raed_only = true\n" + ALICE + "max_tier = 7\n")
+    assert run(["policy", "check", str(bad)]) == 1
+    out = capsys.readouterr().out
+    assert "line 1 (raed_only): there is no such key" in out
+    assert "line 6 (grant.1.max_tier): Input should be less than or equal to 4" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        (ALICE.replace('"*"', '"start_proces"', 1), "alice: no tool is called 'start_proces'; there are provision_"),
+        (ALICE + "max_tier = 4\n", "alice: max_tier is 4, and [privileged] max_tier is 2, which counts"),
+        (
+            ALICE + 'roots = ["/srv"]\n[[grant]]\nprincipal = "bob"\ntools = []\nroots = ["/srv/bob"]\n',
+            "bob's /srv/bob is below alice's /srv: who may write there",
+        ),
+    ],
+)
+def test_what_is_hardly_meant_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, doubt: str
+) -> None:
+    assert run(["policy", "check", str(written(tmp_path / "p.toml", text))]) == 0
+    assert doubt in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        ({"tool": "start_process", "arguments": {"command": "id"}}, 0, ["allowed: start_process", "grant 'alice'"]),
+        (
+            {"tool": "provision_workspace", "arguments": {"image": "debian:13"}},
+            0,
+            ["allowed: provision_workspace for alice over stdio"],
+        ),
+        (
+            {"tool": "provision_workspace", "arguments": {"image": "evil/debian"}},
+            1,
+            ["refused: provision_workspace", "rule: grant 'alice': images", "it lists debian:*"],
+        ),
+        ({"tool": "provision_workspace", "transport": "http", "arguments": {"tier": 3}}, 1, ["privileged.max_tier"]),
+        ({"tool": "start_process", "scopes": ["ws:read"], "arguments": {"command": "id"}}, 1, ["scope ws:write"]),
+        ({"resource": "ws://containers"}, 0, ["allowed: ws://containers"]),
+        ({"resource": "ws://containers", "principal": "bob"}, 1, ["refused: ws://containers for bob", "no grant"]),
+    ],
+)
+def test_a_call_is_explained(  # noqa: PLR0917 - two fixtures and a row
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    file: Path,
+    said: dict[str, object],
+    code: int,
+    words: list[str],
+) -> None:
+    asked = call(tmp_path, **{"principal": "alice", **said})
+    assert run(["policy", "explain", asked, "--policy", str(file)]) == code
+    out = capsys.readouterr().out
+    assert not [word for word in words if word not in out]
+
+
+def test_flags_narrow_what_is_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    wide = written(tmp_path / "p.toml", "privileged.max_tier = 4\n" + ALICE + "max_tier = 4\n")
+    asked = call(tmp_path, principal="alice", tool="provision_workspace", arguments={"tier": 4})
+    assert run(["policy", "explain", asked, "--policy", str(wide)]) == 0
+    assert run(["policy", "explain", asked, "--policy", str(wide), "--max-tier", "2"]) == 1
+    assert "rule: --max-tier" in capsys.readouterr().out
+    assert run(["policy", "explain", asked, "--policy", str(wide), "--read-only"]) == 1
+    assert "rule: read_only" in capsys.readouterr().out
+
+
+def test_without_a_file_the_flags_are_the_policy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for transport, code in (("stdio", 0), ("http", 1)):
+        asked = call(tmp_path, transport=transport, tool="provision_workspace", arguments={"tier": 3})
+        assert run(["policy", "explain", asked, "--max-tier", "3"]) == code
+    assert "rule: privileged.over_http" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is no JSON"),
+        ("{}", "names a `tool` or a `resource`"),
+        ('{"tool": "x", "color": 1}', "color"),
+        ('{"tool": "rm"}', "there is no tool 'rm'"),
+        ('{"tool": "start_process", "arguments": {"cmd": "x"}}', "start_process takes no 'cmd'"),
+    ],
+)
+def test_what_is_no_call_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "call.json"
+    path.write_text(text)
+    assert run(["policy", "explain", str(path)]) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_call_that_cannot_be_read_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["policy", "explain", str(tmp_path / "none.json")]) == 1
+    assert "none.json cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_the_tools_that_are_asked_about_are_those_of_the_server() -> None:
+    assert "provision_workspace" in tools()
+    assert len(tools()) == 11
+
+
+def test_doctor_tells_the_policy_that_counts(file: Path) -> None:
+    facts = policy_facts(Settings(policy=file))
+    assert [fact.mark for fact in facts] == [Mark.OK, Mark.OK]
+    assert facts[1].text == granted(read_policy(file))[0]
+
+
+def test_doctor_says_that_there_is_none() -> None:
+    (fact,) = policy_facts(Settings(read_only=True))
+    assert fact.mark is Mark.OK
+    assert "none: everybody" in fact.text
+    assert "--read-only" in fact.text
+
+
+@pytest.mark.parametrize(
+    ("text", "mark", "words"),
+    [
+        ("[privileged]\nmax_tier = 3\n" + ALICE + "max_tier = 3\n", Mark.WARN, "root on the engine's host, over stdio"),
+        (
+            "[privileged]\nmax_tier = 4\nover_http = true\n" + ALICE + "max_tier = 4\n",
+            Mark.BAD,
+            "root on the engine's host, over HTTP",
+        ),
+        ("[privileged]\nmax_tier = 4\nover_http = true\n" + ALICE, Mark.OK, ""),
+        ("x = 1", Mark.BAD, "there is no such key"),
+    ],
+)
+def test_doctor_judges_a_policy(tmp_path: Path, text: str, mark: Mark, words: str) -> None:
+    facts = policy_facts(Settings(policy=written(tmp_path / "p.toml", text)))
+    worst = max(facts, key=lambda fact: [Mark.OK, Mark.WARN, Mark.BAD].index(fact.mark))
+    assert worst.mark is mark
+    assert words in worst.text
+    assert worst.is_danger == (mark is not Mark.OK)
+
+
+def test_doctor_fails_where_others_can_write_the_policy(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.chmod(0o666)
+    assert run(["doctor", "--engine", "none", "--state", str(file.parent / "s"), "--policy", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "has mode 666, so others can write it" in out
+    assert "the policy has to be changed first" in out
