@@ -95,7 +95,7 @@ class Names:
         found = _NAME.fullmatch(text)
         if found is None:
             return False
-        name, port = found[1].lower(), found[2] or ""
+        name, port = found[1], found[2] or ""
         return (name, port) in self.hosts or (name, "") in self.hosts
 
 
