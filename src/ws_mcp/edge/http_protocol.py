@@ -20,11 +20,13 @@ from ws_mcp.edge.http_listening import peer_uid
 
 HEADERS_S = 10  # from the first byte, or the connection, to the end of the headers
 BODY_S = 30  # from there to the end of the body
+REST_S = 2  # for the rest of a body that was answered before it was there, so that the answer is not lost
 WRITE_S = 30  # in which a client that does not read must begin to
 IDLE_S = 300  # between requests
 MAX_CONNECTIONS = 256
 
-HEADERS, BODY = "headers", "body"
+HEADERS, BODY, REST = "headers", "body", "rest"
+LIMITS_S = {HEADERS: HEADERS_S, BODY: BODY_S, REST: REST_S}
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +67,14 @@ class BoundedProtocol(H11Protocol):
         elif self.conn.their_state is h11.IDLE:
             self._expect(HEADERS)
         else:
-            self._expect(BODY if self.conn.their_state is h11.SEND_BODY else "")
+            kind = REST if self.is_waiting else BODY
+            self._expect(kind if self.conn.their_state is h11.SEND_BODY else "")
 
     def on_response_complete(self) -> None:
         self._expect("")
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
-            self._expect(BODY)  # it was answered before it was read: the rest has its time, too
+            self._expect(REST)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -89,9 +92,9 @@ class BoundedProtocol(H11Protocol):
         return cycle is None or cycle.response_complete
 
     @property
-    def patience(self) -> tuple[bool, float]:
-        """Which waiting connection goes first where there are too many: without a request, and then the oldest."""
-        return self._reading != HEADERS, self.opened_at
+    def patience(self) -> tuple[int, float]:
+        """Which waiting connection goes first: answered already, then without a request yet, and then the oldest."""
+        return (REST, HEADERS, "").index(self._reading), self.opened_at
 
     def _expect(self, what: str) -> None:
         if what == self._reading:
@@ -101,7 +104,7 @@ class BoundedProtocol(H11Protocol):
             self._until_read.cancel()
             self._until_read = None
         if what:
-            self._until_read = self.loop.call_later(HEADERS_S if what == HEADERS else BODY_S, self.transport.abort)
+            self._until_read = self.loop.call_later(LIMITS_S[what], self.transport.abort)
 
     def _cancel_write_timer(self) -> None:
         if self._until_written is not None:
