@@ -123,7 +123,7 @@ class IssuedTokens:
 
 
 def _scopes(claims: Mapping[str, object]) -> frozenset[str]:
-    said = claims.get("scope", claims.get("scp", ""))
+    said = claims.get("scope") or claims.get("scp")
     words = said.split() if isinstance(said, str) else cast("Sequence[object]", said) if isinstance(said, list) else ()
     given = SCOPES & {word for word in words if isinstance(word, str)}
     return given | {READ} if WRITE in given else given
