@@ -9,11 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
-from support.http_ground import HELLO, ask
+from support.edge_client import MODES
+from support.http_ground import HELLO, ask, http_client
+from support.peers import server_environment
 
 from ws_mcp.cli import run
 from ws_mcp.edge.token_file import TokenFile
+
+README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture
@@ -108,3 +113,32 @@ def test_the_commands_that_create_shows_connect_a_client(state: Path, capsys: py
             assert not (state / "http-token").exists()
         finally:
             server.kill()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_two_commands_of_the_readme_start_a_server_and_connect_a_client(
+    mode: str, tmp_path: Path, real_io: None
+) -> None:
+    chapter = await anyio.Path(README).read_text()
+    serve, add = re.findall(r"^ws-mcp http$|^claude mcp add .*$", chapter.partition("<!-- http -->")[2], re.MULTILINE)[
+        :2
+    ]
+    url, header = re.findall(r'(http://\S+) --header (".*")$', add)[0]
+    home = {name: value for name, value in server_environment().items() if name != "XDG_STATE_HOME"}
+    home |= {"HOME": str(tmp_path)}
+    argv = (sys.executable, "-m", "ws_mcp", *serve.split()[1:], "--port", "0", "--engine", "none")
+    with anyio.fail_after(60):
+        async with await anyio.open_process(argv, env=home, cwd=tmp_path, stdin=subprocess.DEVNULL) as server:
+            assert server.stderr is not None
+            said = ""
+            while said.count("\n") < 2:
+                said += (await server.stderr.receive()).decode()
+            found = re.search(r"http://\S+", said)
+            assert found is not None
+            assert url.rpartition(":")[0] == found[0].rpartition(":")[0]
+            # As a shell reads it.
+            told = await anyio.run_process(("sh", "-c", f"printf %s {header}"), env=home)
+            token = told.stdout.decode().removeprefix("Authorization: Bearer ")
+            async with http_client(found[0], token, mode) as client:
+                assert (await client.list_tools()).tools
+            server.terminate()

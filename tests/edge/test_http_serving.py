@@ -26,7 +26,11 @@ from ws_mcp.edge.http_serving import serve_http
 from ws_mcp.edge.serve import Stop
 from ws_mcp.server import build_server
 
-ISSUER = {"issuer": "https://id.example", "jwks": "https://id.example/keys", "resource": "https://ws.example/mcp"}
+ISSUER: dict[str, Any] = {
+    "issuer": "https://id.example",
+    "jwks": "https://id.example/keys",
+    "resource": "https://ws.example/mcp",
+}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
@@ -83,9 +87,9 @@ def test_flags_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
         {"resource": "https:///mcp"},
     ],
 )
-def test_an_issuer_is_reached_by_https_only(bad: dict[str, str]) -> None:
-    OAuth(**ISSUER, audience="x")
-    OAuth(**{**ISSUER, "jwks": "/etc/keys.json", "issuer": "http://127.0.0.1:9"}, audience="x")
+def test_an_issuer_is_reached_by_https_only(bad: dict[str, Any]) -> None:
+    local: dict[str, Any] = {**ISSUER, "jwks": "/etc/keys.json", "issuer": "http://127.0.0.1:9"}
+    assert OAuth(**ISSUER, audience="x").principal == OAuth(**local, audience="x").principal == "hash"
     with pytest.raises(InvalidArgumentError):
         OAuth(**{**ISSUER, **bad}, audience="x")
 
@@ -130,7 +134,10 @@ async def test_a_unix_socket_serves_its_own_user_without_a_token(mode: str, tmp_
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             server = build_server(core, default_hint=None)
-            ready = lambda _: listens.set()  # noqa: E731
+
+            def ready(_: str) -> None:
+                listens.set()
+
             tasks.start_soon(serve_http, server, stop, HttpChoices(unix=str(path)), None, ready)
             await listens.wait()
             assert stat.S_IMODE(path.stat().st_mode) == 0o600

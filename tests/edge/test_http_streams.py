@@ -94,7 +94,7 @@ async def watching(ground: HttpGround, principal: str, mode: str) -> AsyncGenera
         if isinstance(message, mcp_types.ResourceUpdatedNotification):
             heard.append(str(message.params.uri))
 
-    more = {"message_handler": on_message} if mode == "legacy" else {}
+    more: dict[str, Any] = {"message_handler": on_message} if mode == "legacy" else {}
     async with ground.client(principal, mode, **more) as client:
         chat = (await ok(client, "provision_workspace"))["chat"]
         uri = f"ws://chats/{chat}/processes"
@@ -167,6 +167,10 @@ class Opened:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await anyio.sleep_forever()
 
+    async def receive(self) -> dict[str, Any]:
+        await anyio.sleep_forever()
+        return {}
+
     async def send(self, message: Any) -> None:
         self.sent.append(message)
         await anyio.lowlevel.checkpoint()
@@ -187,7 +191,7 @@ async def test_a_stream_ends_when_its_token_does(virtual_time: None) -> None:
     async with anyio.create_task_group() as tasks:
 
         async def serve() -> None:
-            await Streams(opened)(opened.scope(), anyio.sleep_forever, opened.send)
+            await Streams(opened)(opened.scope(), opened.receive, opened.send)
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(serve)

@@ -48,8 +48,10 @@ BAD = (
     "a" * 20_000,
     "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.",
 )
-ROUTES = (("POST", "/mcp"), ("GET", "/mcp"), ("DELETE", "/mcp"), ("OPTIONS", "/mcp"), ("HEAD", "/mcp"), ("PUT", "/mcp"))
-ROUTES += (("GET", "/"), ("GET", "/metrics"), ("GET", "/mcp/"), ("GET", "/.well-known/openid-configuration"))
+ROUTES = (
+    *((method, "/mcp") for method in ("POST", "GET", "DELETE", "OPTIONS", "HEAD", "PUT")),
+    *(("GET", path) for path in ("/", "/metrics", "/mcp/", "/.well-known/openid-configuration")),
+)
 
 
 def expired() -> timedelta:

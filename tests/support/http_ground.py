@@ -57,7 +57,7 @@ def token_for(principal: str, *, name: str = "") -> str:
 def record_for(principal: str, *, name: str = "", **more: Any) -> TokenRecord:
     """What a tokens file keeps of it."""
     fields = {"name": name or principal, "principal": principal, "scopes": (READ, WRITE), "created_at": MADE_AT, **more}
-    return TokenRecord(**fields, sha256=digest_of(token_for(principal, name=name)))
+    return TokenRecord.model_validate({**fields, "sha256": digest_of(token_for(principal, name=name))})
 
 
 def write_tokens(path: Path, *records: TokenRecord) -> Path:
