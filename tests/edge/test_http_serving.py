@@ -22,7 +22,7 @@ from support.http_ground import ask, open_http_ground, record_for, token_for, wr
 
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.edge.http_choices import HttpChoices, OAuth, names_of
-from ws_mcp.edge.http_serving import serve_http
+from ws_mcp.edge.http_serving import MAX_BODY_BYTES, serve_http
 from ws_mcp.edge.serve import Stop
 from ws_mcp.server import build_server
 
@@ -215,3 +215,19 @@ async def test_tls_is_spoken_with_the_certificate_that_was_given(tmp_path: Path,
                 assert (await client.post(ground.url, json={}, headers=headers)).status_code != 401
             with pytest.raises(OSError):  # noqa: PT011 - whichever way plain HTTP fails on TLS
                 await anyio.to_thread.run_sync(partial(ask, ground.url.replace("https", "http")))
+
+
+async def test_what_is_no_message_is_refused_and_the_next_one_is_served(tmp_path: Path, real_io: None) -> None:
+    with anyio.fail_after(30):
+        async with open_http_ground(tmp_path, record_for("alice")) as ground:
+            for body, more, status in (
+                (b"garbage", {}, 400),
+                (b"x" * (MAX_BODY_BYTES + 1), {}, 413),
+                (b"[" * 100_000, {}, 400),
+                (b"{}", {"Content_Type": "text/plain"}, 400),
+                (b"{}", {"Accept": "text/html"}, 406),
+            ):
+                sent = partial(ask, ground.url, body, token=token_for("alice"), **more)
+                assert (await anyio.to_thread.run_sync(sent)).status == status, body[:10]
+                told = await anyio.to_thread.run_sync(partial(ask, ground.url, token=token_for("alice")))
+                assert told.status == 200

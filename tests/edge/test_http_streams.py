@@ -183,7 +183,7 @@ class Opened:
             principal=Principal(id=PrincipalId("alice")),
             stands=lambda: self.is_good,
         )
-        return {"type": "http", "method": "GET", "headers": [], "user": AuthenticatedUser(token)}
+        return {"type": "http", "method": "GET", "path": "/mcp", "headers": [], "user": AuthenticatedUser(token)}
 
 
 async def test_a_stream_ends_when_its_token_does(virtual_time: None) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ws_mcp.edge.bearer import ProvenToken
+from ws_mcp.edge.http_choices import PATH
 
 MAX_STREAMS = 8  # of one principal
 LOOK_EVERY_S = 15.0  # a revoked token ends its streams by then; it gets nothing more from the next change on
@@ -24,7 +25,8 @@ class Streams:
         self._open = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_stream(scope["method"], Headers(scope=scope)):
+        is_ours = scope["type"] == "http" and scope["path"] == PATH
+        if not (is_ours and is_stream(scope["method"], Headers(scope=scope))):
             await self._app(scope, receive, send)
             return
         token = token_of(scope)
