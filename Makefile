@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DEVCONTAINERS := $(VENV)/devcontainers
+CONFORMANCE := $(VENV)/conformance
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers demo test check bench format snapshots clean
+.PHONY: help setup execd devcontainers conformance demo test check bench format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,11 +49,22 @@ $(DEVCONTAINERS)/.ready: requirements/devcontainers/package.json requirements/de
 	@npm ci --prefix $(DEVCONTAINERS) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+conformance: $(CONFORMANCE)/.ready  ## the official conformance suite with its Node; only for its tests (needs npm)
+
+$(CONFORMANCE)/.ready: requirements/conformance/package.json requirements/conformance/package-lock.json | $(VENV)/.tools
+	@command -v npm >/dev/null || { echo "the conformance suite needs npm (Debian 13: apt-get install npm)"; exit 1; }
+	@echo "== installing the conformance suite (about 20 s) =="
+	@rm -rf $(CONFORMANCE) && mkdir -p $(CONFORMANCE)
+	@cp requirements/conformance/package.json requirements/conformance/package-lock.json $(CONFORMANCE)/
+	@npm ci --prefix $(CONFORMANCE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 demo: setup  ## the main job, end to end, as a readable transcript
 	@$(BIN)/ws-mcp demo
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
 	@$(MAKE) --no-print-directory devcontainers || echo "== without the dev container CLI: its tests are left out =="
+	@$(MAKE) --no-print-directory conformance || echo "== without the conformance suite: its tests are left out =="
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests

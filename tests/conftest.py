@@ -10,6 +10,7 @@
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
   header says why), and fail with CI=true.
+- `conformance` is the official conformance suite; the same holds for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 import trio.testing
 from hypothesis import HealthCheck, settings
+from support.conformance import conformance_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from xdist.remote import Producer
@@ -36,10 +38,13 @@ END_TO_END = "end_to_end"
 REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     """Say what is left out, and what would help."""
-    missing = cli_missing()
-    return f"dev containers: {f'left out, {missing}' if missing else 'with the real CLI'}"
+    cli, suite = cli_missing(), conformance_missing()
+    return [
+        f"dev containers: {f'left out, {cli}' if cli else 'with the real CLI'}",
+        f"conformance: {f'left out, {suite}' if suite else 'with the official suite'}",
+    ]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -91,7 +96,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.engine)
         lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
         lacks_cli = "devcontainer_ground" in names and cli_missing()
-        if (lacks_podman or lacks_cli) and os.environ.get("CI") != "true":
+        lacks_suite = "conformance" in names and conformance_missing()
+        if (lacks_podman or lacks_cli or lacks_suite) and os.environ.get("CI") != "true":
             left_out.append(item)
     items.sort(key=lambda item: (END_TO_END not in item.path.parts, item.get_closest_marker("slow") is None))
     if left_out:
@@ -170,3 +176,10 @@ def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGr
     run_in_thread(ground.look)
     yield ground
     run_in_thread(ground.clean)
+
+
+@pytest.fixture(scope="session")
+def conformance() -> None:
+    """The official conformance suite is there; without it its tests are deselected, in CI they fail."""
+    if conformance_missing():
+        pytest.fail(f"{conformance_missing()}; here (CI=true) that is a failure", pytrace=False)

@@ -40,6 +40,11 @@ def test_http_refuses_an_address_that_others_can_reach(tmp_path: Path) -> None:
     assert done.stderr.startswith("ws-mcp: ws-mcp does not listen on '0.0.0.0'")
 
 
+def test_http_refuses_half_of_what_an_issuer_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["http", "--oauth-issuer", "https://id.example"]) == 1
+    assert "--oauth-issuer, --oauth-jwks and --oauth-resource go together" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("age", ["", "7", "d", "7w", "-1d", "1.5h", "7 d", "9999999999d"])
 def test_an_age_that_is_none_is_refused_with_how_to_write_one(age: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

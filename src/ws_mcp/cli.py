@@ -17,6 +17,7 @@ import anyio
 from pydantic import ValidationError
 
 from ws_mcp import __version__
+from ws_mcp.cli_http import add_create_flags, add_http_flags, http_choices_of
 from ws_mcp.cli_policy import DESCRIPTION
 from ws_mcp.cli_policy import EPILOG as EPILOG_OF_POLICY
 from ws_mcp.core.errors import StateError, WsError
@@ -30,6 +31,7 @@ examples:
   ws-mcp demo                          see what it does (works with and without a container engine)
   ws-mcp doctor                        what was found on this machine, and what to do about it
   claude mcp add ws -- ws-mcp stdio    use it in Claude Code; other hosts: examples/
+  ws-mcp http                          serve over HTTP; `ws-mcp token` makes tokens for its clients
   ws-mcp ps                            what runs, in which chat
   ws-mcp policy --help                 say who may do what, and ask what that comes to
   ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
@@ -93,11 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ws-mcp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add(commands, "stdio", _stdio, "serve one MCP client over stdin and stdout (what hosts start)")
-    http = _add(commands, "http", _http, "serve MCP clients over streamable HTTP on this machine's loopback")
-    http.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; only loopback for now (default %(default)s)"
-    )
-    http.add_argument("--port", type=int, default=8811, help="port to listen on (default %(default)s)")
+    add_http_flags(_add(commands, "http", _http, "serve MCP clients over streamable HTTP, each with a token"))
+    _add_token(commands)
     _add(commands, "demo", _demo, "run the main job through a real MCP client and print a transcript")
     _add(commands, "doctor", _doctor, "say what was found (engine, storage, execd, sandbox) and what to do about it")
     ps = _add(commands, "ps", _ps, "show workspaces and processes, chat by chat")
@@ -105,6 +104,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep(commands)
     _add_policy(commands)
     return parser
+
+
+def _add_token(commands: Commands) -> None:
+    text = "make, list and revoke the tokens of HTTP clients"
+    token = commands.add_parser("token", help=text, description=text[0].upper() + text[1:] + ".")
+    acts = token.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_create_flags(_add(acts, "create", _create_token, "make a token and show it, this once"), _seconds)
+    _add(acts, "list", _list_tokens, "list the tokens, without any secret")
+    revoke = _add(acts, "revoke", _revoke_token, "take a token away, at once")
+    revoke.add_argument("name", help="the token, as the list names it")
 
 
 def _add_sweep(commands: Commands) -> None:
@@ -191,11 +200,38 @@ def _directory() -> str:
 
 
 def _http(settings: Settings, options: dict[str, object]) -> int:
+    choices = http_choices_of(options)
     with _importing():
-        from ws_mcp.server import run_http  # noqa: PLC0415 - as above
+        from ws_mcp.over_http import run_http  # noqa: PLC0415 - as above
 
-    anyio.run(run_http, settings, str(options["host"]), int(str(options["port"])))
+    anyio.run(run_http, settings, choices)
     return 0
+
+
+def _create_token(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.tokens import Wish, create  # noqa: PLC0415 - as above
+
+    life = options["expires"]
+    wish = Wish(
+        principal=str(options["principal"]),
+        name=str(options["name"]),
+        is_read_only=bool(options["read_only"]),
+        life_s=int(str(life)) if life is not None else None,
+        chat=str(options["chat"]),
+    )
+    return create(settings, wish)
+
+
+def _list_tokens(settings: Settings, _options: dict[str, object]) -> int:
+    from ws_mcp.tokens import show  # noqa: PLC0415 - as above
+
+    return show(settings)
+
+
+def _revoke_token(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.tokens import revoke  # noqa: PLC0415 - as above
+
+    return revoke(settings, str(options["name"]))
 
 
 def _demo(settings: Settings, _options: dict[str, object]) -> int:

@@ -20,10 +20,10 @@ from ws_mcp.doors import choices_of, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
-from ws_mcp.edge.identity import Hint, Identity, local_principal
+from ws_mcp.edge.identity import Hint, Identity, Standing, always_stands, local_principal
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.offered import Offered
-from ws_mcp.edge.serve import end, open_stop, serve_http, serve_stdio
+from ws_mcp.edge.serve import end, open_stop, serve_stdio
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
 from ws_mcp.resources import add_resources
@@ -64,6 +64,7 @@ def build_server(
     *,
     default_hint: Hint | None,
     principal_of: Callable[[], Principal] = local_principal,
+    standing: Standing = always_stands,
     notifier: Notifier | None = None,
     changes: Changes | None = None,
     guards: Guards | None = None,
@@ -72,13 +73,13 @@ def build_server(
 
     `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it.
     """
-    identity = Identity(core, principal_of, default_hint)
+    identity = Identity(core, principal_of, default_hint, standing)
     gate = Gate(identity, guards or Guards())
-    notifier = notifier or Notifier(topics(identity))
+    notifier = notifier or Notifier(topics(identity), identity.watcher)
     if changes is not None:
         changes.listen(partial(_tell, notifier))
 
-    attention = Attention(core, local_principal().id, notifier)
+    attention = Attention(core, notifier)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer) -> AsyncGenerator[None]:
@@ -131,20 +132,6 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
         end(code)
 
 
-async def run_http(settings: Settings, host: str, port: int) -> None:
-    """Serve over streamable HTTP on a loopback address; leaves the process when it was asked to."""
-    policy = policy_of(settings, "http")
-    async with open_stop(policy and policy.reload) as stop:
-        async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
-            guards = Guards(decide=policy and policy.decide, transport="http")
-            server = build_server(core, default_hint=None, changes=core.changes, guards=guards)
-            try:
-                code = await serve_http(server, stop, host, port, _announce)
-            finally:
-                await core.end_local()
-        end(code)
-
-
 def _tell(notifier: Notifier, change: Change) -> None:
     if change.subject is Subject.OUTPUT and change.process is not None:
         notifier.output_changed(change.chat, change.process)
@@ -154,7 +141,3 @@ def _tell(notifier: Notifier, change: Change) -> None:
         notifier.containers_changed(change.chat)
     else:
         notifier.processes_changed(change.chat)
-
-
-def _announce(address: str) -> None:
-    print(f"ws-mcp serves {address}", file=sys.stderr, flush=True)  # noqa: T201 - for the person who started it

@@ -76,6 +76,9 @@ class Settings(BaseModel):
         Field(description="File that says who may do what; flags can then only narrow it"),
     ] = None
     read_only: Annotated[bool, Field(description="Offer only tools that change nothing, whatever is granted")] = False
+    tokens: Annotated[
+        str, Field(description="File of the tokens of HTTP clients; empty: tokens in the state directory")
+    ] = ""
     engine: Annotated[
         str, Field(description="Engine endpoint; empty: the current docker context. 'none': no engine")
     ] = ""
@@ -149,6 +152,12 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> dict[str, s
     """The `WS_MCP_<SETTING>` variables that are set, by setting."""
     names = {f"WS_MCP_{name.upper()}": name for name in Settings.model_fields}
     return {names[name]: value for name, value in environment.items() if name in names}
+
+
+def tokens_of(settings: Settings) -> Path:
+    """Where the tokens of HTTP clients are."""
+    said = Path(settings.tokens) if settings.tokens else settings.state / "tokens"
+    return said.expanduser().absolute()
 
 
 def metavar_of(field: FieldInfo) -> Metavar:

@@ -23,10 +23,12 @@ from support.edge_client import ALICE, MODES, PROJECT, ok
 from support.fake_core import FakeCore
 
 from ws_mcp.core.ids import ChatId, Principal, PrincipalId, ProcessId
-from ws_mcp.edge.identity import Identity
+from ws_mcp.edge.identity import Identity, Watcher, always_stands
 from ws_mcp.edge.notifier import INTERVAL_S, SEND_S, Notifier, Peer
 from ws_mcp.edge.watching import topics
 from ws_mcp.server import build_server
+
+WATCHER = Watcher(principal=ALICE, stands=always_stands())
 
 
 class Listener:
@@ -64,7 +66,7 @@ async def listening(mode: str, *uris: str, core: FakeCore | None = None) -> Asyn
     """A client of an era that watches addresses; `{chat}` in them is its default chat."""
     core = core or FakeCore()
     identity = Identity(core, lambda: Principal(id=ALICE), PROJECT)
-    notifier = Notifier(topics(identity))
+    notifier = Notifier(topics(identity), identity.watcher)
     server = build_server(core, default_hint=PROJECT, principal_of=lambda: Principal(id=ALICE), notifier=notifier)
     heard: list[str] = []
 
@@ -207,7 +209,7 @@ async def test_a_peer_that_takes_nothing_holds_up_nobody() -> None:
     async def quick(event: ServerEvent) -> None:
         heard.append(event)
 
-    peers = [Peer(stuck, {}), Peer(quick, {})]
+    peers = [Peer(stuck, {}, WATCHER), Peer(quick, {}, WATCHER)]
     first, second = ResourceUpdated(uri="a"), ResourceUpdated(uri="b")
     with anyio.fail_after(3 * SEND_S):
         async with anyio.create_task_group() as tasks:
@@ -233,7 +235,7 @@ async def test_a_notification_that_is_not_taken_is_dropped_and_the_next_one_sent
             await anyio.sleep_forever()
         heard.append(event)
 
-    peer = Peer(slow, {})
+    peer = Peer(slow, {}, WATCHER)
     events = [ResourceUpdated(uri="a"), ResourceUpdated(uri="b")]
     peer.add(events[0])
     peer.add(events[1])
@@ -246,7 +248,7 @@ async def test_changes_when_nobody_serves_are_dropped() -> None:
     async def topic_of(uri: str) -> str:
         return uri
 
-    notifier = Notifier(topic_of)
+    notifier = Notifier(topic_of, lambda: WATCHER)
     told: list[ServerEvent] = []
     unsubscribe = notifier.subscribe(told.append)
     notifier.containers_changed(ChatId("c"))

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import IO, cast
 
 import pytest
-from mcp import Client
 from support.instances import IMAGE, Instance
 from support.peers import server_argv, text_of
 from support.raw_client import RawClient, open_child
@@ -82,7 +81,7 @@ def test_a_stdio_server_ends_when_asked_while_a_call_waits(instance: Instance) -
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 async def test_an_http_server_ends_when_asked(instance: Instance, how: signal.Signals) -> None:
     with open_http(instance.state, "--image", IMAGE) as server:
-        async with Client(server.url) as client:
+        async with server.client() as client:
             made = await client.call_tool("provision_workspace", {})
             assert not made.is_error, text_of(made)
             chat = cast("dict[str, object]", made.structured_content)["chat"]
@@ -91,6 +90,6 @@ async def test_an_http_server_ends_when_asked(instance: Instance, how: signal.Si
         server.child.send_signal(how)
         assert server.child.wait(BOUND_S) == code_of(how)
     with open_http(instance.state, "--image", IMAGE) as server:
-        async with Client(server.url) as client:
+        async with server.client() as client:
             listing = await client.call_tool("list_processes", {"chat": chat})
             assert cast("dict[str, object]", listing.structured_content)["running"] == 1

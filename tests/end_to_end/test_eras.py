@@ -25,7 +25,7 @@ async def open_client(instance: Instance, transport: str, mode: str) -> AsyncGen
             yield peer.client
     else:
         with open_http(instance.state, "--image", IMAGE) as server:
-            async with Client(server.url, mode=mode, read_timeout_seconds=30) as client:
+            async with server.client(mode) as client:
                 yield client
 
 

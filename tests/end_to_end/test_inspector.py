@@ -91,7 +91,9 @@ def test_the_inspector_does_the_main_job_over_stdio(inspector: Path, stdio_targe
 def test_the_inspector_does_the_main_job_over_http_in_both_eras(inspector: Path, instance: Instance) -> None:
     with open_http(instance.state, "--image", IMAGE) as server:
         for era in ERAS:
-            check_main_job(inspector, (server.url, "--transport", "http"), era)
+            check_main_job(
+                inspector, (server.url, "--transport", "http", "--header", f"Authorization: Bearer {server.token}"), era
+            )
 
 
 def test_the_inspector_finds_no_schema_that_is_not_portable(inspector: Path, stdio_target: Target) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -12,12 +11,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
-from urllib.parse import urlsplit
 
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 from support.edge_client import MODES, ok
+from support.http_ground import http_client, record_for, token_for, write_tokens
 from support.memory import forget_peak, memory_of
 
 from ws_mcp.edge.stdio import MAX_LINE_BYTES
@@ -84,19 +83,6 @@ def served() -> Generator[Child]:
     with child("stdio") as server:
         server.hello()
         yield server
-
-
-@contextmanager
-def http_server(*arguments: str) -> Generator[tuple[Child, str]]:
-    with child("http", *arguments) as server:
-        yield server, server.stderr.readline().decode().strip()
-
-
-@pytest.fixture(scope="module")
-def address() -> Generator[str]:
-    """Of an HTTP server."""
-    with http_server() as (_, url):
-        yield url
 
 
 def end(server: Child, how: str) -> int:
@@ -237,10 +223,17 @@ async def test_a_real_client_is_served_over_stdio(mode: str, real_io: None) -> N
             assert (started["state"], len(started["output"])) == ("ended", 16_000)
 
 
+@contextmanager
+def http_server(directory: Path) -> Generator[tuple[Child, str]]:
+    tokens = write_tokens(directory / "tokens", record_for("alice"))
+    with child("http", f"tokens={tokens}") as server:
+        yield server, server.stderr.readline().decode().strip()
+
+
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_real_client_is_served_over_http(mode: str, address: str, real_io: None) -> None:
-    with anyio.fail_after(75):
-        async with Client(address, mode=mode) as client:
+async def test_a_real_client_is_served_over_http(mode: str, tmp_path: Path, real_io: None) -> None:
+    with anyio.fail_after(75), http_server(tmp_path) as (_, url):
+        async with http_client(url, token_for("alice"), mode) as client:
             made = await ok(client, "provision_workspace")
             started = await ok(client, "start_process", command="x", chat=made["chat"])
             assert started["output"] == "x\n"
@@ -251,9 +244,9 @@ async def test_a_real_client_is_served_over_http(mode: str, address: str, real_i
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
-async def test_an_http_server_closes_all_and_ends_though_calls_wait(how: str, real_io: None) -> None:
-    with anyio.fail_after(75), http_server() as (server, url):
-        async with anyio.create_task_group() as tasks, Client(url, mode=MODES[1]) as client:
+async def test_an_http_server_closes_all_and_ends_though_calls_wait(how: str, tmp_path: Path, real_io: None) -> None:
+    with anyio.fail_after(75), http_server(tmp_path) as (server, url):
+        async with anyio.create_task_group() as tasks, http_client(url, token_for("alice"), MODES[1]) as client:
             chat = (await ok(client, "provision_workspace"))["chat"]
             waiting = {"command": "hang", "wait_s": 45, "chat": chat}
 
@@ -269,38 +262,3 @@ async def test_an_http_server_closes_all_and_ends_though_calls_wait(how: str, re
             assert code == CODES[how]
             tasks.cancel_scope.cancel()
         assert server.stderr.read().decode().endswith("serving ended\ncore closed\n")
-
-
-def asked(url: str, body: bytes = b"{}", **headers: str) -> int:
-    """The HTTP status of a request with these headers."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=5)
-    given = {"Host": place.netloc, "Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    try:
-        connection.request("POST", place.path, body, {**given, **headers})
-        return connection.getresponse().status
-    finally:
-        connection.close()
-
-
-def test_only_names_of_this_machine_and_our_own_pages_are_served(address: str) -> None:
-    ping = json.dumps(HELLO).encode()
-    port = urlsplit(address).port
-    assert asked(address, ping) == 200
-    assert asked(address, ping, Host="localhost:9000") == 200  # a forwarded port
-    assert asked(address, ping, Origin=f"http://127.0.0.1:{port}") == 200
-    assert asked(address, ping, Origin=f"http://localhost:{port}") == 200
-    for host in ("evil.test", f"evil.test:{port}", "127.0.0.1.evil.test", f"127.0.0.1.evil.test:{port}", "a/?x="):
-        assert asked(address, ping, Host=host) == 421
-    for origin in (
-        "null",
-        "http://evil.test",
-        "http://127.0.0.1:1",
-        f"https://127.0.0.1:{port}",
-        "http://localhost",
-    ):
-        assert asked(address, ping, Origin=origin) == 403
-    assert asked(address, ping, **{"Content-Type": "text/plain"}) == 400
-    assert asked(address, b"garbage") == 400
-    assert asked(address, b"x" * (MAX_LINE_BYTES + 1)) == 413
-    assert asked(address, ping) == 200

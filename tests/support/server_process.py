@@ -6,10 +6,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp import Client
+
+from support.http_ground import http_client
 from support.peers import project_of, server_argv, server_environment
 
 START_S = 60.0
@@ -17,10 +20,15 @@ START_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpServer:
-    """A running server and where it answers."""
+    """A running server, where it answers, and the token that it made for itself at its first start."""
 
     child: subprocess.Popen[bytes]
     url: str
+    token: str
+
+    def client(self, mode: str = "auto") -> AbstractAsyncContextManager[Client]:
+        """A client of an era with that token."""
+        return http_client(self.url, self.token, mode)
 
 
 @contextmanager
@@ -34,7 +42,8 @@ def open_http(state: Path, *flags: str) -> Generator[HttpServer]:
         )
     try:
         _wait_until_it_listens(child, port)
-        yield HttpServer(child=child, url=f"http://127.0.0.1:{port}/mcp")
+        token = (state / "http-token").read_text().strip()
+        yield HttpServer(child=child, url=f"http://127.0.0.1:{port}/mcp", token=token)
     finally:
         child.kill()
         child.wait()

@@ -14,6 +14,7 @@ from ws_mcp.core.errors import StateError, one_line
 SCHEMA = 4
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 LOCKS = "locks"  # its files outlive a server that died before there was a database
+FIRST = frozenset({LOCKS, "tokens", "tokens.lock"})  # what may be there before the database is
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
 
 _TABLES = """
@@ -125,7 +126,7 @@ def _check_content(directory: Path) -> None:
     # Its mode is about to change: somebody's home or /tmp must not be taken for a state directory.
     # Read before its database is looked for: whoever makes the files makes the database first.
     names = {entry.name for entry in directory.iterdir()}
-    if names - {LOCKS} and not (directory / "state.db").exists():
+    if names - FIRST and not (directory / "state.db").exists():
         raise StateError(
             "the state directory has files that are not ws-mcp's; choose an empty or a new one with --state"
         )

@@ -7,7 +7,7 @@ import logging
 import anyio
 
 from ws_mcp.core.errors import WsError
-from ws_mcp.core.ids import ChatId, PrincipalId, Scope
+from ws_mcp.core.ids import ChatId, Scope
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.notifier import DEVCONTAINERS, Notifier
 
@@ -20,40 +20,39 @@ LOOK_S = 10.0  # bound of one look
 class Attention:
     """Looks at the places of watched chats. Several transports may each run it: each chat is looked at once."""
 
-    def __init__(self, core: Core, principal: PrincipalId, notifier: Notifier) -> None:
+    def __init__(self, core: Core, notifier: Notifier) -> None:
         self._core = core
-        self._principal = principal
         self._notifier = notifier
-        self._looked_at: dict[ChatId, float] = {}
+        self._looked_at: dict[Scope, float] = {}
         self._knows_devcontainers = False
 
     async def run(self) -> None:
         """Go on until cancelled; costs nothing while nobody watches."""
         while True:
             began = self._notifier.watch_began
-            chats = {chat for _, chat in self._watched()}
+            chats = {scope for _, scope in self._watched()}
             now = anyio.current_time()
-            self._looked_at = {chat: at for chat, at in self._looked_at.items() if chat in chats}
-            due = [chat for chat in chats if now - self._looked_at.get(chat, float("-inf")) >= LOOK_EVERY_S]
+            self._looked_at = {scope: at for scope, at in self._looked_at.items() if scope in chats}
+            due = [scope for scope in chats if now - self._looked_at.get(scope, float("-inf")) >= LOOK_EVERY_S]
             self._looked_at |= dict.fromkeys(due, now)
             async with anyio.create_task_group() as tasks:
                 if not self._knows_devcontainers and DEVCONTAINERS in self._notifier.watched():
                     self._knows_devcontainers = True
                     tasks.start_soon(self._look_at_devcontainers)
-                for chat in due:
-                    tasks.start_soon(self._look, chat)
+                for scope in due:
+                    tasks.start_soon(self._look, scope)
             with anyio.move_on_after(LOOK_EVERY_S if chats else float("inf")):
                 await began.wait()
 
-    async def _look(self, chat: ChatId) -> None:
+    async def _look(self, scope: Scope) -> None:
         is_new = False
         with anyio.move_on_after(LOOK_S):
             try:
-                is_new = await self._core.processes(Scope(principal=self._principal, chat=chat)).attend()
+                is_new = await self._core.processes(scope).attend()
             except WsError as error:
                 log.info("the places of a watched chat cannot be listed now: %s", error)
         for topic, of in self._watched() if is_new else ():
-            if of == chat:
+            if of == scope:
                 self._notifier.changed(topic)  # it may have, unheard
 
     async def _look_at_devcontainers(self) -> None:
@@ -64,7 +63,10 @@ class Attention:
             except WsError as error:
                 log.info("dev containers that somebody watches cannot be listed now: %s", error)
 
-    def _watched(self) -> list[tuple[str, ChatId]]:
-        """The watched topics that are about processes, and their chats."""
-        topics = self._notifier.watched()
-        return [(topic, ChatId(topic.split()[1])) for topic in topics if topic.startswith(("processes ", "output "))]
+    def _watched(self) -> list[tuple[str, Scope]]:
+        """The watched topics that are about processes, and whose chats those are."""
+        return [
+            (topic, Scope(principal=principal, chat=ChatId(topic.split()[1])))
+            for topic, principal in self._notifier.watchers()
+            if topic.startswith(("processes ", "output "))
+        ]

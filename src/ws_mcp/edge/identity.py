@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
-from ws_mcp.core.errors import InvalidArgumentError, WsError
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, WsError
 from ws_mcp.core.ids import ChatId, Principal, PrincipalId, Scope
 from ws_mcp.edge.core_port import ChatRef, Core
 
@@ -63,6 +63,17 @@ class Caller:
     is_shared: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watcher:
+    """Who is told of changes, and what says whether it still may be: its token can be revoked while it listens."""
+
+    principal: PrincipalId
+    stands: Callable[[], bool]
+
+
+Standing = Callable[[], Callable[[], bool]]
+"""What says, later, whether who makes the request that is being answered is still let in."""
+
 _request: ContextVar[Request] = ContextVar("ws_mcp_request")
 
 
@@ -76,8 +87,13 @@ def stdio_hint(environment: Mapping[str, str], directory: str) -> Hint:
 
 
 def local_principal() -> Principal:
-    """The OS user: all that stdio and loopback HTTP without tokens can prove."""
+    """The OS user: what stdio and a unix socket prove."""
     return Principal(id=PrincipalId(f"local:{os.getuid()}"))
+
+
+def always_stands() -> Callable[[], bool]:
+    """The standing of the OS user: it cannot be taken away."""
+    return lambda: True
 
 
 def request() -> Request:
@@ -88,9 +104,16 @@ def request() -> Request:
 class Identity:
     """Knows the caller of the request that is being answered. As middleware it must stand before all that asks it."""
 
-    def __init__(self, core: Core, principal_of: Callable[[], Principal], default_hint: Hint | None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        principal_of: Callable[[], Principal],
+        default_hint: Hint | None,
+        standing: Standing = always_stands,
+    ) -> None:
         self._core = core
         self._principal_of = principal_of
+        self._standing = standing
         self._default_hint = default_hint
         self._defaults: dict[tuple[PrincipalId, str], ChatRef] = {}
 
@@ -98,6 +121,10 @@ class Identity:
     def principal(self) -> Principal:
         """Who makes the request that is being answered."""
         return self._principal_of()
+
+    def watcher(self) -> Watcher:
+        """Who makes the request that is being answered, as one to be told of changes later."""
+        return Watcher(principal=self.principal.id, stands=self._standing())
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         token = _request.set(ctx)
@@ -107,12 +134,15 @@ class Identity:
             _request.reset(token)
 
     async def caller(self, handle: str = "") -> Caller:
-        """The caller, in the chat with this handle, or in the one that the hints select.
+        """The caller, in the chat with this handle, or in the one of its token, or in the one that the hints select.
 
         Raises:
-            NotFoundError: no such chat, whoever else has it.
+            NotFoundError: no such chat, whoever else has it, or not the one that the token is for.
             InvalidArgumentError: nothing says which chat is meant, or what says it cannot be read.
         """
+        bound = self.principal.chat
+        if bound:
+            handle = bound if handle in ("", bound) else "none"  # no handle is so, so the answer is the usual one
         if handle:
             return self._in(await self._core.chat(self.principal.id, handle))
         hint = self._hint()
@@ -131,7 +161,15 @@ class Identity:
             return None
 
     async def caller_or_new(self, handle: str, label: str) -> Caller:
-        """As `caller`; `new`, or no chat and nothing that selects one, makes a chat that nobody has had before."""
+        """As `caller`; `new`, or no chat and nothing that selects one, makes a chat that nobody has had before.
+
+        Raises:
+            ForbiddenError: the token is for one chat only.
+        """
+        if self.principal.chat:
+            if handle == "new":
+                raise ForbiddenError("your token is for one chat and cannot begin another: leave `chat` out")
+            return await self.caller(handle)
         if handle == "new" or not (handle or self._hint()):
             return self._in(await self._core.new_chat(self.principal.id, label))
         return await self.caller(handle)

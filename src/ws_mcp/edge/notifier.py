@@ -23,8 +23,8 @@ from mcp.types import INVALID_PARAMS, SubscribeRequestParams, SubscriptionsListe
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from ws_mcp.core.errors import WsError
-from ws_mcp.core.ids import ChatId, ProcessId
-from ws_mcp.edge.identity import Request
+from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId
+from ws_mcp.edge.identity import Request, Watcher
 from ws_mcp.edge.subscribing import legacy_sender, with_subscriptions
 
 TopicOf = Callable[[str], Awaitable[str | None]]
@@ -41,10 +41,13 @@ _watched: ContextVar[dict[str, str]] = ContextVar("ws_mcp_watched")
 
 
 class Peer:
-    """One listener: what it watches (topic by address), and what it has not been told yet."""
+    """One listener: who it is, what it watches (topic by address), and what it has not been told yet."""
 
-    def __init__(self, send: Callable[[ServerEvent], Awaitable[None]], watched: dict[str, str]) -> None:
+    def __init__(
+        self, send: Callable[[ServerEvent], Awaitable[None]], watched: dict[str, str], watcher: Watcher
+    ) -> None:
         self.watched = watched
+        self.watcher = watcher
         self._send = send
         self._waiting: dict[ServerEvent, None] = {}
         self._sent_at: dict[ServerEvent, float] = {}
@@ -84,6 +87,8 @@ class Peer:
             self._sending.cancel()
 
     async def _deliver(self, event: ServerEvent) -> None:
+        if not self.watcher.stands():
+            return
         with anyio.move_on_after(SEND_S) as scope:
             await self._send(event)
         if scope.cancelled_caught:
@@ -93,8 +98,9 @@ class Peer:
 class Notifier:
     """Tells peers of both eras what changed. It is the SDK's subscription bus and a middleware at once."""
 
-    def __init__(self, topic_of: TopicOf) -> None:
+    def __init__(self, topic_of: TopicOf, watcher_of: Callable[[], Watcher]) -> None:
         self._topic_of = topic_of
+        self._watcher_of = watcher_of
         self._peers: dict[object, Peer] = {}
         self._groups: list[TaskGroup] = []
         self.watch_began = anyio.Event()  # a new one for each time
@@ -112,7 +118,12 @@ class Notifier:
 
     def watched(self) -> frozenset[str]:
         """The topics that somebody watches."""
-        return frozenset(topic for peer in self._peers.values() for topic in peer.watched.values())
+        return frozenset(topic for topic, _ in self.watchers())
+
+    def watchers(self) -> frozenset[tuple[str, PrincipalId]]:
+        """The topics that somebody watches, and who."""
+        standing = [peer for peer in self._peers.values() if peer.watcher.stands()]
+        return frozenset((topic, peer.watcher.principal) for peer in standing for topic in peer.watched.values())
 
     def containers_changed(self, chat: ChatId) -> None:
         """A workspace of the chat came, went, or changed its state."""
@@ -153,7 +164,7 @@ class Notifier:
             listener(event)
 
         key = object()
-        self._peers[key] = Peer(send, _watched.get({}))
+        self._peers[key] = Peer(send, _watched.get({}), self._watcher_of())
         self._begin()
         return lambda: self._forget(key)
 
@@ -168,6 +179,7 @@ class Notifier:
                 return await call_next(ctx)
             finally:
                 _watched.reset(token)
+        self._renew(ctx)
         if ctx.method == "initialize":
             return with_subscriptions(await call_next(ctx))
         if ctx.method == "notifications/initialized":
@@ -214,9 +226,15 @@ class Notifier:
         # A ServerSession is made for each request; the connection behind it is what lives, and it is not public.
         connection = ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # mcp>=2.3,<2.4
         if connection not in self._peers:
-            self._peers[connection] = Peer(legacy_sender(ctx.session), {})
+            self._peers[connection] = Peer(legacy_sender(ctx.session), {}, self._watcher_of())
             connection.exit_stack.callback(self._forget, connection)
         return self._peers[connection]
+
+    def _renew(self, ctx: Request) -> None:
+        # A session outlives the token that began it: what is said with the next one stands with that.
+        peer = self._peers.get(ctx.session._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
+        if peer is not None:
+            peer.watcher = self._watcher_of()
 
     def _tell(self, peer: Peer, event: ServerEvent) -> None:
         if self._groups and peer.add(event):

@@ -1,0 +1,135 @@
+"""How long a connection may take for what, and how many there may be; who is at the other end of a unix socket.
+
+uvicorn bounds none of it but idle time. Its protocol object is one connection, from the first byte on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from asyncio import AbstractEventLoop, TimerHandle, Transport  # noqa: TID251 - uvicorn is asyncio, and this is a part of it
+from typing import Any, cast
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from ws_mcp.edge.http_listening import peer_uid
+
+HEADERS_S = 10  # from the first byte, or the connection, to the end of the headers
+BODY_S = 30  # from there to the end of the body
+REST_S = 2  # for the rest of a body that was answered before it was there, so that the answer is not lost
+WRITE_S = 30  # in which a client that does not read must begin to
+IDLE_S = 300  # between requests
+MAX_CONNECTIONS = 256
+
+HEADERS, BODY, REST = "headers", "body", "rest"
+LIMITS_S = {HEADERS: HEADERS_S, BODY: BODY_S, REST: REST_S}
+
+log = logging.getLogger(__name__)
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection of a client."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.opened_at = self.loop.time()
+        self._reading = ""
+        self._until_read: TimerHandle | None = None
+        self._until_written: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # uvicorn's
+        super().connection_made(transport)
+        if not self._is_own(transport) or not self._has_room():
+            self.connections.discard(self)
+            transport.abort()
+            return
+        self._expect(HEADERS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect("")
+        self._cancel_write_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.is_closing():
+            self._expect("")
+        elif self.conn.their_state is h11.IDLE:
+            self._expect(HEADERS)
+        else:
+            kind = REST if self.is_waiting else BODY
+            self._expect(kind if self.conn.their_state is h11.SEND_BODY else "")
+
+    def on_response_complete(self) -> None:
+        self._expect("")
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._expect(REST)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._cancel_write_timer()
+        self._until_written = self.loop.call_later(WRITE_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._cancel_write_timer()
+        super().resume_writing()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing of a request is being answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is None or cycle.response_complete
+
+    @property
+    def patience(self) -> tuple[int, float]:
+        """Which waiting connection goes first: answered already, then without a request yet, and then the oldest."""
+        return (REST, HEADERS, "").index(self._reading), self.opened_at
+
+    def _expect(self, what: str) -> None:
+        if what == self._reading:
+            return
+        self._reading = what
+        if self._until_read is not None:
+            self._until_read.cancel()
+            self._until_read = None
+        if what:
+            self._until_read = self.loop.call_later(LIMITS_S[what], self.transport.abort)
+
+    def _cancel_write_timer(self) -> None:
+        if self._until_written is not None:
+            self._until_written.cancel()
+            self._until_written = None
+
+    def _has_room(self) -> bool:
+        """Room for one more: a connection that only waits makes it, so that idle ones do not keep a client out."""
+        if len(self.connections) <= MAX_CONNECTIONS:
+            return True
+        others = [one for one in cast("set[BoundedProtocol]", self.connections) if one is not self]
+        waiting = min((one for one in others if one.is_waiting), key=lambda one: one.patience, default=None)
+        if waiting is None:
+            log.warning("%d connections are open: another one was refused", MAX_CONNECTIONS)
+            return False
+        waiting.connections.discard(waiting)
+        waiting.transport.abort()
+        return True
+
+    def _is_own(self, transport: Transport) -> bool:
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if connection is None or connection.family != socket.AF_UNIX:
+            return True
+        uid = peer_uid(connection)
+        if uid != os.geteuid():
+            log.warning("a process of user %d was refused at the unix socket", uid)
+            return False
+        return True

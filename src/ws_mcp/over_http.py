@@ -1,0 +1,85 @@
+"""Composition for HTTP: the same server, and whose word says who asks."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from ws_mcp.console import home_path
+from ws_mcp.core.clock import utc_now
+from ws_mcp.core.errors import StateError
+from ws_mcp.core.ids import READ, WRITE
+from ws_mcp.core.policy.tokens import TokenRecord, digest_of
+from ws_mcp.core.runtime import open_core
+from ws_mcp.doors import choices_of, open_engine, policy_in_force
+from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
+from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.http_choices import HttpChoices
+from ws_mcp.edge.http_serving import authentication, serve_http
+from ws_mcp.edge.identity import always_stands, local_principal
+from ws_mcp.edge.oauth import IssuedTokens
+from ws_mcp.edge.serve import end, open_stop
+from ws_mcp.edge.token_file import TokenFile, new_token, write_private
+from ws_mcp.server import build_server
+from ws_mcp.settings import Settings, tokens_of
+
+OWN = "http-token"
+OPERATOR = "operator"
+
+
+async def run_http(settings: Settings, choices: HttpChoices) -> None:
+    """Serve over streamable HTTP; leaves the process when it was asked to."""
+    file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http")
+    async with open_stop(policy.reload) as stop:
+        async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
+            by, said = None, ""
+            if not choices.unix:
+                said = "" if choices.oauth else first_token(file, choices_of(settings).state / OWN)
+                issued = IssuedTokens(choices.oauth) if choices.oauth else None
+                bearers = Bearers(file, issued, choices.oauth.resource if choices.oauth else "")
+                by = authentication(choices, bearers)
+            server = build_server(
+                core,
+                default_hint=None,
+                principal_of=token_principal if by else local_principal,
+                standing=token_stands if by else always_stands,
+                changes=core.changes,
+                guards=Guards(decide=policy.decide, transport="http"),
+            )
+            try:
+                code = await serve_http(server, stop, choices, by, partial(_announce, said))
+            finally:
+                await core.end_local()
+        end(code)
+
+
+def first_token(file: TokenFile, own: Path) -> str:
+    """Make a token where there is none, so that nobody is ever served without; returns where the one of ours is.
+
+    Raises:
+        StateError
+    """
+    try:
+        with file.changing() as write:
+            records = file.records()
+            if own.exists() and file.principal_of(own.read_text().strip()):
+                return str(own)
+            if file.has_any():
+                return ""
+            token = new_token()
+            kept = tuple(record for record in records if record.name != OWN)
+            made = TokenRecord(
+                name=OWN, principal=OPERATOR, scopes=(READ, WRITE), sha256=digest_of(token), created_at=utc_now()
+            )
+            write_private(own, token + "\n")
+            write((*kept, made))
+    except OSError as error:
+        raise StateError(f"the token in {own} cannot be read or made ({error.strerror})") from error
+    return str(own)
+
+
+def _announce(token: str, address: str) -> None:
+    print(f"ws-mcp serves {address}", file=sys.stderr, flush=True)  # noqa: T201 - for the person who started it
+    if token:
+        print(f"ws-mcp: its token is in {home_path(token)}", file=sys.stderr, flush=True)  # noqa: T201 - as above
