@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from ws_mcp import __version__
 from ws_mcp.core.errors import StateError, WsError
+from ws_mcp.logs import FORMATS, configure
 from ws_mcp.settings import Settings, from_environment, metavar_of
 
 if TYPE_CHECKING:  # argparse has no public name for it
@@ -45,8 +46,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
     options = vars(_parser().parse_args(argv))
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
-    level = options.pop("log_level")
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    configure(options.pop("log_level"), options.pop("log_format"), os.environ)
     settings = settings_of(options)
     if settings is None:
         return 2
@@ -100,7 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     ps = _add(commands, "ps", _ps, "show workspaces and processes, chat by chat")
     ps.add_argument("--all", action="store_true", help="ended processes, too")
     _add_sweep(commands)
+    _add_audit(commands)
     return parser
+
+
+def _add_audit(commands: Commands) -> None:
+    text = "show, check or export what was asked of this instance's servers, and what became of it"
+    audit = commands.add_parser("audit", help=text, description=text[0].upper() + text[1:] + ".")
+    acts = audit.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    tail = _add(acts, "tail", partial(_audit, "tail"), "show the last lines")
+    tail.add_argument("-f", "--follow", action="store_true", help="and those that come")
+    tail.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many (default %(default)s)")
+    _add(acts, "verify", partial(_audit, "verify"), "say whether a line was changed, removed or moved")
+    _add(acts, "export", partial(_audit, "export"), "write all lines to stdout as JSON, oldest file first")
 
 
 def _add_sweep(commands: Commands) -> None:
@@ -131,6 +143,7 @@ def _add(
     parser.add_argument(
         "--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="to stderr"
     )
+    parser.add_argument("--log-format", default="text", choices=FORMATS, help="to stderr")
     for setting, field in Settings.model_fields.items():
         flag = "--" + setting.replace("_", "-")
         text = field.description or ""
@@ -193,6 +206,14 @@ def _ps(settings: Settings, options: dict[str, object]) -> int:
     from ws_mcp.ps import ps  # noqa: PLC0415 - as above
 
     return anyio.run(ps, settings, bool(options["all"]))
+
+
+def _audit(act: str, settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.audit import export, tail, verify  # noqa: PLC0415 - as above
+
+    if act == "tail":
+        return anyio.run(tail, settings, int(str(options["lines"])), bool(options["follow"]))
+    return export(settings) if act == "export" else anyio.run(verify, settings)
 
 
 def _sweep(settings: Settings, options: dict[str, object]) -> int:

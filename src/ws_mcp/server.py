@@ -15,6 +15,7 @@ from mcp.server.caching import CacheHint
 from ws_mcp import __version__
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
+from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, open_engine
 from ws_mcp.edge.attention import Attention
@@ -25,6 +26,7 @@ from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.serve import end, open_stop, serve_http, serve_stdio
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
+from ws_mcp.oversight import open_oversight
 from ws_mcp.resources import add_resources
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
@@ -85,27 +87,31 @@ def build_server(
             yield
             tasks.cancel_scope.cancel()
 
+    tools = [tool_of(spec, gate) for spec in all_tools(core, identity, notifier)]
     server = MCPServer(
         NAME,
         title="ws-mcp",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[tool_of(spec, gate) for spec in all_tools(core, identity, notifier)],
+        tools=tools,
         middleware=[identity, gate, notifier, OwnResources(identity)],
         subscriptions=notifier,
         lifespan=lifespan,
         cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="public")},
         log_level="WARNING",
     )
-    _drop_idle_tracing(server)
+    _trace_discreetly(server, frozenset(tool.name for tool in tools))
     add_resources(server, core, identity)
     return server
 
 
-def _drop_idle_tracing(server: MCPServer) -> None:
-    """The SDK makes a span of each request, also when nothing takes spans: whoever does has loaded OpenTelemetry's."""
-    if "opentelemetry.sdk.trace" not in sys.modules:
-        server.middleware[:] = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]
+def _trace_discreetly(server: MCPServer, tools: frozenset[str]) -> None:
+    """The SDK makes a span of each request, also when nothing takes spans, and with the texts of errors."""
+    server.middleware[:] = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]
+    if takes_spans():
+        from ws_mcp.edge.spans import Spans  # noqa: PLC0415 - only where somebody looks
+
+        server.middleware.insert(0, Spans(tools))
 
 
 async def run_stdio(settings: Settings, hint: Hint) -> None:
@@ -113,7 +119,9 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     async with open_stop() as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
             try:
-                code = await serve_stdio(build_server(core, default_hint=hint, changes=core.changes), stop)
+                async with open_oversight(settings, core, Guards()) as guards:
+                    server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
+                    code = await serve_stdio(server, stop)
             finally:
                 await core.end_local()
         end(code)
@@ -123,9 +131,10 @@ async def run_http(settings: Settings, host: str, port: int) -> None:
     """Serve over streamable HTTP on a loopback address; leaves the process when it was asked to."""
     async with open_stop() as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
-            server = build_server(core, default_hint=None, changes=core.changes)
             try:
-                code = await serve_http(server, stop, host, port, _announce)
+                async with open_oversight(settings, core, Guards(transport="http")) as guards:
+                    server = build_server(core, default_hint=None, changes=core.changes, guards=guards)
+                    code = await serve_http(server, stop, host, port, _announce)
             finally:
                 await core.end_local()
         end(code)

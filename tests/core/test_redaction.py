@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis.strategies import integers, sampled_from, text
 
 from ws_mcp.core.errors import one_line
-from ws_mcp.core.redaction import CUT, MAX_VALUES, MIN_CHARACTERS, WITHHELD, Redactor, is_secret_name
+from ws_mcp.core.redaction import CUT, MAX_GIVEN, MIN_CHARACTERS, Redactor, is_secret_name
 
 VALUES = text(min_size=MIN_CHARACTERS, max_size=60).filter(lambda value: len(value.strip()) >= MIN_CHARACTERS)
 SURROUNDINGS = text(max_size=40)
@@ -22,6 +22,14 @@ def knowing(*values: str) -> Redactor:
     for value in values:
         redactor.add(value)
     return redactor
+
+
+def in_python(value: str) -> str:
+    return repr(value)[1:-1]
+
+
+def in_json(value: str) -> str:
+    return json.dumps(value)[1:-1]
 
 
 def quote_all(value: str) -> str:
@@ -55,13 +63,13 @@ def test_nor_does_it_in_base64_whatever_stands_around_it(value: str, before: str
 @given(value=VALUES)
 @pytest.mark.parametrize(
     "form",
-    [repr, json.dumps, quote, one_line, quote_all, hexed],
+    [in_python, in_json, quote, one_line, quote_all, hexed],
     ids=["repr", "JSON", "URL", "one line", "URL with slashes", "hex"],
 )
 def test_nor_as_our_texts_write_it(form: object, value: str) -> None:
     assert callable(form)
-    written = str(form(value)).strip("'\"")
-    if len(written) >= MIN_CHARACTERS and "'" not in value:
+    written = str(form(value))
+    if len(written) >= MIN_CHARACTERS:
         assert written not in cleaned(value, f"x {written} y").replace("[redacted]", "")
 
 
@@ -90,17 +98,28 @@ def test_what_holds_no_value_stays_as_it_is() -> None:
     assert cleaned("short", "a short text") == "a short text"
 
 
-def test_more_values_than_can_be_looked_for_close_the_log() -> None:
+def test_of_too_many_values_the_newest_are_known_and_the_servers_own_always() -> None:
     redactor = Redactor()
-    for number in range(MAX_VALUES + 1):
-        redactor.add(f"value-{number:08}")
-    assert redactor.clean("anything") == WITHHELD
+    redactor.add_own("own-secret")
+    for number in range(MAX_GIVEN + 1):
+        redactor.add(f"{number:08}-value")
+    last = f"{MAX_GIVEN:08}-value"
+    assert redactor.clean(f"own-secret 00000001-value {last}") == "[redacted] [redacted] [redacted]"
+    assert redactor.clean("00000000-value is past") == "00000000-value is past"
+
+
+def test_a_long_value_is_known_by_its_ends_and_its_lines() -> None:
+    value = "a" * 30_000 + "\nthe line in the middle\n" + "z" * 30_000
+    assert cleaned(value, f"<{value[:100]}> <{value[-100:]}> the line in the middle") == (
+        "<[redacted]> <[redacted]> [redacted]"
+    )
 
 
 def test_variables_with_telling_names_are_known() -> None:
     redactor = Redactor()
     redactor.add_variables(
-        {"API_TOKEN": "tok-12345678", "PATH": "/usr/local/bin", "https_proxy": "http://ann:s3cr3t-pass@proxy:80"}
+        {"API_TOKEN": "tok-12345678", "PATH": "/usr/local/bin", "https_proxy": "http://ann:s3cr3t-pass@proxy:80"},
+        is_own=True,
     )
     assert redactor.clean("tok-12345678 /usr/local/bin s3cr3t-pass") == "[redacted] /usr/local/bin [redacted]"
 

@@ -19,15 +19,18 @@ from ws_mcp.core.errors import one_line
 MIN_CHARACTERS = 8  # shorter ones would be found everywhere
 CUT = 12  # characters of a value's beginning or end that give it away
 MIN_LINE = 16  # of a value with lines: a line of it that long counts alone, as of a private key
-MAX_VALUES = 4096
-MAX_CHARACTERS = 16 << 20  # of all forms together; beyond either bound nothing can be vouched for any more
+MAX_GIVEN = 4096  # values of callers; an older one makes room, or one chat could take the log away from everybody
+MAX_CHARACTERS = 16 << 20  # of all their forms together
+END_CHARACTERS = 8192  # of a longer value its beginning and its end are looked for, and its lines
 SHOWN = "[redacted]"
-WITHHELD = "[withheld: more secrets are known than can be looked for]"
 _NAME = re.compile(
     r"token|secret|passw(or)?d|passphrase|credential|private|api_?key|access_?key|auth(?!or)|_key$|_pat$|_pw$|dsn",
     re.IGNORECASE,
 )
 _USER_PART = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+
+_Ends = tuple[tuple[str, str, str], ...]
+"""Forms of a value, each with its first and its last characters."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -36,41 +39,56 @@ def is_secret_name(name: str) -> bool:
 
 
 class Redactor:
-    """Knows secret values and cleans texts of them; values are kept in memory as long as the process lives."""
+    """Knows secret values and cleans texts of them. Values are kept in memory, as long as the process lives.
+
+    What it makes of a text must not go back to a caller who did not give the values: it would tell whether a guess is
+    right. `edge.intake` has one for each call.
+    """
 
     def __init__(self) -> None:
-        self._values: set[str] = set()
-        self._forms: dict[str, None] = {}
-        self._ends: tuple[tuple[str, str, str], ...] = ()  # form, first and last characters
+        self._own: dict[str, _Ends] = {}
+        self._given: dict[str, _Ends] = {}
         self._size = 0
-        self._is_full = False
+
+    def add_own(self, value: str) -> None:
+        """Look for a secret of the server's or its operator's from now on, always."""
+        if len(value) >= MIN_CHARACTERS and value not in self._own:
+            self._own[value] = _ends_of(value)
+
+    def add_own_bytes(self, value: bytes) -> None:
+        """The same for a key, as it is written where bytes have to be text."""
+        for text in (value.hex(), repr(value)[2:-1], *_in_base64(value)):
+            self.add_own(text)
 
     def add(self, value: str) -> None:
-        """Look for this value from now on."""
-        if len(value) < MIN_CHARACTERS or value in self._values or self._is_full:
+        """Look for a secret that a caller gave, until there are too many newer ones."""
+        if len(value) < MIN_CHARACTERS or value in self._own or value in self._given:
             return
-        self._values.add(value)
-        new = [form for form in forms_of(value) if form not in self._forms]
-        self._size += sum(map(len, new))
-        self._forms.update(dict.fromkeys(new))
-        self._is_full = len(self._values) > MAX_VALUES or self._size > MAX_CHARACTERS
-        self._ends += tuple((form, form[:CUT], form[-CUT:]) for form in new)
+        self._given[value] = ends = _ends_of(value)
+        self._size += _size_of(ends)
+        while len(self._given) > MAX_GIVEN or self._size > MAX_CHARACTERS:
+            self._size -= _size_of(self._given.pop(next(iter(self._given))))
 
-    def add_variables(self, environment: Mapping[str, str]) -> None:
+    def add_variables(self, environment: Mapping[str, str], *, is_own: bool) -> None:
         """Look for the values of variables with telling names, and for passwords in addresses."""
+        add = self.add_own if is_own else self.add
         for name, value in environment.items():
             if is_secret_name(name):
-                self.add(value)
+                add(value)
             for password in _USER_PART.findall(value):
-                self.add(password)
+                add(password)
 
     def clean(self, text: str) -> str:
-        """`text` without any known value; as a whole withheld when there are more than can be looked for."""
+        """`text` without any known value."""
         if len(text) < MIN_CHARACTERS:
             return text
-        if self._is_full:
-            return WITHHELD
-        found = [span for form, head, tail in self._ends for span in _found(text, form, head, tail)]
+        found = [
+            span
+            for known in (self._own, self._given)
+            for ends in known.values()
+            for form, head, tail in ends
+            for span in _found(text, form, head, tail)
+        ]
         return _without(text, found) if found else text
 
 
@@ -78,10 +96,23 @@ SECRETS = Redactor()
 """The one of this process: logging is one for all of it, too."""
 
 
+def _ends_of(value: str) -> _Ends:
+    parts = (value,) if len(value) <= 2 * END_CHARACTERS else (value[:END_CHARACTERS], value[-END_CHARACTERS:])
+    forms = dict.fromkeys(form for part in (*parts, *_lines_of(value)) for form in forms_of(part))
+    return tuple((form, form[:CUT], form[-CUT:]) for form in forms)
+
+
+def _size_of(ends: _Ends) -> int:
+    return sum(len(form) for form, _, _ in ends)
+
+
+def _lines_of(value: str) -> list[str]:
+    return [line for line in map(str.strip, value.splitlines()) if len(line) >= MIN_LINE] if "\n" in value else []
+
+
 def forms_of(value: str) -> Iterator[str]:
     """The forms in which a value may stand in a text."""
-    lines = [line for line in map(str.strip, value.splitlines()) if len(line) >= MIN_LINE] if "\n" in value else []
-    for text in (value, value.strip(), *lines):
+    for text in (value, value.strip()):
         if len(text) < MIN_CHARACTERS:
             continue
         yield text

@@ -21,6 +21,8 @@ DIRECTORY = "audit"
 SUFFIX = ".jsonl"
 MAX_BYTES = 16 << 20  # then the next file begins: one that a person can still open
 
+ROOM_BYTES = 1 << 20  # less than that is free: nothing will be written soon
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
@@ -70,6 +72,16 @@ class AuditFile:
         """A sync failed: what was written may not be on the disk, so the next line begins another file."""
         if self._handle is not None:
             self._abandon()
+
+    def obstacle(self) -> str:
+        """Why the next line cannot be written, as far as that can be seen; or ""."""
+        try:
+            found = os.statvfs(self._directory)
+        except OSError as error:
+            return error.strerror or "unknown"
+        if found.f_bavail * found.f_frsize < ROOM_BYTES:
+            return "almost no space is left"
+        return "" if os.access(self._directory, os.W_OK) else "the directory cannot be written"
 
     def close(self) -> None:
         """Say in a last line that nothing is missing after it."""

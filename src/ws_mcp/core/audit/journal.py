@@ -106,6 +106,10 @@ class AuditJournal:
         except OSError as error:
             self._fail(error)
 
+    def trouble(self) -> str:
+        """Why nothing can be written now, or ""; for who asks before the next act does."""
+        return self.problem or self._file.obstacle()
+
     def _opened(self, line: int) -> str:
         self._last += 1
         intent = str(self._last)

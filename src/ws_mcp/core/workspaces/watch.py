@@ -75,6 +75,11 @@ class Watch:
         """Whether the last look went well and events can be heard: an engine that went away would have ended them."""
         return self._is_listening and not self._unknown
 
+    @property
+    def last(self) -> Sight | None:
+        """What was seen last, without a new look; None before anybody asked."""
+        return self._sight() if self.is_begun else None
+
     async def list(self) -> Sight:
         """The workspaces of all chats: at once, if nothing has happened since they were looked at."""
         self.begin()
