@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from support.audit_ground import INSTANCE_KEY, full_disk, lines_of
 from support.edge_client import MODES, ok, open_client, refused, resource
-from support.fake_core import FakeCore
+from support.fake_core import FakeCore, FakeProcess
 
 from ws_mcp.cli import run
 from ws_mcp.core.audit.chain import chain_key
@@ -88,7 +88,12 @@ async def test_the_intent_is_on_the_disk_before_the_effect_and_the_outcome_names
     mode: str, tmp_path: Path
 ) -> None:
     seen: list[dict[str, object]] = []
-    core = FakeCore(script=lambda process: (seen.extend(lines_of(tmp_path)), process.end()))
+
+    def look_and_end(process: FakeProcess) -> None:
+        seen.extend(lines_of(tmp_path))
+        process.end()
+
+    core = FakeCore(script=look_and_end)
     async with journal_in(tmp_path) as journal, open_client(core, mode, guards=Guards(journal=journal)) as client:
         await ok(client, "provision_workspace")
         started = await ok(client, "start_process", command="echo secret-in-a-command")

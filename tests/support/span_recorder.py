@@ -48,7 +48,9 @@ class Recorder(TracerProvider, Tracer):
         return RecordedSpan({"name": name, **{key: str(v) for key, v in (attributes or {}).items()}}, self._tell)
 
     @contextmanager
-    def start_as_current_span(self, name: str, *_: Any, **more: Any) -> Generator[RecordedSpan]:
+    def start_as_current_span(  # pyright: ignore[reportIncompatibleMethodOverride]  # the API has a decorator of its own
+        self, name: str, *_: Any, **more: Any
+    ) -> Generator[RecordedSpan]:
         span = self.start_span(name, attributes=more.get("attributes"))
         flags = {flag: more.get(flag, True) for flag in ("record_exception", "set_status_on_exception")}
         with use_span(span, end_on_exit=True, **flags):

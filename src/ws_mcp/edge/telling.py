@@ -24,6 +24,8 @@ from ws_mcp.core.errors import InvalidArgumentError
 
 HEAD_BYTES = 8192
 REQUEST_S = 5.0  # from the first byte to the last of the answer
+TURNS_S = 0.005  # in which the event loop turns a few times
+END_S = 0.5  # for open connections, when the server ends
 AT_ONCE = 16  # connections; the next ones are closed
 UNIX = "unix:"
 BROKEN = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
@@ -57,29 +59,40 @@ async def open_telling(where: str, pages: Pages, check: Check | None) -> AsyncGe
             "metrics on an address need tokens, which this server does not have: serve them at unix:/PATH"
         )
     listener = await (_unix(Path(where.removeprefix(UNIX))) if is_unix else _loopback(where))
-    free = anyio.Semaphore(AT_ONCE)
+    open_now: set[SocketStream] = set()
 
     async def serve(stream: SocketStream) -> None:
         async with stream:
-            try:
-                free.acquire_nowait()
-            except anyio.WouldBlock:
+            if len(open_now) >= AT_ONCE:
                 return
+            open_now.add(stream)
             try:
                 with anyio.move_on_after(REQUEST_S):
                     await _answer(stream, pages, None if is_unix else check)
             except BROKEN:
                 return
             finally:
-                free.release()
+                open_now.discard(stream)
 
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)
         port = 0 if is_unix else listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
         yield where if is_unix else f"http://{where.rpartition(':')[0]}:{port}"
+        await _close(open_now)
         tasks.cancel_scope.cancel()
     if is_unix:
         _remove(Path(where.removeprefix(UNIX)))
+
+
+async def _close(streams: set[SocketStream]) -> None:
+    # What is readable in the very turn in which its task is cancelled makes anyio 4.16 log an error: let each see its
+    # end first, and let those that wait in the listener come out.
+    with anyio.move_on_after(END_S, shield=True):
+        for stream in tuple(streams):
+            await stream.aclose()
+        await anyio.sleep(TURNS_S)
+        while streams:  # noqa: ASYNC110 - they go by themselves
+            await anyio.sleep(TURNS_S)
 
 
 async def _answer(stream: SocketStream, pages: Pages, check: Check | None) -> None:
