@@ -11,7 +11,7 @@ import anyio
 
 from ws_mcp.console import Console, Mark, Style, console
 from ws_mcp.core.audit.chain import Entry, chain_key, entry_of
-from ws_mcp.core.audit.review import Review, Worth, entries_of, files_of, reviewed
+from ws_mcp.core.audit.review import Review, Worth, files_of, lines_of, reviewed
 from ws_mcp.core.errors import NotFoundError, one_line
 from ws_mcp.core.state import open_state
 from ws_mcp.doors import choices_of
@@ -33,9 +33,9 @@ async def tail(settings: Settings, lines: int, follow: bool) -> int:
         shown.line(_NONE)
         return 0
     acts: dict[tuple[str, object], str] = {}
-    places = {file: file.stat().st_size for file in files}
-    every = [(file.name, entry) for file in files for entry in entries_of(file)]
-    last = sorted(every, key=_when)[-lines:] if lines > 0 else []
+    places: dict[Path, int] = {}
+    every = list(heapq.merge(*_new(state, places), key=_when))
+    last = every[-lines:] if lines > 0 else []
     for file, entry in every:
         _note(acts, file, entry.fields)
     for file, entry in last:
@@ -70,8 +70,7 @@ def export(settings: Settings) -> int:
     if not files:
         raise NotFoundError("audit file", "any", (), "A server writes some with --audit on, or over HTTP.")
     for file in files:
-        with file.open("rb") as lines:
-            sys.stdout.buffer.writelines(lines)
+        sys.stdout.buffer.writelines(lines_of(file))
     sys.stdout.buffer.flush()
     return 0
 

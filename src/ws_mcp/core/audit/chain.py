@@ -5,7 +5,6 @@ The seal is keyed with the instance's key, so that nobody who cannot read the st
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ SEAL = b',"hash":"'
 SEAL_CHARACTERS = 64
 START = "0" * SEAL_CHARACTERS  # stands before the first line of a server's first file
 _CLOSE = b'"}'
+_JSON = json.JSONEncoder(separators=(",", ":"))  # `dumps` would make one each time
 
 Fields = Mapping[str, object]
 
@@ -27,7 +27,7 @@ def chain_key(instance_key: bytes) -> bytes:
 
 def sealed(key: bytes, before: str, fields: Fields) -> tuple[bytes, str]:
     """A line with its end, and its seal; `before` is the seal of the line before."""
-    body = json.dumps(fields, separators=(",", ":")).encode()
+    body = _JSON.encode(fields).encode()
     seal = _seal(key, before, body)
     return b"".join((body[:-1], SEAL, seal.encode(), _CLOSE, b"\n")), seal
 
@@ -102,4 +102,4 @@ def _body(line: bytes) -> bytes:
 
 
 def _seal(key: bytes, before: str, body: bytes) -> str:
-    return hmac.new(key, before.encode(errors="replace") + body, hashlib.sha256).hexdigest()
+    return hmac.digest(key, before.encode(errors="replace") + body, "sha256").hex()

@@ -50,7 +50,7 @@ def digest_of(arguments: Mapping[str, object], key: bytes) -> str:
         body = to_json(ordered, inf_nan_mode="strings", serialize_unknown=True)
     except PydanticSerializationError:  # half of a surrogate pair, which no tool takes
         body = repr(ordered).encode(errors="backslashreplace")
-    return hmac.new(key, body, "sha256").hexdigest()[:DIGEST_CHARACTERS]
+    return hmac.digest(key, body, "sha256").hex()[:DIGEST_CHARACTERS]
 
 
 def _shown(arguments: Mapping[str, object], names: tuple[str, ...], clean: Clean) -> dict[str, object]:

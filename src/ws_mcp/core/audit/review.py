@@ -37,12 +37,17 @@ def files_of(state: Path) -> list[Path]:
     return sorted((state / DIRECTORY).glob(f"*{SUFFIX}"))
 
 
+def lines_of(file: Path) -> Iterator[bytes]:
+    """The lines of a file, with their ends, without the room that its server had made for more."""
+    with file.open("rb") as lines:
+        yield from (line for line in lines if line.strip(b"\0"))
+
+
 def entries_of(file: Path) -> Iterator[Entry]:
     """What can be read of a file, whether or not it is whole."""
-    with file.open("rb") as lines:
-        for line in lines:
-            if (entry := entry_of(line)) is not None:
-                yield entry
+    for line in lines_of(file):
+        if (entry := entry_of(line)) is not None:
+            yield entry
 
 
 def reviewed(files: list[Path], key: bytes) -> list[Review]:
@@ -82,8 +87,7 @@ def _gap_after(finding: Finding, follower: dict[str, object] | None) -> str:
 
 
 def _examined(file: Path, key: bytes) -> Finding:
-    with file.open("rb") as lines:
-        return examined(key, lines)
+    return examined(key, lines_of(file))
 
 
 def _after(finding: Finding) -> dict[str, object]:
