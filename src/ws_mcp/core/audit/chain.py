@@ -5,29 +5,30 @@ The seal is keyed with the instance's key, so that nobody who cannot read the st
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import cast
+
+from pydantic_core import to_json
 
 SEAL = b',"hash":"'
 SEAL_CHARACTERS = 64
 START = "0" * SEAL_CHARACTERS  # stands before the first line of a server's first file
 _CLOSE = b'"}'
-_JSON = json.JSONEncoder(separators=(",", ":"))  # `dumps` would make one each time
 
 Fields = Mapping[str, object]
 
 
 def chain_key(instance_key: bytes) -> bytes:
     """The key of an instance's audit files."""
-    return hmac.digest(instance_key, b"ws-mcp audit", "sha256")
+    return blake2b(b"ws-mcp audit", key=instance_key[:64]).digest()
 
 
 def sealed(key: bytes, before: str, fields: Fields) -> tuple[bytes, str]:
     """A line with its end, and its seal; `before` is the seal of the line before."""
-    body = _JSON.encode(fields).encode()
+    body = to_json(fields)  # a third of the time that the library's takes, and this is twice in every call
     seal = _seal(key, before, body)
     return b"".join((body[:-1], SEAL, seal.encode(), _CLOSE, b"\n")), seal
 
@@ -102,4 +103,4 @@ def _body(line: bytes) -> bytes:
 
 
 def _seal(key: bytes, before: str, body: bytes) -> str:
-    return hmac.digest(key, before.encode(errors="replace") + body, "sha256").hex()
+    return blake2b(before.encode(errors="replace") + body, key=key, digest_size=SEAL_CHARACTERS // 2).hexdigest()

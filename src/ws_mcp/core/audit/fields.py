@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import cast
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -50,7 +50,7 @@ def digest_of(arguments: Mapping[str, object], key: bytes) -> str:
         body = to_json(ordered, inf_nan_mode="strings", serialize_unknown=True)
     except PydanticSerializationError:  # half of a surrogate pair, which no tool takes
         body = repr(ordered).encode(errors="backslashreplace")
-    return hmac.digest(key, body, "sha256").hex()[:DIGEST_CHARACTERS]
+    return blake2b(body, key=key, digest_size=DIGEST_CHARACTERS // 2).hexdigest()
 
 
 def _shown(arguments: Mapping[str, object], names: tuple[str, ...], clean: Clean) -> dict[str, object]:
