@@ -54,6 +54,12 @@ def test_no_line_has_a_known_secret_nor_has_the_traceback_below_it(form: type[Te
     assert "ValueError: invalid literal for int() with base 10: 'cannot use [redacted]'" in line
 
 
+@pytest.mark.parametrize("form", [TextLines, JsonLines])
+def test_no_line_has_a_handle_of_a_chat(form: type[TextLines]) -> None:
+    line = form(known()).format(record_of("Resource %r failed", "ws://chats/c_7mDETRU8Jp3Z-FH80LrxLw/processes"))
+    assert "Resource 'ws://chats/c_.../processes' failed" in line
+
+
 class Unprintable:
     def __str__(self) -> str:
         raise ValueError("hunter2-hunter2")

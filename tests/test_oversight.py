@@ -13,7 +13,8 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from support.peers import MODES, Peer, open_peer
+from anyio.streams.text import TextReceiveStream
+from support.peers import MODES, Peer, open_peer, server_argv, server_environment
 
 from ws_mcp.cli import run
 from ws_mcp.core.audit.review import files_of
@@ -111,6 +112,22 @@ async def test_servers_side_by_side_have_a_file_each_and_a_person_reads_them_all
     assert await anyio.to_thread.run_sync(run, ["audit", "export", *arguments]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["kind"] for line in lines] == ["open", "intent", "outcome", "close"] * 2
+
+
+async def test_lines_are_exported_as_they_come(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    argv = server_argv("audit", state)
+    with anyio.fail_after(60):
+        async with await anyio.open_process([*argv[:4], "export", "-f", *argv[4:]], env=server_environment()) as child:
+            assert child.stdout is not None
+            received = TextReceiveStream(child.stdout)
+            async with open_peer(state, "--engine", "none", "--audit", "on") as peer:
+                await peer.ok("list_containers")
+                said = ""
+                while said.count("\n") < 3:
+                    said += await received.receive()
+            child.kill()
+    assert [json.loads(line)["kind"] for line in said.splitlines()] == ["open", "intent", "outcome"]
 
 
 @pytest.mark.parametrize("act", ["tail", "verify"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ import anyio
 
 from ws_mcp.console import Console, Mark, Style, console
 from ws_mcp.core.audit.chain import Entry, chain_key, entry_of
-from ws_mcp.core.audit.review import Review, Worth, files_of, lines_of, reviewed
+from ws_mcp.core.audit.review import Review, Worth, files_of, reviewed
 from ws_mcp.core.errors import NotFoundError, one_line
 from ws_mcp.core.state import open_state
 from ws_mcp.doors import choices_of
@@ -28,21 +27,19 @@ _OUTCOMES = {"ok": Style.GREEN, "failed": Style.YELLOW, "denied": Style.RED, "cu
 async def tail(settings: Settings, lines: int, follow: bool) -> int:
     """Print the last lines of all files, and those that come."""
     state, shown = choices_of(settings).state, console()
-    files = files_of(state)
-    if not files and not follow:
+    if not files_of(state) and not follow:
         shown.line(_NONE)
         return 0
     acts: dict[tuple[str, object], str] = {}
     places: dict[Path, int] = {}
-    every = list(heapq.merge(*_new(state, places), key=_when))
-    last = every[-lines:] if lines > 0 else []
-    for file, entry in every:
+    found = _entries(state, places)
+    for file, entry in found:
         _note(acts, file, entry.fields)
-    for file, entry in last:
+    for file, entry in found[-lines:] if lines > 0 else []:
         _show(shown, acts, file, entry.fields)
     while follow:
         await anyio.sleep(FOLLOW_S)
-        for file, entry in heapq.merge(*_new(state, places), key=_when):
+        for file, entry in _entries(state, places):
             _note(acts, file, entry.fields)
             _show(shown, acts, file, entry.fields)
     return 0
@@ -63,16 +60,22 @@ async def verify(settings: Settings) -> int:
     return 1 if any(review.worth is Worth.DAMAGED for review in reviews) else 0
 
 
-def export(settings: Settings) -> int:
-    """Write every line as it is in its file, so that it can be checked again; the exit code is 1 if there is none."""
+async def export(settings: Settings, follow: bool) -> int:
+    """Write every line as it is in its file, so that it can be checked again, and those that come.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     state = choices_of(settings).state
-    files = files_of(state)
-    if not files:
+    if not files_of(state) and not follow:
         raise NotFoundError("audit file", "any", (), "A server writes some with --audit on, or over HTTP.")
-    for file in files:
-        sys.stdout.buffer.writelines(lines_of(file))
-    sys.stdout.buffer.flush()
-    return 0
+    places: dict[Path, int] = {}
+    while True:
+        sys.stdout.buffer.writelines(line for _, line in _new(state, places))
+        sys.stdout.buffer.flush()
+        if not follow:
+            return 0
+        await anyio.sleep(FOLLOW_S)
 
 
 def _verdict(review: Review) -> str:
@@ -80,21 +83,22 @@ def _verdict(review: Review) -> str:
     return f"{review.file}  {review.lines} lines, {review.worth}{why}"
 
 
-def _when(found: tuple[str, Entry]) -> str:
-    return str(found[1].fields.get("ts", ""))
+def _entries(state: Path, places: dict[Path, int]) -> list[tuple[str, Entry]]:
+    """What was written since, of all files in the order in which it was."""
+    read = ((file, entry_of(line)) for file, line in _new(state, places))
+    return sorted(
+        ((file, entry) for file, entry in read if entry is not None), key=lambda found: str(found[1].fields.get("ts"))
+    )
 
 
-def _new(state: Path, places: dict[Path, int]) -> list[Iterator[tuple[str, Entry]]]:
-    """What was written since, file by file; a line that is not whole yet comes the next time."""
-    found: list[Iterator[tuple[str, Entry]]] = []
+def _new(state: Path, places: dict[Path, int]) -> Iterator[tuple[str, bytes]]:
+    """The lines that were written since, file by file; one that is not whole yet comes the next time."""
     for file in files_of(state):
         with file.open("rb") as handle:
             handle.seek(places.get(file, 0))
             whole, end, _ = handle.read().rpartition(b"\n")
         places[file] = places.get(file, 0) + len(whole) + len(end)
-        entries = (entry_of(line + b"\n") for line in whole.split(b"\n") if end)
-        found.append(iter([(file.name, entry) for entry in entries if entry is not None]))
-    return found
+        yield from ((file.name, line + b"\n") for line in whole.split(b"\n") if end)
 
 
 def _note(acts: dict[tuple[str, object], str], file: str, fields: Mapping[str, object]) -> None:

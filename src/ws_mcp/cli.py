@@ -112,7 +112,8 @@ def _add_audit(commands: Commands) -> None:
     tail.add_argument("-f", "--follow", action="store_true", help="and those that come")
     tail.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many (default %(default)s)")
     _add(acts, "verify", partial(_audit, "verify"), "say whether a line was changed, removed or moved")
-    _add(acts, "export", partial(_audit, "export"), "write all lines to stdout as JSON, oldest file first")
+    export = _add(acts, "export", partial(_audit, "export"), "write all lines to stdout as JSON, oldest file first")
+    export.add_argument("-f", "--follow", action="store_true", help="and those that come")
 
 
 def _add_sweep(commands: Commands) -> None:
@@ -213,7 +214,9 @@ def _audit(act: str, settings: Settings, options: dict[str, object]) -> int:
 
     if act == "tail":
         return anyio.run(tail, settings, int(str(options["lines"])), bool(options["follow"]))
-    return export(settings) if act == "export" else anyio.run(verify, settings)
+    if act == "export":
+        return anyio.run(export, settings, bool(options["follow"]))
+    return anyio.run(verify, settings)
 
 
 def _sweep(settings: Settings, options: dict[str, object]) -> int:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ws_mcp.core.redaction import SECRETS, Redactor
+from ws_mcp.core.redaction import SECRETS, Redactor, without_handles
 
 FORMATS = ("text", "json")
 ALIKE = 20  # lines of one kind (logger and wording, whatever the values) in a window; the rest is counted
@@ -36,7 +36,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record; what cannot be made safe is not shown at all."""
         try:
-            return self._secrets.clean(self._line(record))
+            return without_handles(self._secrets.clean(self._line(record)))
         except Exception:  # noqa: BLE001 - around one line: no value of it may get out, and logging must not fail
             return f"{record.levelname} {record.name}: {WITHHELD}"
 
@@ -63,7 +63,7 @@ class JsonLines(TextLines):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps({name: self._secrets.clean(value) for name, value in line.items()})
+        return json.dumps({name: without_handles(self._secrets.clean(value)) for name, value in line.items()})
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as JSON, also when it cannot be shown."""

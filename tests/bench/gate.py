@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.bench import table
 from tests.bench.ground import Ground
 from tests.bench.table import Line
@@ -31,7 +33,7 @@ def measure_gate(ground: Ground, rounds: int) -> list[Line]:
     return [_line(kind, taken[kind, True], taken[kind, False]) for kind in kinds]
 
 
-def _ask(client: RawClient, call: tuple[str, dict[str, object]], count: int) -> list[float]:
+def _ask(client: RawClient, call: tuple[str, Mapping[str, object]], count: int) -> list[float]:
     tool, arguments = call
     return [client.call(tool, **arguments).seconds for _ in range(count)]
 

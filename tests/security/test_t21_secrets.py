@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from mcp import MCPError
 from support.edge_client import MODES, call, open_client, refused
 from support.fake_core import FakeCore
 from support.instances import Instance, open_instance
@@ -132,6 +133,18 @@ async def succeed(peer: Peer) -> list[object]:
     return [*said, await peer.resource("ws://containers")]
 
 
+async def use_handle(peer: Peer) -> str:
+    """A chat's handle is as good as a password of it: wherever a call can carry one, it does."""
+    handle = str((await peer.ok("provision_workspace"))["chat"])
+    await peer.ok("list_processes", chat=handle)
+    await peer.resource(f"ws://chats/{handle}/processes")
+    with pytest.raises(MCPError):
+        await peer.resource(f"ws://chats/{handle}/processes/p_unknown1/output")
+    with pytest.raises(MCPError):
+        await peer.resource(f"ws://chats/{handle[:-1]}_/processes")
+    return handle
+
+
 async def fail(peer: Peer) -> list[object]:
     said: list[object] = []
     for tool, arguments in FAILURES:
@@ -173,6 +186,7 @@ async def test_no_canary_is_anywhere_after_every_success_and_forty_failures(inst
     with anyio.fail_after(100):
         async with instance.open_peer(*flags, environment=environment) as peer:
             said = [*await succeed(peer), *await fail(peer)]
+            handle = await use_handle(peer)
             lines = command_lines()
             assert not (await peer.call("list_containers")).is_error
         log = peer.log.read_text()
@@ -186,6 +200,8 @@ async def test_no_canary_is_anywhere_after_every_success_and_forty_failures(inst
         "state files": open_files_of(instance.state),
     }
     assert [hit for where, text in found.items() for hit in hits(where, text)] == []
+    found.pop("stdout")
+    assert [where for where, text in found.items() if handle[:-1] in text] == []
     assert all(json.loads(line)["level"] for line in log.splitlines() if line.startswith("{"))
     # Each place was looked at while there was something in it.
     assert {"engine list", "execd start", "tools/call start_process"} <= {

@@ -27,6 +27,7 @@ _NAME = re.compile(
     r"token|secret|passw(or)?d|passphrase|credential|private|api_?key|access_?key|auth(?!or)|_key$|_pat$|_pw$|dsn",
     re.IGNORECASE,
 )
+_HANDLE = re.compile(r"\bc_[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])")  # of a chat: who has it is in
 _USER_PART = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 
 _Ends = tuple[tuple[str, str, str], ...]
@@ -36,6 +37,11 @@ _Ends = tuple[tuple[str, str, str], ...]
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name is likely to hold a secret."""
     return _NAME.search(name) is not None
+
+
+def without_handles(text: str) -> str:
+    """`text` without handles of chats, whether or not this server knows them."""
+    return _HANDLE.sub("c_...", text)
 
 
 class Redactor:

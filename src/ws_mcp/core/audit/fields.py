@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import cast
@@ -11,6 +10,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from ws_mcp.core.errors import one_line
 from ws_mcp.core.policy.acts import Act, Verdict
+from ws_mcp.core.redaction import without_handles
 
 # Never a command, an environment, a content or a pattern: what is not named here is in the digest only.
 SHOWN = ("name", "workspace", "image", "tier", "kind", "signal", "process_id", "restart", "keep_data", "action", "path")
@@ -18,7 +18,6 @@ SHOWN_OPTIONS = ("runtime", "folder", "access", "network", "replace", "dry_run",
 MAX_CHARACTERS = 200
 DIGEST_CHARACTERS = 32
 Clean = Callable[[str], str]
-_HANDLE = re.compile(r"\bc_[A-Za-z0-9_-]{22}")  # of a chat: who has it is in
 
 
 def fields_of(act: Act, verdict: Verdict, key: bytes, clean: Clean) -> dict[str, object]:
@@ -34,7 +33,7 @@ def fields_of(act: Act, verdict: Verdict, key: bytes, clean: Clean) -> dict[str,
         "chat": act.chat or "",
         "via": act.transport,
         "verb": act.verb,
-        "target": clean(_HANDLE.sub("c_...", one_line(act.target, MAX_CHARACTERS))),
+        "target": clean(without_handles(one_line(act.target, MAX_CHARACTERS))),
         "arguments": digest_of(arguments, key),
         "shown": shown,
         "decision": "allow" if verdict.is_allowed else "deny",
