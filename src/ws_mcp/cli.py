@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ws_mcp.cli_http import add_create_flags, add_http_flags, http_choices_of
 from ws_mcp.cli_policy import DESCRIPTION
 from ws_mcp.cli_policy import EPILOG as EPILOG_OF_POLICY
 from ws_mcp.core.errors import StateError, WsError
+from ws_mcp.logs import FORMATS, configure
 from ws_mcp.settings import Settings, from_environment, metavar_of
 
 if TYPE_CHECKING:  # argparse has no public name for it
@@ -50,8 +51,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
     options = vars(_parser().parse_args(argv))
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
-    level = options.pop("log_level")
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    configure(options.pop("log_level"), options.pop("log_format"), os.environ)
     settings = settings_of(options)
     if settings is None:
         return 2
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     ps.add_argument("--all", action="store_true", help="ended processes, too")
     _add_sweep(commands)
     _add_policy(commands)
+    _add_audit(commands)
     return parser
 
 
@@ -114,6 +115,18 @@ def _add_token(commands: Commands) -> None:
     _add(acts, "list", _list_tokens, "list the tokens, without any secret")
     revoke = _add(acts, "revoke", _revoke_token, "take a token away, at once")
     revoke.add_argument("name", help="the token, as the list names it")
+
+
+def _add_audit(commands: Commands) -> None:
+    text = "show, check or export what was asked of this instance's servers, and what became of it"
+    audit = commands.add_parser("audit", help=text, description=text[0].upper() + text[1:] + ".")
+    acts = audit.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    tail = _add(acts, "tail", partial(_audit, "tail"), "show the last lines")
+    tail.add_argument("-f", "--follow", action="store_true", help="and those that come")
+    tail.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many (default %(default)s)")
+    _add(acts, "verify", partial(_audit, "verify"), "say whether a line was changed, removed or moved")
+    export = _add(acts, "export", partial(_audit, "export"), "write all lines to stdout as JSON, oldest file first")
+    export.add_argument("-f", "--follow", action="store_true", help="and those that come")
 
 
 def _add_sweep(commands: Commands) -> None:
@@ -161,6 +174,7 @@ def _add(
     parser.add_argument(
         "--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="to stderr"
     )
+    parser.add_argument("--log-format", default="text", choices=FORMATS, help="to stderr")
     for setting, field in Settings.model_fields.items():
         flag = "--" + setting.replace("_", "-")
         text = field.description or ""
@@ -250,6 +264,16 @@ def _ps(settings: Settings, options: dict[str, object]) -> int:
     from ws_mcp.ps import ps  # noqa: PLC0415 - as above
 
     return anyio.run(ps, settings, bool(options["all"]))
+
+
+def _audit(act: str, settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.audit import export, tail, verify  # noqa: PLC0415 - as above
+
+    if act == "tail":
+        return anyio.run(tail, settings, int(str(options["lines"])), bool(options["follow"]))
+    if act == "export":
+        return anyio.run(export, settings, bool(options["follow"]))
+    return anyio.run(verify, settings)
 
 
 def _sweep(settings: Settings, options: dict[str, object]) -> int:

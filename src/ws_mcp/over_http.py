@@ -21,6 +21,7 @@ from ws_mcp.edge.identity import always_stands, local_principal
 from ws_mcp.edge.oauth import IssuedTokens
 from ws_mcp.edge.serve import end, open_stop
 from ws_mcp.edge.token_file import TokenFile, new_token, write_private
+from ws_mcp.oversight import open_oversight
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings, tokens_of
 
@@ -39,16 +40,19 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
                 issued = IssuedTokens(choices.oauth) if choices.oauth else None
                 bearers = Bearers(file, issued, choices.oauth.resource if choices.oauth else "")
                 by = authentication(choices, bearers)
-            server = build_server(
-                core,
-                default_hint=None,
-                principal_of=token_principal if by else local_principal,
-                standing=token_stands if by else always_stands,
-                changes=core.changes,
-                guards=Guards(decide=policy.decide, transport="http"),
-            )
+            guards = Guards(decide=policy.decide, transport="http")
+            check = file.admits if by else None
             try:
-                code = await serve_http(server, stop, choices, by, partial(_announce, said))
+                async with open_oversight(settings, core, guards, policy, check=check) as guards:
+                    server = build_server(
+                        core,
+                        default_hint=None,
+                        principal_of=token_principal if by else local_principal,
+                        standing=token_stands if by else always_stands,
+                        changes=core.changes,
+                        guards=guards,
+                    )
+                    code = await serve_http(server, stop, choices, by, partial(_announce, said))
             finally:
                 await core.end_local()
         end(code)

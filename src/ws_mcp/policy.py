@@ -125,7 +125,7 @@ def tools() -> dict[str, Tool]:
     """The tools of this server, to look at: nothing stands behind them."""
     core = cast("Core", None)
     identity = Identity(core, local_principal, None)
-    specs = all_tools(core, identity, Notifier(topics(identity)))
+    specs = all_tools(core, identity, Notifier(topics(identity), identity.watcher))
     made = (tool_of(spec, Gate(identity, Guards())) for spec in specs)
     return {tool.name: tool for tool in made}
 

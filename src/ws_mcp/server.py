@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from mcp.server.caching import CacheHint
 from ws_mcp import __version__
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
+from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
@@ -26,6 +26,7 @@ from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
+from ws_mcp.oversight import open_oversight
 from ws_mcp.resources import add_resources
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
@@ -88,19 +89,20 @@ def build_server(
             yield
             tasks.cancel_scope.cancel()
 
+    tools = [tool_of(spec, gate) for spec in all_tools(core, identity, notifier)]
     server = MCPServer(
         NAME,
         title="ws-mcp",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[tool_of(spec, gate) for spec in all_tools(core, identity, notifier)],
+        tools=tools,
         middleware=[identity, gate, Offered(gate), notifier, OwnResources(identity)],
         subscriptions=notifier,
         lifespan=lifespan,
         cache_hints={"tools/list": _list_hint(guards)},
         log_level="WARNING",
     )
-    _drop_idle_tracing(server)
+    _trace_discreetly(server, frozenset(tool.name for tool in tools))
     add_resources(server, core, identity)
     return server
 
@@ -112,10 +114,13 @@ def _list_hint(guards: Guards | None) -> CacheHint:
     return CacheHint(ttl_ms=GRANTED_TTL_MS, scope="private")
 
 
-def _drop_idle_tracing(server: MCPServer) -> None:
-    """The SDK makes a span of each request, also when nothing takes spans: whoever does has loaded OpenTelemetry's."""
-    if "opentelemetry.sdk.trace" not in sys.modules:
-        server.middleware[:] = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]
+def _trace_discreetly(server: MCPServer, tools: frozenset[str]) -> None:
+    """The SDK makes a span of each request, also when nothing takes spans, and with the texts of errors."""
+    server.middleware[:] = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]
+    if takes_spans():
+        from ws_mcp.edge.spans import Spans  # noqa: PLC0415 - only where somebody looks
+
+        server.middleware.insert(0, Spans(tools))
 
 
 async def run_stdio(settings: Settings, hint: Hint) -> None:
@@ -123,10 +128,10 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     policy = policy_of(settings, "stdio")
     async with open_stop(policy and policy.reload) as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
-            guards = Guards(decide=policy and policy.decide)
-            server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
             try:
-                code = await serve_stdio(server, stop)
+                async with open_oversight(settings, core, Guards(decide=policy and policy.decide), policy) as guards:
+                    server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
+                    code = await serve_stdio(server, stop)
             finally:
                 await core.end_local()
         end(code)

@@ -19,6 +19,7 @@ Reader = Callable[[object], object]
 """Makes of what an operator wrote what a type is checked with."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_LISTENING = re.compile(r"unix:/.{1,100}|(?:localhost|[0-9.]{7,15}|\[[0-9a-fA-F:]{2,45}\]):\d{1,5}")
 _ADDRESS = re.compile(r"https?://[!-~]+", re.ASCII)
 
 
@@ -92,6 +93,13 @@ def web_address(text: str) -> str:
     """An address of the web, or nothing."""
     if text and not _ADDRESS.fullmatch(text):
         raise ValueError("is no address: http://HOST:PORT or https://HOST")
+    return text
+
+
+def listening(text: str) -> str:
+    """Where to listen, or nothing."""
+    if text and not _LISTENING.fullmatch(text):
+        raise ValueError("is neither ADDRESS:PORT nor unix:/PATH")
     return text
 
 

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from ws_mcp.setting_texts import absolute, allowance, listed, named, plain_name, web_address, whole, words
+from ws_mcp.setting_texts import absolute, allowance, listed, listening, named, plain_name, web_address, whole, words
 
 MAX_TIER = 4
 IDLE_S = 30 * 86_400
@@ -127,6 +127,15 @@ class Settings(BaseModel):
         int,
         Field(ge=0, le=IDLE_S, description="Stop a workspace in which nothing ran for so many seconds; 0: never"),
     ] = 0
+    audit: Annotated[
+        Literal["auto", "on", "off"],
+        Field(description="Write down what is asked for, and what becomes of it; auto: with HTTP"),
+    ] = "auto"
+    metrics: Annotated[
+        str,
+        AfterValidator(listening),
+        Field(description="Where metrics and health are told: ADDRESS:PORT of the loopback, or unix:PATH"),
+    ] = ""
     allow_host_processes: Annotated[
         bool, Field(description="Local workspaces without a sandbox where bubblewrap is missing")
     ] = False

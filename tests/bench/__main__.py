@@ -17,6 +17,7 @@ from tests.bench.definitions import measure_definitions
 from tests.bench.devcontainers import measure_devcontainers
 from tests.bench.flood import measure_flood
 from tests.bench.footprint import measure_execd_on_disk, measure_server, measure_set_up
+from tests.bench.gate import measure_gate
 from tests.bench.ground import ROOT, Ground, machine, open_ground
 from tests.bench.many import measure_hundred, measure_thousand
 from tests.bench.starts import measure_callers, measure_starts
@@ -84,6 +85,7 @@ def _parts(ground: Ground, effort: Effort) -> dict[str, Callable[[], list[Line]]
 
     return {
         "starts": starts,
+        "the gate": lambda: measure_gate(ground, effort.rounds),
         "a hundred at once": lambda: measure_hundred(ground, effort.rounds),
         "a thousand living": lambda: measure_thousand(ground, effort.living),
         "a flood of output": lambda: measure_flood(ground, effort.floods, effort.megabytes),

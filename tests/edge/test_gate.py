@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,7 +34,7 @@ class Memory:
         self.lines.append((act.verb, act.target, verdict.rule))
         return str(len(self.lines))
 
-    def conclude(self, intent: str, outcome: str, detail: str = "") -> None:
+    def conclude(self, intent: str, outcome: str, detail: str = "", made: Mapping[str, str] | None = None) -> None:
         self.lines.append((intent, outcome, detail))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from ws_mcp.core.errors import WsError
+from ws_mcp.core.observed import Observed
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,8 @@ async def repeat(what: str, every_s: float, work: Callable[[], Awaitable[object]
     """Do it now, and again `every_s` after its end; a failure is logged and is no reason to stop."""
     while True:
         try:
-            await work()
+            with Observed("work", what):
+                await work()
         except WsError as error:
             log.info("%s is not possible now: %s", what, error)
         except Exception:

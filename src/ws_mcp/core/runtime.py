@@ -30,6 +30,7 @@ from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
+from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.told import change_of
 from ws_mcp.core.workspaces import naming
@@ -50,6 +51,7 @@ from ws_mcp.core.workspaces.model import (
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
+from ws_mcp.core.workspaces.watch import Sight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,11 @@ class Core:
             return self._workspaces.sees_engine or (self._engine is not None and bool(await self._engine.info()))
         except EngineError:
             return False
+
+    @property
+    def last_sight(self) -> Sight | None:
+        """The container workspaces as they were seen last; asks nobody."""
+        return self._workspaces.last_sight
 
     async def default_chat(self, principal: PrincipalId, hint: str) -> ChatRef:
         """The chat that a hint selects among the principal's own; the same one after a restart."""
@@ -206,7 +213,13 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
         StateError: the state directory cannot be used.
     """
     async with open_state(choices.state) as state:
-        secret_of = partial(naming.secret_of, state.instance.key)
+        SECRETS.add_own_bytes(state.instance.key)
+
+        def secret_of(place: PlaceId) -> str:
+            secret = naming.secret_of(state.instance.key, place)
+            SECRETS.add_own(secret)
+            return secret
+
         changes, local_starts = Changes(), LocalStarts()
         hearers = [local_starts.hear]
 

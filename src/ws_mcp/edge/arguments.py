@@ -43,7 +43,7 @@ def _bounded(limit: int, remedy: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _unpacked(value: object) -> object:
+def unpacked(value: object) -> object:
     """Some hosts send lists and objects as JSON in a string."""
     if not isinstance(value, str) or value[:1] not in ("[", "{"):
         return value
@@ -54,8 +54,8 @@ def _unpacked(value: object) -> object:
 
 
 def _unpacked_words(value: object) -> object:
-    """As `_unpacked`, but `[ 1 ]` is a shell line, too: only a list of texts can be nothing else than a list."""
-    found = _unpacked(value)
+    """As `unpacked`, but `[ 1 ]` is a shell line, too: only a list of texts can be nothing else than a list."""
+    found = unpacked(value)
     if not isinstance(found, list):
         return value
     words = cast("list[object]", found)
@@ -87,7 +87,7 @@ def _at_most(limit: float) -> AfterValidator:
 
 
 _Plain = Annotated[str, AfterValidator(_without_nul)]
-JSON_OBJECT = _Unpacked = BeforeValidator(_unpacked)
+JSON_OBJECT = _Unpacked = BeforeValidator(unpacked)
 
 Text = Annotated[_Plain, _bounded(MAX_TEXT_BYTES, "give a shorter one")]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), _bounded(MAX_TEXT_BYTES, "give a shorter one")]

@@ -5,16 +5,17 @@ A call that is refused has no effect, and the audit says that it was refused.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
-from ws_mcp.core.errors import ForbiddenError, WsError
+from ws_mcp.core.errors import ForbiddenError, LimitError, WsError
 from ws_mcp.core.policy.acts import Act, Transport, Verdict
 from ws_mcp.edge.identity import Identity, Request
 from ws_mcp.edge.uris import address_of
@@ -42,9 +43,33 @@ class Journal(Protocol):
         """
         ...
 
-    def conclude(self, intent: str, outcome: str, detail: str = "") -> None:
-        """Write what became of it: `ok`, `failed`, `denied`, `cut short`; `detail`: the class of the error."""
+    def conclude(self, intent: str, outcome: str, detail: str = "", made: Mapping[str, str] | None = None) -> None:
+        """Write what became of it: `ok`, `failed`, `denied`, `cut short`.
+
+        `detail`: the class of the error, or the rule; `made`: ids of what the call made or changed.
+        """
         ...
+
+
+class Measure(Protocol):
+    """Who counts acts."""
+
+    def begin(self) -> None:
+        """One began."""
+        ...
+
+    def end(self, verb: str, outcome: str, seconds: float, rule: str) -> None:
+        """It ended. `rule`: which one refused it, or ""."""
+        ...
+
+
+@dataclass(slots=True)
+class Passage:
+    """An act that was let through, while it has its effect."""
+
+    made: Mapping[str, str] = field(default_factory=dict[str, str])
+    outcome: str = "cut short"  # cancelled, or a bug
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +79,7 @@ class Guards:
     decide: Decide | None = None
     admit: Admit | None = None
     journal: Journal | None = None
+    measure: Measure | None = None
     transport: Transport = "stdio"
 
 
@@ -91,7 +117,7 @@ class Gate:
     @asynccontextmanager
     async def passed(
         self, verb: str, *, is_read_only: bool, target: str = "", arguments: Mapping[str, object] | None = None
-    ) -> AsyncGenerator[None]:
+    ) -> AsyncGenerator[Passage]:
         """The time in which the act may have its effect.
 
         Raises:
@@ -100,8 +126,8 @@ class Gate:
             StateError: it cannot be written down.
         """
         guards = self._guards
-        if guards.decide is None and guards.admit is None and guards.journal is None:
-            yield
+        if guards.decide is None and guards.admit is None and guards.journal is None and guards.measure is None:
+            yield Passage()
             return
         act = Act(
             principal=self._identity.principal,
@@ -112,23 +138,49 @@ class Gate:
             transport=guards.transport,
             arguments=arguments or {},
         )
-        verdict = guards.decide(act) if guards.decide else Verdict(is_allowed=True, rule="no policy")
-        if not verdict.is_allowed:
-            await self._refused(act, verdict)
-        with guards.admit(act) if guards.admit else nullcontext():
-            intent = await guards.journal.intend(act, verdict) if guards.journal else ""
-            outcome, detail = "cut short", ""  # cancelled, or a bug
-            try:
-                yield
-                outcome = "ok"
-            except WsError as error:
-                outcome, detail = "failed", type(error).__name__
-                raise
-            finally:
-                if guards.journal:
-                    guards.journal.conclude(intent, outcome, detail)
+        with self._measured(verb) as passage:
+            verdict = guards.decide(act) if guards.decide else Verdict(is_allowed=True, rule="no policy")
+            if not verdict.is_allowed:
+                await self._refused(act, verdict, passage)
+            with guards.admit(act) if guards.admit else nullcontext():
+                async with self._written(act, verdict, passage):
+                    yield passage
 
-    async def _refused(self, act: Act, verdict: Verdict) -> None:
+    @asynccontextmanager
+    async def _written(self, act: Act, verdict: Verdict, passage: Passage) -> AsyncGenerator[None]:
+        journal = self._guards.journal
+        intent = await journal.intend(act, verdict) if journal else ""
+        try:
+            yield
+            passage.outcome = "ok"
+        except BaseException as error:
+            passage.outcome = "failed" if isinstance(error, (WsError, MCPError)) else "cut short"
+            passage.detail = type(error).__name__
+            raise
+        finally:
+            if journal:
+                journal.conclude(intent, passage.outcome, passage.detail, passage.made)
+
+    @contextmanager
+    def _measured(self, verb: str) -> Generator[Passage]:
+        passage, measure = Passage(), self._guards.measure
+        if measure is None:
+            yield passage
+            return
+        measure.begin()
+        begin = time.perf_counter()
+        try:
+            yield passage
+        except LimitError:
+            if passage.outcome == "cut short":  # not let in
+                passage.outcome, passage.detail = "denied", "limit"
+            raise
+        finally:
+            rule = passage.detail if passage.outcome == "denied" else ""
+            measure.end(verb, passage.outcome, time.perf_counter() - begin, rule)
+
+    async def _refused(self, act: Act, verdict: Verdict, passage: Passage) -> None:
+        passage.outcome, passage.detail = "denied", verdict.rule
         if self._guards.journal:
             self._guards.journal.conclude(await self._guards.journal.intend(act, verdict), "denied", verdict.rule)
         raise ForbiddenError(verdict.reason)

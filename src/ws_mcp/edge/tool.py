@@ -18,8 +18,11 @@ from ws_mcp.core.errors import WsError
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.errors import bug, failed
 from ws_mcp.edge.gate import Gate
+from ws_mcp.edge.intake import Intake
 from ws_mcp.edge.schema import slim, untitled
 from ws_mcp.edge.views import View
+
+IDS = ("process_id", "container", "old_container")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +62,26 @@ class GuardedTool(Tool):
         context: Context[Any, Any],  # noqa: ARG002 - the caller is known from `Identity`
         convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
     ) -> CallToolResult:
+        intake = Intake(arguments)
         try:
             known = checked(self, arguments)
-            async with self._gate.passed(self.name, is_read_only=self._effect.is_read_only, arguments=known):
+            async with self._gate.passed(self.name, is_read_only=self._effect.is_read_only, arguments=known) as passage:
                 result = await self.fn(**known)
+                passage.made = _made_by(result)
         except WsError as error:
-            return failed(str(error))
+            return failed(intake.clean(str(error)))
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
             return failed(bug(self.name, error))
         return result if isinstance(result, CallToolResult) else answered(cast("View", result))
+
+
+def _made_by(result: View | CallToolResult) -> dict[str, str]:
+    """The ids in an answer, for who writes down what was made."""
+    is_whole = isinstance(result, CallToolResult)
+    values = cast("dict[str, object]", result.structured_content or {}) if is_whole else vars(result)
+    return {name: str(values[name]) for name in IDS if values.get(name)}
 
 
 def answered(view: View, text: str = "") -> CallToolResult:

@@ -61,6 +61,7 @@ from ws_mcp.core.errors import (
     one_line,
 )
 from ws_mcp.core.ids import ContainerId
+from ws_mcp.core.observed import Observed
 
 log = logging.getLogger(__name__)
 
@@ -262,13 +263,14 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
     async def _look(self, call: Call, subject: str, ask: Callable[[Sdk], T], deadline_s: float = 0) -> T:
         link = await self._linked()
         asked = partial(_asked, call, subject, link.target.endpoint, link.looks, ask, tries=2)
-        with self._forgets_lost(link), deadline(link.target.endpoint, deadline_s or self._deadlines.look_s):
+        seconds = deadline_s or self._deadlines.look_s
+        with Observed("engine", call.name.lower()), self._forgets_lost(link), deadline(link.target.endpoint, seconds):
             return await anyio.to_thread.run_sync(asked, abandon_on_cancel=True, limiter=self._lookers)
 
     async def _act(self, call: Call, subject: str, ask: Callable[[Sdk], T]) -> T:
         link = await self._linked()
         asked = partial(_asked, call, subject, link.target.endpoint, link.acts, ask, tries=1)
-        with self._forgets_lost(link):
+        with Observed("engine", call.name.lower()), self._forgets_lost(link):
             return await anyio.to_thread.run_sync(asked, limiter=self._actors)
 
     @contextmanager

@@ -20,6 +20,7 @@ from ws_mcp.core.execd import protocol
 from ws_mcp.core.execd.about import Hello, Stats, hello_of, stats_of
 from ws_mcp.core.execd.failures import ExecdUnavailableError, OlderExecdError, failure_of
 from ws_mcp.core.execd.protocol import Event, ExecdProtocolError, FrameDecoder, Header, Reply
+from ws_mcp.core.observed import Observed
 
 log = logging.getLogger(__name__)
 
@@ -86,20 +87,21 @@ class ExecdClient:
             InvalidArgumentError: it cannot be sent, or execd says that it is wrong.
             WsError: execd refused, as `failures` has it.
         """
-        self._last_id = number = self._last_id + 1
-        frame = protocol.encode({"id": number, "op": op, **fields}, body)
-        waiter = _Waiter()
-        await self._send(frame, number, waiter)
-        try:
-            with anyio.move_on_after(timeout_s):
-                await (waiter.done.wait() if wait is None else wait(waiter.done))
-        finally:
-            self._waiting.pop(number, None)
-            if not waiter.done.is_set() and (op == "probe" or "wait" in fields or "first" in fields):
-                await self._cancel(number)
-        if waiter.reply is not None:
-            return waiter.reply
-        raise waiter.failure or ExecdUnavailableError(f"no answer within {timeout_s:g} s", was_sent=True)
+        with Observed("execd", op):
+            self._last_id = number = self._last_id + 1
+            frame = protocol.encode({"id": number, "op": op, **fields}, body)
+            waiter = _Waiter()
+            await self._send(frame, number, waiter)
+            try:
+                with anyio.move_on_after(timeout_s):
+                    await (waiter.done.wait() if wait is None else wait(waiter.done))
+            finally:
+                self._waiting.pop(number, None)
+                if not waiter.done.is_set() and (op == "probe" or "wait" in fields or "first" in fields):
+                    await self._cancel(number)
+            if waiter.reply is not None:
+                return waiter.reply
+            raise waiter.failure or ExecdUnavailableError(f"no answer within {timeout_s:g} s", was_sent=True)
 
     async def ask(
         self, op: str, fields: Header, take: Callable[[Reply], T], body: bytes = b"", *, timeout_s: float

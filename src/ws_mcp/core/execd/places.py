@@ -102,6 +102,11 @@ class Places:
         """The places that are connected now."""
         return tuple(place for place in self._connections if self.is_connected(place))
 
+    def clients(self) -> tuple[ExecdClient, ...]:
+        """The connections that live now."""
+        found = (kept.client for kept in self._connections.values() if kept.is_of_use)
+        return tuple(client for client in found if client is not None)
+
     def is_connected(self, place: PlaceId) -> bool:
         """Whether a living connection to the place is kept."""
         kept = self._connections.get(place)

@@ -31,6 +31,7 @@ from ws_mcp.core.workspaces.model import (
 )
 from ws_mcp.core.workspaces.rules import RulesOf
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
+from ws_mcp.core.workspaces.watch import Sight
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,11 @@ class Workspaces:
     def sees_engine(self) -> bool:
         """Whether the engine answered last, and is being listened to."""
         return self._watch is not None and self._watch.sees_engine
+
+    @property
+    def last_sight(self) -> Sight | None:
+        """The container workspaces as they were seen last, without a new look."""
+        return self._watch.last if self._watch is not None else None
 
     @property
     def has_engine(self) -> bool:

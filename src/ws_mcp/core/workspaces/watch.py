@@ -68,6 +68,11 @@ class Watch:
         """Whether the last look went well and events can be heard: an engine that went away would have ended them."""
         return self.looks.is_listening and not self._unknown
 
+    @property
+    def last(self) -> Sight | None:
+        """What was seen last, without a new look; None before anybody asked."""
+        return self._sight() if self.is_begun else None
+
     async def list(self) -> Sight:
         """The workspaces of all chats: at once, if nothing has happened since they were looked at."""
         await self.looks.settled(is_fresh=bool(self._unknown) and self.looks.is_settled)

@@ -1,0 +1,67 @@
+"""What stands over a server for its operator: the audit, the count of calls, and the listener that tells of them.
+
+Nothing of it is imported where it is not asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ws_mcp.core.policy.acts import Transport
+from ws_mcp.core.redaction import SECRETS
+from ws_mcp.core.runtime import Core
+from ws_mcp.edge.gate import Guards
+from ws_mcp.settings import Settings
+
+if TYPE_CHECKING:  # see above
+    from ws_mcp.core.policy.in_force import PolicyInForce
+
+
+@asynccontextmanager
+async def open_oversight(
+    settings: Settings,
+    core: Core,
+    guards: Guards,
+    policy: PolicyInForce | None,
+    *,
+    check: Callable[[str], bool] | None = None,
+) -> AsyncGenerator[Guards]:
+    """`guards` with what the operator wants besides, open as long as the block runs.
+
+    `check`: whether a bearer token lets in to the metrics.
+
+    Raises:
+        StateError: the audit directory cannot be used.
+        InvalidArgumentError: metrics cannot be served where they were to be.
+    """
+    async with AsyncExitStack() as stack:
+        journal = None
+        if is_audited(settings, guards.transport):
+            from ws_mcp.core.audit.journal import open_journal  # noqa: PLC0415 - see the top
+
+            instance = core.state.instance
+            opened = open_journal(core.state.directory, instance.key, clean=SECRETS.clean)
+            journal = await stack.enter_async_context(opened)
+            guards = replace(guards, journal=journal)
+        if settings.metrics:
+            from ws_mcp.edge.telling import open_telling  # noqa: PLC0415 - see the top
+            from ws_mcp.metrics import open_measures  # noqa: PLC0415 - see the top
+
+            measures = await stack.enter_async_context(
+                open_measures(core, journal, lambda: policy.problem if policy else "")
+            )
+            where = await stack.enter_async_context(open_telling(settings.metrics, measures.pages, check))
+            print(f"ws-mcp tells of itself at {where}", file=sys.stderr, flush=True)  # noqa: T201 - for the person
+            guards = replace(guards, measure=measures)
+        yield guards
+
+
+def is_audited(settings: Settings, transport: Transport) -> bool:
+    """Whether acts are written down: unless the operator says, where others than this user may call."""
+    if settings.audit != "auto":
+        return settings.audit == "on"
+    return transport == "http" or settings.policy is not None

@@ -1,0 +1,246 @@
+"""T21: what was given in confidence is nowhere but where it belongs, whatever succeeds or fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import MCPError
+from support.edge_client import MODES, call, open_client, refused
+from support.fake_core import FakeCore
+from support.instances import Instance, open_instance
+from support.peers import Json, Peer, text_of
+from support.real_engine import EngineGround
+
+from ws_mcp.core.audit.review import entries_of, files_of
+from ws_mcp.core.errors import InvalidArgumentError
+from ws_mcp.core.ids import Scope
+from ws_mcp.core.redaction import SECRETS
+from ws_mcp.core.workspaces.model import Ask, Pending, Provisioned, WorkspaceSpec
+from ws_mcp.edge.core_port import Report
+from ws_mcp.logs import JsonLines, TextLines
+
+TRACED = Path(__file__).parents[1] / "support" / "traced"
+
+
+def canary(field: str) -> str:
+    return f"canary-{field}-{os.urandom(8).hex()}"
+
+
+SECRET, VARIABLE, CONTENT, INPUT, OWN = (canary(field) for field in ("secret", "env", "content", "input", "server"))
+ALL = (SECRET, VARIABLE, CONTENT, INPUT, OWN)
+GIVEN: Json = {"secrets": {"token": SECRET}, "files": {"a/b": CONTENT}}
+
+
+def provision(options: Json | None = None, **more: object) -> tuple[str, Json]:
+    given: Json = {"options": {**GIVEN, **(options or {})}, "env": {"API_TOKEN": VARIABLE}, **more}
+    return "provision_workspace", given
+
+
+def start(**more: object) -> tuple[str, Json]:
+    return "start_process", {"command": "true", "env": {"API_TOKEN": VARIABLE}, **more}
+
+
+def files(**more: object) -> tuple[str, Json]:
+    return "workspace_files", {"action": "write", "path": "/workspace/x", "content": CONTENT, **more}
+
+
+def write(**more: object) -> tuple[str, Json]:
+    return "write_input", {"process_id": "p_unknown1", "text": INPUT, **more}
+
+
+FAILURES: list[tuple[str, Json]] = [
+    *(provision({"tmpfs_mib": 10**6}, tier=tier) for tier in (-1, 0, 3, 4, 9)),
+    *(provision(image=image) for image in ("no-such-image:1", "-v/:/x", "a b", "x" * 300)),
+    *(provision(name=name) for name in ("", "../x", "a/b", "x" * 200)),
+    *(provision(kind=kind) for kind in ("local", "vm", 7)),
+    provision(ports=[0]),
+    provision(ports=[99999]),
+    provision(nonsense=SECRET),
+    provision(chat="c_unknown"),
+    provision(env={"A=B": VARIABLE}),
+    provision(env={"WSMCP_TOKEN": VARIABLE}),
+    provision(env={"API_TOKEN": [VARIABLE]}),
+    provision(env=[VARIABLE]),
+    provision(env={"API_TOKEN": VARIABLE + "\0"}),
+    *(provision({name: value}) for name, value in {
+        "nonsense": SECRET,
+        "secrets": {"../x": SECRET},
+        "runtime": "none",
+        "folder": "/etc",
+        "mounts": {"/x": "/etc/shadow"},
+        "template": "none",
+        "home": "none",
+        "required": ["missing"],
+        "memory_mib": 10**9,
+        "network": "host",
+        "user": "nobody-like-that",
+        "cwd": "relative",
+        "ready": {"tcp": 1, "http": 1},
+        "platform": "plan9/pdp11",
+        "request_key": "k" * 300,
+        "files": {"../escape": CONTENT},
+    }.items()),
+    provision({"secrets": [SECRET]}),
+    provision({"secrets": {"token": 7, "other": SECRET}}),
+    provision({"secrets": SECRET}),
+    ("provision_workspace", {"options": json.dumps({"secrets": {"t": SECRET}, "nonsense": CONTENT})}),
+    ("provision_workspace", {"options": f'{{"secrets": {{"t": "{SECRET}"'}),
+    *(start(**more) for more in (
+        {"cwd": "/nowhere"},
+        {"workspace": "none"},
+        {"command": ["/no/such/program"]},
+        {"command": ""},
+        {"env": {"": VARIABLE}},
+        {"env": {"API_TOKEN": 7, "B": VARIABLE}},
+        {"wait_s": -1},
+        {"nonsense": VARIABLE},
+        {"env": {"WSMCP_SECRET": VARIABLE}},
+    )),
+    *(files(**more) for more in (
+        {"path": "/etc/passwd"},
+        {"path": "/workspace"},
+        {"path": "/configs/x"},
+        {"workspace": "none"},
+        {"action": "nonsense"},
+        {"content": [CONTENT]},
+    )),
+    write(),
+    write(text=[INPUT]),
+    write(nonsense=INPUT),
+]  # fmt: skip
+
+
+@pytest.fixture
+def instance(engine_ground: EngineGround, tmp_path: Path) -> Generator[Instance]:
+    with open_instance(tmp_path) as made:
+        yield made
+
+
+async def succeed(peer: Peer) -> list[object]:
+    """Every way in which a secret is taken."""
+    tool, given = provision()
+    said: list[object] = [await peer.ok(tool, **given)]
+    process = await peer.start("cat > /dev/null", keep_stdin=True, wait_s=0, env={"API_TOKEN": VARIABLE})
+    said.append(await peer.ok("write_input", process_id=process, text=INPUT, enter=True, close=True))
+    said.append(await peer.ok("workspace_files", action="write", path="/workspace/x", content=CONTENT))
+    said.append(await peer.ok(tool, **given))
+    said += [await peer.workspaces(), await peer.processes()]
+    return [*said, await peer.resource("ws://containers")]
+
+
+async def use_handle(peer: Peer) -> str:
+    """A chat's handle is as good as a password of it: wherever a call can carry one, it does."""
+    handle = str((await peer.ok("provision_workspace"))["chat"])
+    await peer.ok("list_processes", chat=handle)
+    await peer.resource(f"ws://chats/{handle}/processes")
+    with pytest.raises(MCPError):
+        await peer.resource(f"ws://chats/{handle}/processes/p_unknown1/output")
+    with pytest.raises(MCPError):
+        await peer.resource(f"ws://chats/{handle[:-1]}_/processes")
+    return handle
+
+
+async def fail(peer: Peer) -> list[object]:
+    said: list[object] = []
+    for tool, arguments in FAILURES:
+        result = await peer.call(tool, **arguments)
+        assert result.is_error, (tool, arguments)
+        said.append(text_of(result))
+    return said
+
+
+def command_lines() -> str:
+    found: list[str] = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(file.read_bytes().decode(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(found)
+
+
+def open_files_of(state: Path) -> str:
+    """What is in files that somebody else could be shown: all but those of mode 0600."""
+    shown = [file for file in state.rglob("*") if file.is_file() and file.stat().st_mode & 0o077]
+    return "\n".join(file.read_bytes().decode(errors="replace") for file in shown)
+
+
+def hits(where: str, text: str) -> list[str]:
+    return [f"{one[:14]} in {where}" for one in ALL if one in text]
+
+
+async def test_no_canary_is_anywhere_after_every_success_and_forty_failures(instance: Instance, tmp_path: Path) -> None:
+    spans = tmp_path / "spans"
+    environment = {
+        "PYTHONPATH": os.pathsep.join((str(TRACED), os.environ.get("PYTHONPATH", ""))),
+        "SPANS_FILE": str(spans),
+        "DEPLOY_TOKEN": OWN,
+    }
+    flags = ("--audit", "on", "--log-level", "debug", "--log-format", "json")
+    assert len(FAILURES) >= 40
+    with anyio.fail_after(100):
+        async with instance.open_peer(*flags, environment=environment) as peer:
+            said = [*await succeed(peer), *await fail(peer)]
+            handle = await use_handle(peer)
+            lines = command_lines()
+            assert not (await peer.call("list_containers")).is_error
+        log = peer.log.read_text()
+    audit = [entry.fields for file in files_of(instance.state) for entry in entries_of(file)]
+    found = {
+        "stdout": str(said),
+        "stderr": log,
+        "audit": "".join(file.read_text() for file in files_of(instance.state)),
+        "spans": spans.read_text(),
+        "command lines": lines,
+        "state files": open_files_of(instance.state),
+    }
+    assert [hit for where, text in found.items() for hit in hits(where, text)] == []
+    found.pop("stdout")
+    assert [where for where, text in found.items() if handle[:-1] in text] == []
+    assert all(json.loads(line)["level"] for line in log.splitlines() if line.startswith("{"))
+    # Each place was looked at while there was something in it.
+    assert {"engine list", "execd start", "tools/call start_process"} <= {
+        json.loads(line)["name"] for line in spans.read_text().splitlines()
+    }
+    outcomes = [line["outcome"] for line in audit if line["kind"] == "outcome"]
+    assert {"ok", "failed"} <= set(outcomes)
+    assert "ws_mcp" in lines
+
+
+class Leaky(FakeCore):
+    """A core that repeats what it was given, in an error and in a bug."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned | Pending:
+        raise self._error
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_error_that_repeats_a_secret_is_cleaned_of_the_callers_own_and_no_others(mode: str) -> None:
+    SECRETS.add("somebody-elses-secret")
+    core = Leaky(InvalidArgumentError(f"cannot use {SECRET[:20]} or {SECRET!r}; somebody-elses-secret"))
+    async with open_client(core, mode) as client:
+        text = await refused(client, "provision_workspace", options={"secrets": {"token": SECRET}})
+    # What others gave must not be looked for in what this caller reads: it could try guesses.
+    assert text == "cannot use [redacted] or '[redacted]'; somebody-elses-secret"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_bug_that_repeats_a_secret_is_logged_without_it(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_client(Leaky(ValueError(f"{SECRET} and {VARIABLE}")), mode) as client:
+        text = await refused(
+            client, "provision_workspace", options={"secrets": {"token": SECRET}}, env={"API_TOKEN": VARIABLE}
+        )
+        assert not (await call(client, "list_containers")).is_error
+    (record,) = (record for record in caplog.records if record.exc_info)
+    lines = [form(SECRETS).format(record) for form in (TextLines, JsonLines)]
+    assert hits("the log", "".join((*lines, text))) == []
+    assert all("ValueError: [redacted] and [redacted]" in line for line in lines)
