@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -15,8 +17,9 @@ from mcp.server.caching import CacheHint
 from ws_mcp import __version__
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
+from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.doors import choices_of, limits_of, open_engine
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
@@ -65,12 +68,14 @@ def build_server(
     notifier: Notifier | None = None,
     changes: Changes | None = None,
     guards: Guards | None = None,
+    chat_header: str = "",
 ) -> MCPServer:
     """The server over a core that is open.
 
-    `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it.
+    `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it, unless
+    `chat_header` does.
     """
-    identity = Identity(core, principal_of, default_hint)
+    identity = Identity(core, principal_of, default_hint, chat_header)
     gate = Gate(identity, guards or Guards())
     notifier = notifier or Notifier(topics(identity))
     if changes is not None:
@@ -122,8 +127,13 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
 async def run_http(settings: Settings, host: str, port: int) -> None:
     """Serve over streamable HTTP on a loopback address; leaves the process when it was asked to."""
     async with open_stop() as stop:
-        async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
-            server = build_server(core, default_hint=None, changes=core.changes)
+        limits = limits_of(settings)
+        choices = replace(choices_of(settings), ceilings=limits)
+        guards = Guards(admit=Quotas(limits, time.monotonic).admit, transport="http")
+        async with open_engine(settings) as engine, open_core(choices, engine) as core:
+            server = build_server(
+                core, default_hint=None, changes=core.changes, guards=guards, chat_header=settings.chat_header
+            )
             try:
                 code = await serve_http(server, stop, host, port, _announce)
             finally:

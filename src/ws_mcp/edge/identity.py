@@ -15,7 +15,8 @@ from typing import Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
-from ws_mcp.core.errors import InvalidArgumentError, WsError
+from ws_mcp.core.chats import ChatNotFoundError
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, WsError
 from ws_mcp.core.ids import ChatId, Principal, PrincipalId, Scope
 from ws_mcp.edge.core_port import ChatRef, Core
 
@@ -88,10 +89,13 @@ def request() -> Request:
 class Identity:
     """Knows the caller of the request that is being answered. As middleware it must stand before all that asks it."""
 
-    def __init__(self, core: Core, principal_of: Callable[[], Principal], default_hint: Hint | None) -> None:
+    def __init__(
+        self, core: Core, principal_of: Callable[[], Principal], default_hint: Hint | None, chat_header: str = ""
+    ) -> None:
         self._core = core
         self._principal_of = principal_of
         self._default_hint = default_hint
+        self._chat_header = chat_header
         self._defaults: dict[tuple[PrincipalId, str], ChatRef] = {}
 
     @property
@@ -113,9 +117,12 @@ class Identity:
             NotFoundError: no such chat, whoever else has it.
             InvalidArgumentError: nothing says which chat is meant, or what says it cannot be read.
         """
+        principal, hint = self.principal, self._hint()
         if handle:
-            return self._in(await self._core.chat(self.principal.id, handle))
-        hint = self._hint()
+            found = self._in(await self._core.chat(principal.id, handle))
+            if principal.chat and hint and found.scope.chat != (await self._default(hint.text)).id:
+                raise ChatNotFoundError  # for this token there is one chat
+            return found
         if hint is None:
             raise InvalidArgumentError(
                 "this connection does not say which chat it belongs to: call provision_workspace first, then give the "
@@ -132,6 +139,8 @@ class Identity:
 
     async def caller_or_new(self, handle: str, label: str) -> Caller:
         """As `caller`; `new`, or no chat and nothing that selects one, makes a chat that nobody has had before."""
+        if handle == "new" and self.principal.chat:
+            raise ForbiddenError("your token is for one chat only: leave `chat` out")
         if handle == "new" or not (handle or self._hint()):
             return self._in(await self._core.new_chat(self.principal.id, label))
         return await self.caller(handle)
@@ -151,7 +160,17 @@ class Identity:
         return Caller(scope=Scope(principal=self.principal.id, chat=chat.id), chat=chat.handle, is_shared=is_shared)
 
     def _hint(self) -> Hint | None:
-        return hint_of(request()) or self._default_hint
+        if self.principal.chat:
+            return Hint(text=f"token:{self.principal.chat}", is_shared=False)
+        return hint_of(request()) or self._header_hint() or self._default_hint
+
+    def _header_hint(self) -> Hint | None:
+        """What a host says of the conversation in the header that the operator named; only HTTP has headers."""
+        headers: Mapping[str, str] = getattr(request().request, "headers", {}) if self._chat_header else {}
+        value = headers.get(self._chat_header)
+        if value is None:
+            return None
+        return Hint(text=f"header:{_checked(value, self._chat_header)}", is_shared=False)
 
 
 def hint_of(ctx: Request) -> Hint | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from ws_mcp.core.closing import Closed
 from ws_mcp.core.devcontainers.model import Acted, DevContainerListing
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Removed, Stopped, Workspace, WorkspaceListing
@@ -37,6 +38,11 @@ class StopView(View):
         return cls(workspace=WorkspaceView.of(stopped.workspace), ended_processes=stopped.ended_processes)
 
     @classmethod
+    def of_all(cls, closed: Closed) -> Self:
+        """Of all workspaces of a chat."""
+        return cls(ended_processes=closed.ended_processes, note=_told("stopped", closed))
+
+    @classmethod
     def of_devcontainer(cls, done: Acted | StillRunning) -> Self:
         if isinstance(done, StillRunning):
             return cls(note=GOES_ON)
@@ -63,11 +69,30 @@ class RemoveView(View):
         )
 
     @classmethod
+    def of_all(cls, closed: Closed, *, had_data: bool) -> Self:
+        """Of all workspaces of a chat."""
+        return cls(
+            workspace="*",
+            state="removing" if closed.failures else "removed",
+            ended_processes=closed.ended_processes,
+            data="kept" if closed.kept_data else "removed" if had_data else "none",
+            note="; ".join((_told("removed", closed), *(("the chat is forgotten",) if closed.is_forgotten else ()))),
+        )
+
+    @classmethod
     def of_devcontainer(cls, name: str, done: Acted | StillRunning) -> Self:
         if isinstance(done, StillRunning):
             return cls(workspace=name, state="removing", data="kept", note=GOES_ON)
         note = "; ".join((KEPT, *done.warnings))
         return cls(workspace=name, state="removed", data="kept", containers=done.containers, note=note)
+
+
+def _told(what: str, closed: Closed) -> str:
+    """What was done to which workspaces, and what could not be done."""
+    names = ", ".join(closed.workspaces) or "none"
+    kept = (f"provision_workspace finds the data of {', '.join(closed.kept_data)} again",) if closed.kept_data else ()
+    failures = tuple(f"not done, call again: {failure}" for failure in closed.failures)
+    return "; ".join((f"{what}: {names}", *kept, *failures))
 
 
 class ContainersView(View):
