@@ -29,6 +29,7 @@ examples:
   ws-mcp doctor                        what was found on this machine, and what to do about it
   claude mcp add ws -- ws-mcp stdio    use it in Claude Code; other hosts: examples/
   ws-mcp ps                            what runs, in which chat
+  ws-mcp chats                         which chats there are; close ends all that one has
   ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
 
 Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true. What can be given several times is
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     ps = _add(commands, "ps", _ps, "show workspaces and processes, chat by chat")
     ps.add_argument("--all", action="store_true", help="ended processes, too")
     _add_sweep(commands)
+    _add_chats(commands)
     return parser
 
 
@@ -111,6 +113,15 @@ def _add_sweep(commands: Commands) -> None:
     sweep.add_argument(
         "--older-than", type=_seconds, default=600, metavar="AGE", help="90s, 10m, 12h or 7d (default: 10m)"
     )
+
+
+def _add_chats(commands: Commands) -> None:
+    chats = _add(commands, "chats", _chats, "show the chats of this instance, or close one")
+    chats.add_argument("action", nargs="?", choices=["list", "close"], default="list", help="default: list")
+    chats.add_argument("chat", nargs="?", default="", metavar="CHAT", help="id of the one to close, or how it begins")
+    what = chats.add_mutually_exclusive_group()
+    what.add_argument("--stop", action="store_true", help="of close: keep its workspaces, stopped")
+    what.add_argument("--data", action="store_true", help="of close: remove the data of its workspaces, too")
 
 
 def _seconds(text: str) -> int:
@@ -193,6 +204,16 @@ def _ps(settings: Settings, options: dict[str, object]) -> int:
     from ws_mcp.ps import ps  # noqa: PLC0415 - as above
 
     return anyio.run(ps, settings, bool(options["all"]))
+
+
+def _chats(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.chats import close_chat, list_chats  # noqa: PLC0415 - as above
+    from ws_mcp.core.closing import Closing  # noqa: PLC0415 - as above
+
+    if options["action"] == "list":
+        return anyio.run(list_chats, settings)
+    how = Closing.STOP if options["stop"] else Closing.DELETE if options["data"] else Closing.REMOVE
+    return anyio.run(close_chat, settings, str(options["chat"]), how)
 
 
 def _sweep(settings: Settings, options: dict[str, object]) -> int:
