@@ -85,7 +85,7 @@ def meant(scopes: tuple[Scope, ...], chat: str) -> Scope:
     if len(found) != 1:
         many = "several chats begin so" if found else "there is no such chat"
         raise InvalidArgumentError(
-            f"say which chat is to be closed, by {MIN_ID} characters of its id or more ({many}); ws-mcp chats lists them"
+            f"say which chat is to be closed, by {MIN_ID} or more characters of its id ({many}); ws-mcp chats has them"
         )
     return found[0]
 

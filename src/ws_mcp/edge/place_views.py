@@ -12,7 +12,7 @@ from ws_mcp.core.devcontainers.model import Acted, DevContainerListing
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Removed, Stopped, Workspace, WorkspaceListing
 from ws_mcp.edge.devcontainer_views import DevContainerView
-from ws_mcp.edge.views import View, WorkspaceView
+from ws_mcp.edge.views import LONGEST, View, WorkspaceView
 
 VIEWS = 512  # of workspaces that stay as they are: to make them anew is most of the work of a long list
 GOES_ON = "it goes on meanwhile: call again with the same arguments to wait for its end"
@@ -97,6 +97,8 @@ def _told(what: str, closed: Closed) -> str:
 
 class ContainersView(View):
     """The workspaces of a chat, and the dev containers of this machine."""
+
+    longest = LONGEST
 
     chat: Annotated[str, Field(description="Handle of the chat")]
     workspaces: Annotated[tuple[WorkspaceView, ...], Field(description="Containers and local workspaces, oldest first")]

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import pydantic_core
 from mcp import MCPError
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
@@ -74,9 +73,8 @@ class GuardedTool(Tool):
 
 def answered(view: View, text: str = "") -> CallToolResult:
     """A view as both halves of a result, each complete alone: hosts show one of them. `text` in place of its JSON."""
-    values = view.model_dump(mode="json", exclude_defaults=True)
-    shown = text or pydantic_core.to_json(values).decode()
-    return CallToolResult(content=[TextContent(type="text", text=shown)], structured_content=values)
+    values, shown = view.shown()
+    return CallToolResult(content=[TextContent(type="text", text=text or shown)], structured_content=values)
 
 
 def tool_of(spec: ToolSpec, gate: Gate) -> Tool:

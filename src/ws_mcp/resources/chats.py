@@ -41,7 +41,7 @@ class ChatResources:
         view = ChatsView.of(
             listed, current, workspaces=workspaces, running=running, total=len(found), days=KEEP_UNUSED.days
         )
-        return view.model_dump_json(exclude_defaults=True)
+        return view.shown()[1]
 
     async def _count(
         self, principal: PrincipalId, chat: ChatId, workspaces: dict[ChatId, int], running: dict[ChatId, int]

@@ -14,4 +14,4 @@ class DevContainerResources:
 
     async def devcontainers(self) -> str:
         """Dev containers: state, whether they are out of date and why, the last error."""
-        return DevContainersView.of(await self._core.devcontainers.list()).model_dump_json(exclude_defaults=True)
+        return DevContainersView.of(await self._core.devcontainers.list()).shown()[1]
