@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import isinf
 from typing import NoReturn
 
 MAX_DEPTH = 32
@@ -34,7 +35,7 @@ def check_shape(line: bytes) -> None:
     if brackets > FEW or line.count(b",") > MAX_VALUES or _LONG_NUMBER.search(line):
         _check_skeleton(_STRING.sub(b"", line))
     try:
-        json.loads(line, object_pairs_hook=_each_once, parse_constant=_no_number)
+        json.loads(line, object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as error:
         raise ShapeError(f"it is nested too deep: at most {MAX_DEPTH} levels") from error
 
@@ -56,6 +57,11 @@ def _each_once(pairs: list[tuple[str, object]]) -> None:
     if len({name for name, _ in pairs}) < len(pairs):
         # Which of the two counts depends on who reads it: a check may see one, and the effect be the other's.
         raise ShapeError("an object in it has a name twice")
+
+
+def _finite(text: str) -> None:
+    if isinf(float(text)):
+        raise ShapeError("a number in it is too large")
 
 
 def _no_number(_: str) -> NoReturn:

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import WorkspaceName
-from ws_mcp.core.workspaces.model import FileSlice
 from ws_mcp.core.unseen import hidden_in
+from ws_mcp.core.workspaces.model import FileSlice
 from ws_mcp.edge.arguments import MAX_INPUT_BYTES, Encoded, Offset, Text
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.file_views import DirectoryView, WrittenView
