@@ -21,6 +21,7 @@ from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, limits_of, open_engine
 from ws_mcp.edge.attention import Attention
+from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
 from ws_mcp.edge.identity import Hint, Identity, local_principal
@@ -115,10 +116,12 @@ def _drop_idle_tracing(server: MCPServer) -> None:
 
 async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
+    guards = Guards(confirm=Confirm(settings.confirm))
     async with open_stop() as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
             try:
-                code = await serve_stdio(build_server(core, default_hint=hint, changes=core.changes), stop)
+                server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
+                code = await serve_stdio(server, stop)
             finally:
                 await core.end_local()
         end(code)
@@ -129,7 +132,7 @@ async def run_http(settings: Settings, host: str, port: int) -> None:
     async with open_stop() as stop:
         limits = limits_of(settings)
         choices = replace(choices_of(settings), ceilings=limits)
-        guards = Guards(admit=Quotas(limits, time.monotonic).admit, transport="http")
+        guards = Guards(admit=Quotas(limits, time.monotonic).admit, transport="http", confirm=Confirm(settings.confirm))
         async with open_engine(settings) as engine, open_core(choices, engine) as core:
             server = build_server(
                 core, default_hint=None, changes=core.changes, guards=guards, chat_header=settings.chat_header

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -116,6 +116,10 @@ class Settings(BaseModel):
     chat_header: Annotated[
         str, AfterValidator(plain_name), Field(description="HTTP header in which a host names the conversation")
     ] = ""
+    confirm: Annotated[
+        Literal["never", "auto", "always"],
+        Field(description="Ask the person before tiers 3 and 4, ending processes, removing data; auto: if able"),
+    ] = "never"
     workspaces: Annotated[int, Field(ge=1, le=1000, description="Container workspaces of one chat")] = 16
     idle_stop_s: Annotated[
         int,

@@ -16,6 +16,7 @@ from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, WsError
 from ws_mcp.core.policy.acts import Act, Transport, Verdict
+from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.identity import Identity, Request
 from ws_mcp.edge.uris import address_of
 
@@ -55,6 +56,7 @@ class Guards:
     admit: Admit | None = None
     journal: Journal | None = None
     transport: Transport = "stdio"
+    confirm: Confirm = Confirm.NEVER
 
 
 class Gate:
@@ -76,6 +78,11 @@ class Gate:
                 return await call_next(ctx)
         except WsError as error:
             raise MCPError(INVALID_REQUEST, str(error)) from error
+
+    @property
+    def confirm(self) -> Confirm:
+        """Whether the person is asked before what cannot be undone."""
+        return self._guards.confirm
 
     @asynccontextmanager
     async def passed(

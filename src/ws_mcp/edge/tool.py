@@ -10,11 +10,12 @@ from typing import Any, cast
 from mcp import MCPError
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from ws_mcp.core.errors import WsError
 from ws_mcp.edge.arguments import checked
+from ws_mcp.edge.confirming import Confirm, Question, UnansweredError, confirm
 from ws_mcp.edge.errors import bug, failed
 from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.schema import slim, untitled
@@ -39,6 +40,7 @@ class ToolSpec:
     title: str
     effect: Effect
     is_structured: bool = True
+    question: Question | None = None  # what a person is to confirm of a call
     meta: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -47,21 +49,28 @@ class GuardedTool(Tool):
 
     _gate: Gate = PrivateAttr()
     _effect: Effect = PrivateAttr()
+    _question: Question | None = PrivateAttr(default=None)
 
-    def stand_behind(self, gate: Gate, effect: Effect) -> None:
+    def stand_behind(self, gate: Gate, spec: ToolSpec) -> None:
         """Called once, for the SDK makes it and knows only its own fields."""
-        self._gate, self._effect = gate, effect
+        self._gate, self._effect, self._question = gate, spec.effect, spec.question
 
     async def run(
         self,
         arguments: dict[str, Any],
-        context: Context[Any, Any],  # noqa: ARG002 - the caller is known from `Identity`
+        context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         try:
             known = checked(self, arguments)
             async with self._gate.passed(self.name, is_read_only=self._effect.is_read_only, arguments=known):
+                if self._question is not None and self._gate.confirm is not Confirm.NEVER:
+                    text = await self._question(known)
+                    if text:
+                        await confirm(self._gate.confirm, text, context)
                 result = await self.fn(**known)
+        except UnansweredError as error:
+            return error.asked
         except WsError as error:
             return failed(str(error))
         except MCPError:
@@ -97,7 +106,7 @@ def tool_of(spec: ToolSpec, gate: Gate) -> Tool:
         structured_output=spec.is_structured,
     )
     assert isinstance(tool, GuardedTool)
-    tool.stand_behind(gate, spec.effect)
+    tool.stand_behind(gate, spec)
     tool.parameters = slim(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = untitled(tool.fn_metadata.output_schema)
