@@ -15,13 +15,14 @@ ADDRESS = "ip -4 -o addr show eth0 | sed 's/.*inet //; s,/.*,,'"
 
 
 async def test_a_workspace_reaches_no_other_one_and_no_server_of_ours(instance: Instance, tmp_path: Path) -> None:
+    (tmp_path / "http").mkdir()
     with anyio.fail_after(110), open_http(tmp_path / "http" / "state", "--engine", "none") as server:
         port = urlsplit(server.url).port
         async with instance.open_peer() as peer:
             for name, tier in (("one", 2), ("two", 2), ("locked", 1)):
                 await peer.ok("provision_workspace", name=name, tier=tier)
-            await peer.start("exec nc -lk -p 8080 -e echo hello", workspace="one", wait_s=0)
-            await output_of(peer, "until nc -w 1 127.0.0.1 8080 </dev/null | grep hello; do sleep 0.05; done", "one")
+            await peer.start("exec httpd -f -p 8080 -h /workspace", workspace="one", wait_s=0)
+            await output_of(peer, "until nc -w 1 127.0.0.1 8080 </dev/null; do sleep 0.05; done", "one")
             other, gateway = await output_of(peer, ADDRESS, "one"), await output_of(peer, GATEWAY, "two")
             assert other
             assert gateway
