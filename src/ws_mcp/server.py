@@ -82,7 +82,7 @@ def build_server(
     if changes is not None:
         changes.listen(partial(_tell, notifier))
 
-    attention = Attention(core, local_principal().id, notifier)
+    attention = Attention(core, identity.owner_of, notifier)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer) -> AsyncGenerator[None]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import httpx2
 import pytest
 from mcp import Client
-from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+from mcp.client.streamable_http import streamable_http_client
 from support.edge_client import ok, resource
 from support.instances import Instance
 from support.peers import MODES, text_of
@@ -26,7 +27,7 @@ async def saying(url: str, mode: str, **headers: str) -> AsyncGenerator[Client]:
     """A client that sends these headers with everything."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with (
-        create_mcp_http_client(headers=named) as http,
+        httpx2.AsyncClient(headers=named, timeout=60) as http,
         Client(streamable_http_client(url, http_client=http), mode=mode) as client,
     ):
         yield client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import anyio
 
@@ -20,9 +21,9 @@ LOOK_S = 10.0  # bound of one look
 class Attention:
     """Looks at the places of watched chats. Several transports may each run it: each chat is looked at once."""
 
-    def __init__(self, core: Core, principal: PrincipalId, notifier: Notifier) -> None:
+    def __init__(self, core: Core, owner_of: Callable[[ChatId], PrincipalId | None], notifier: Notifier) -> None:
         self._core = core
-        self._principal = principal
+        self._owner_of = owner_of
         self._notifier = notifier
         self._looked_at: dict[ChatId, float] = {}
         self._knows_devcontainers = False
@@ -46,10 +47,12 @@ class Attention:
                 await began.wait()
 
     async def _look(self, chat: ChatId) -> None:
-        is_new = False
+        is_new, owner = False, self._owner_of(chat)
+        if owner is None:
+            return
         with anyio.move_on_after(LOOK_S):
             try:
-                is_new = await self._core.processes(Scope(principal=self._principal, chat=chat)).attend()
+                is_new = await self._core.processes(Scope(principal=owner, chat=chat)).attend()
             except WsError as error:
                 log.info("the places of a watched chat cannot be listed now: %s", error)
         for topic, of in self._watched() if is_new else ():

@@ -23,6 +23,7 @@ from ws_mcp.edge.core_port import ChatRef, Core
 Request = ServerRequestContext[Any, Any]
 
 MAX_HINT_CHARACTERS = 256  # ids of hosts are UUIDs or so; the bound keeps a hostile one out of the state
+KEPT_OWNERS = 8192  # watched chats; of one that was watched longest ago nobody is told what others did in it
 KEPT_DEFAULTS = 1024  # hints whose (unchangeable) chat is remembered, so that a call need not ask the state again
 
 
@@ -97,6 +98,7 @@ class Identity:
         self._default_hint = default_hint
         self._chat_header = chat_header
         self._defaults: dict[tuple[PrincipalId, str], ChatRef] = {}
+        self._owners: dict[ChatId, PrincipalId] = {}
 
     @property
     def principal(self) -> Principal:
@@ -136,6 +138,16 @@ class Identity:
             return None if handle == "new" else (await self.caller(handle)).scope.chat
         except WsError:
             return None
+
+    def note_owner(self, scope: Scope) -> None:
+        """Remember whose chat it is, for what looks at it when its owner does not ask."""
+        self._owners[scope.chat] = scope.principal
+        while len(self._owners) > KEPT_OWNERS:
+            del self._owners[next(iter(self._owners))]
+
+    def owner_of(self, chat: ChatId) -> PrincipalId | None:
+        """Whose chat it is, if that was noted."""
+        return self._owners.get(chat)
 
     async def caller_or_new(self, handle: str, label: str) -> Caller:
         """As `caller`; `new`, or no chat and nothing that selects one, makes a chat that nobody has had before."""

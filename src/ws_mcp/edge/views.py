@@ -44,7 +44,7 @@ class View(BaseModel):
         """As JSON, as values and as text, without characters that a person would not see."""
         values = self.model_dump(mode="json", exclude_defaults=True)
         text = to_json(values).decode()
-        if _SUSPECT.search(text) or (self.longest and len(text) > self.longest):
+        if _is_suspect(text) or (self.longest and len(text) > self.longest):
             values = cast("dict[str, object]", _cleaned(values, self.longest))
             text = to_json(values).decode()
         return values, text
@@ -153,6 +153,11 @@ class ProvisionView(View):
             seconds=round(pending.elapsed_s, 1),
             note="; ".join(part for part in (AGAIN, note) if part),
         )
+
+
+def _is_suspect(text: str) -> bool:
+    """Whether JSON may have something to clean in it; quick to say no of plain text."""
+    return not (text.isascii() and "\\" not in text and "\x7f" not in text) and _SUSPECT.search(text) is not None
 
 
 def _cleaned(value: object, longest: int) -> object:

@@ -20,6 +20,7 @@ def topics(identity: Identity) -> TopicOf:
         if address.topic == DEVCONTAINERS:
             return address.topic  # of all chats
         caller = await identity.caller(address.chat)
+        identity.note_owner(caller.scope)
         return " ".join(part for part in (address.topic, caller.scope.chat, address.process) if part)
 
     return topic_of
