@@ -35,6 +35,7 @@ examples:
   ws-mcp http                          serve over HTTP; `ws-mcp token` makes tokens for its clients
   ws-mcp ps                            what runs, in which chat
   ws-mcp policy --help                 say who may do what, and ask what that comes to
+  ws-mcp chats                         which chats there are; close ends all that one has
   ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
 
 Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true. What can be given several times is
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep(commands)
     _add_policy(commands)
     _add_audit(commands)
+    _add_chats(commands)
     return parser
 
 
@@ -154,6 +156,15 @@ def _add_policy(commands: Commands) -> None:
         acts, "explain", _explain_policy, "say whether a call is allowed (exit code 0 or 1), and by which rule"
     )
     explain.add_argument("call", metavar="CALL.json", help="the call; `ws-mcp policy --help` shows one")
+
+
+def _add_chats(commands: Commands) -> None:
+    chats = _add(commands, "chats", _chats, "show the chats of this instance, or close one")
+    chats.add_argument("action", nargs="?", choices=["list", "close"], default="list", help="default: list")
+    chats.add_argument("chat", nargs="?", default="", metavar="CHAT", help="id of the one to close, or how it begins")
+    what = chats.add_mutually_exclusive_group()
+    what.add_argument("--stop", action="store_true", help="of close: keep its workspaces, stopped")
+    what.add_argument("--data", action="store_true", help="of close: remove the data of its workspaces, too")
 
 
 def _seconds(text: str) -> int:
@@ -274,6 +285,16 @@ def _audit(act: str, settings: Settings, options: dict[str, object]) -> int:
     if act == "export":
         return anyio.run(export, settings, bool(options["follow"]))
     return anyio.run(verify, settings)
+
+
+def _chats(settings: Settings, options: dict[str, object]) -> int:
+    from ws_mcp.chats import close_chat, list_chats  # noqa: PLC0415 - as above
+    from ws_mcp.core.closing import Closing  # noqa: PLC0415 - as above
+
+    if options["action"] == "list":
+        return anyio.run(list_chats, settings)
+    how = Closing.STOP if options["stop"] else Closing.DELETE if options["data"] else Closing.REMOVE
+    return anyio.run(close_chat, settings, str(options["chat"]), how)
 
 
 def _sweep(settings: Settings, options: dict[str, object]) -> int:

@@ -13,6 +13,7 @@ from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.policy.acts import Transport
 from ws_mcp.core.processes.limits import ProcessLimits
+from ws_mcp.core.quotas import Limits
 from ws_mcp.core.runtime import Choices
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
@@ -91,6 +92,11 @@ def choices_of(settings: Settings, policy: PolicyInForce | None = None) -> Choic
             tail_bytes=settings.tail_bytes,
         ),
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much callers may ask for, where there is more than one of them."""
+    return Limits(processes=settings.running, workspaces=settings.workspaces)
 
 
 def rules_of(settings: Settings) -> WorkspaceRules:

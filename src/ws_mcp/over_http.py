@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
+from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, open_engine, policy_in_force
+from ws_mcp.doors import choices_of, limits_of, open_engine, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
+from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.gate import Guards
 from ws_mcp.edge.http_choices import HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
@@ -33,14 +37,21 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
     """Serve over streamable HTTP; leaves the process when it was asked to."""
     file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http")
     async with open_stop(policy.reload) as stop:
-        async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
+        limits = limits_of(settings)
+        told = replace(choices_of(settings, policy), ceilings=limits)
+        async with open_engine(settings) as engine, open_core(told, engine) as core:
             by, said = None, ""
             if not choices.unix:
                 said = "" if choices.oauth else first_token(file, choices_of(settings).state / OWN)
                 issued = IssuedTokens(choices.oauth) if choices.oauth else None
                 bearers = Bearers(file, issued, choices.oauth.resource if choices.oauth else "")
                 by = authentication(choices, bearers)
-            guards = Guards(decide=policy.decide, transport="http")
+            guards = Guards(
+                decide=policy.decide,
+                admit=Quotas(limits, time.monotonic).admit,
+                transport="http",
+                confirm=Confirm(settings.confirm),
+            )
             check = file.admits if by else None
             try:
                 async with open_oversight(settings, core, guards, policy, check=check) as guards:
@@ -51,6 +62,7 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
                         standing=token_stands if by else always_stands,
                         changes=core.changes,
                         guards=guards,
+                        chat_header=settings.chat_header,
                     )
                     code = await serve_http(server, stop, choices, by, partial(_announce, said))
             finally:

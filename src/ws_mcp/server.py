@@ -18,6 +18,7 @@ from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
+from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
 from ws_mcp.edge.identity import Hint, Identity, Standing, always_stands, local_principal
@@ -69,12 +70,14 @@ def build_server(
     notifier: Notifier | None = None,
     changes: Changes | None = None,
     guards: Guards | None = None,
+    chat_header: str = "",
 ) -> MCPServer:
     """The server over a core that is open.
 
-    `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it.
+    `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it, unless
+    `chat_header` does.
     """
-    identity = Identity(core, principal_of, default_hint, standing)
+    identity = Identity(core, principal_of, default_hint, standing, chat_header)
     gate = Gate(identity, guards or Guards())
     notifier = notifier or Notifier(topics(identity), identity.watcher)
     if changes is not None:
@@ -128,8 +131,9 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     policy = policy_of(settings, "stdio")
     async with open_stop(policy and policy.reload) as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
+            guards = Guards(decide=policy and policy.decide, confirm=Confirm(settings.confirm))
             try:
-                async with open_oversight(settings, core, Guards(decide=policy and policy.decide), policy) as guards:
+                async with open_oversight(settings, core, guards, policy) as guards:
                     server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
                     code = await serve_stdio(server, stop)
             finally:

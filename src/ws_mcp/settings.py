@@ -122,6 +122,13 @@ class Settings(BaseModel):
     container_runtime: Annotated[
         str, AfterValidator(plain_name), Field(description="Runtime of the engine, as runsc; empty: its default")
     ] = ""
+    chat_header: Annotated[
+        str, AfterValidator(plain_name), Field(description="HTTP header in which a host names the conversation")
+    ] = ""
+    confirm: Annotated[
+        Literal["never", "auto", "always"],
+        Field(description="Ask the person before tiers 3 and 4, ending processes, removing data; auto: if able"),
+    ] = "never"
     workspaces: Annotated[int, Field(ge=1, le=1000, description="Container workspaces of one chat")] = 16
     idle_stop_s: Annotated[
         int,

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 
 import anyio
 
+from ws_mcp.core.chats import ChatNotFoundError, ListedChat
+from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.devcontainers.model import (
     Acted,
     DevContainer,
@@ -205,6 +207,9 @@ class FakeProcesses:
         self.core.graces.append(grace_s)
         return SignalResult(info=found.info, signalled=2, gone=2, left=0)
 
+    def running(self) -> list[FakeProcess]:
+        return [process for process in self.made.values() if process.info.state is ProcessState.RUNNING]
+
     def _found(self, process: ProcessId) -> FakeProcess:
         if process not in self.made:
             raise NotFoundError("process", process, self.made, "list_processes names them.")
@@ -359,6 +364,7 @@ class FakeCore:
         self.read_fault: Exception | None = None
         self.provision_fault: Exception | None = None
         self.unknown = ""
+        self.close_failures: tuple[str, ...] = ()
         self.graces: list[float] = []
         self.specs: list[WorkspaceSpec] = []
         self.asked_chats: list[tuple[PrincipalId, str]] = []
@@ -386,7 +392,7 @@ class FakeCore:
 
     async def chat(self, principal: PrincipalId, handle: str) -> FakeChat:
         if (principal, handle) not in self.chats_by:
-            raise NotFoundError("chat", "given as `chat`", (), "Leave it out, or call provision_workspace.")
+            raise ChatNotFoundError
         return self.chats_by[principal, handle]
 
     async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned | Pending:
@@ -421,6 +427,36 @@ class FakeCore:
         if found is None:
             raise NotFoundError("workspace", name, self.made.get(scope, {}), "Call provision_workspace to make one.")
         return Removed(name=name, ended_processes=1, kept_volume=found.volume if keep_volume else "")
+
+    async def chats(self, principal: PrincipalId) -> tuple[ListedChat, ...]:
+        return tuple(
+            ListedChat(id=c.id, label=c.label, is_default=c.is_default, created_at=BEGAN, used_at=BEGAN)
+            for (owner, _), c in reversed(self.chats_by.items())
+            if owner == principal
+        )
+
+    async def close(self, scope: Scope, how: Closing) -> Closed:
+        names = tuple(self.made.get(scope, {}))
+        running = self.processes(scope).running()
+        for process in running:
+            process.end(code=None, signal="TERM")
+        if how is Closing.STOP:
+            for name in names:
+                await self.stop(scope, name, restarts=False)
+            return Closed(workspaces=names, ended_processes=len(running), failures=self.close_failures)
+        kept = [name for name in names if how is Closing.REMOVE and self.made[scope][name].volume]
+        self.made.pop(scope, None)
+        found = next(key for key, chat in self.chats_by.items() if chat.id == scope.chat)
+        is_forgotten = how is Closing.DELETE and not self.chats_by[found].is_default
+        if is_forgotten:
+            del self.chats_by[found]
+        return Closed(
+            workspaces=names,
+            kept_data=tuple(kept),
+            ended_processes=len(running),
+            is_forgotten=is_forgotten,
+            failures=self.close_failures,
+        )
 
     async def workspaces(self, scope: Scope) -> WorkspaceListing:
         return WorkspaceListing(workspaces=tuple(self.made.get(scope, {}).values()), unknown=self.unknown)

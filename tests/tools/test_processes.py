@@ -349,8 +349,8 @@ BAD = [
     ),
     ("signal_process", {"process_id": "p_1", "grace_s": -1}, "signal_process: `grace_s` input should be"),
     ("list_processes", {"limit": 0}, "list_processes: `limit` input should be greater than or equal to 1"),
-    ("list_processes", {"chat": "c_nobody"}, "this chat has no chat 'given as `chat`'"),
-    ("list_processes", {"chat": "new"}, "this chat has no chat 'given as `chat`'"),
+    ("list_processes", {"chat": "c_nobody"}, "you have no chat with the handle given as `chat`"),
+    ("list_processes", {"chat": "new"}, "you have no chat with the handle given as `chat`"),
     (
         "provision_workspace",
         {"ports": [70000]},

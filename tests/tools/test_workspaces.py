@@ -296,3 +296,32 @@ async def test_a_failure_of_the_core_reaches_the_model_as_it_is_worded() -> None
         assert await refused(client, "provision_workspace", image="nope") == (
             "image 'nope' is not on the engine; docker pull nope, or build it"
         )
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_all_of_a_chat_is_stopped_or_removed_at_once(mode: str) -> None:
+    core = FakeCore()
+    async with open_client(core, mode) as client:
+        chat = (await ok(client, "provision_workspace", name="a", chat="new"))["chat"]
+        await ok(client, "provision_workspace", name="b", chat=chat, volume=False)
+        await ok(client, "provision_workspace", name="other")
+        await ok(client, "start_process", command="x", workspace="a", chat=chat, wait_s=0)
+        assert "only stops" in await refused(client, "stop_workspace", name="*", restart=True, chat=chat)
+        stopped = await ok(client, "stop_workspace", name="*", chat=chat)
+        assert stopped == {"ended_processes": 1, "note": "stopped: a, b"}
+        removed = await ok(client, "remove_workspace", name="*", chat=chat)
+        note = "removed: a, b; provision_workspace finds the data of a again"
+        assert removed == {"workspace": "*", "state": "removed", "ended_processes": 0, "data": "kept", "note": note}
+        removed = await ok(client, "remove_workspace", name="*", keep_data=False, chat=chat)
+        assert (removed["data"], removed["note"]) == ("removed", "removed: none; the chat is forgotten")
+        assert "you have no chat" in await refused(client, "list_containers", chat=chat)
+        assert [each["name"] for each in (await ok(client, "list_containers"))["workspaces"]] == ["other"]
+
+
+async def test_what_could_not_be_removed_is_said() -> None:
+    core = FakeCore()
+    core.close_failures = ("workspace 'a': the engine does not answer",)
+    async with open_client(core) as client:
+        removed = await ok(client, "remove_workspace", name="*")
+        assert removed["state"] == "removing"
+        assert "not done, call again: workspace 'a': the engine does not answer" in removed["note"]

@@ -14,6 +14,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import anyio
 
@@ -33,12 +34,23 @@ PREFIX = "c_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRef:
-    """A chat as its owner sees it. `handle` is empty in listings: it is not kept."""
+    """A chat that somebody is in."""
 
     id: ChatId
     handle: str
     label: str
     is_default: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedChat:
+    """A chat in a list, without its handle, which is not kept. `is_default`: a hint selects it, and always will."""
+
+    id: ChatId
+    label: str
+    is_default: bool
+    created_at: datetime
+    used_at: datetime  # exact to a day
 
 
 class Chats:
@@ -56,10 +68,7 @@ class Chats:
 
     async def default(self, principal: PrincipalId, hint: str) -> ChatRef:
         """The chat that `hint` selects among the principal's own; the same one after a restart."""
-        # A hint may be a path, and paths may be bytes that are no text.
-        message = f"chat\0{principal}\0{hint}".encode(errors="surrogateescape")
-        digest = hmac.new(self._key, message, hashlib.sha256).digest()
-        return await self._remembered(principal, _handle(digest[:16]), _shown(hint), is_default=True)
+        return await self._remembered(principal, self._default_handle(principal, hint), _shown(hint), is_default=True)
 
     async def new(self, principal: PrincipalId, label: str) -> ChatRef:
         """A chat that nobody has had before."""
@@ -76,12 +85,26 @@ class Chats:
             raise ChatNotFoundError
         return ChatRef(id=ChatId(record.chat), handle=handle, label=record.label, is_default=False)
 
-    async def list(self, principal: PrincipalId) -> tuple[ChatRef, ...]:
+    async def list(self, principal: PrincipalId) -> tuple[ListedChat, ...]:
         """The principal's chats, newest first."""
         return tuple(
-            ChatRef(id=ChatId(r.chat), handle="", label=r.label, is_default=False)
-            for r in await self._known.list(principal)
+            ListedChat(
+                id=ChatId(record.chat),
+                label=record.label,
+                is_default=self._is_default(principal, record),
+                created_at=datetime.fromisoformat(record.created_at),
+                used_at=datetime.fromisoformat(record.used_at),
+            )
+            for record in await self._known.list(principal)
         )
+
+    async def forget(self, scope: Scope) -> bool:
+        """Forget a chat that was closed: its handle is unknown from now on. One that a hint selects stays."""
+        record = next((each for each in await self._known.list(scope.principal) if each.chat == scope.chat), None)
+        if record is None or self._is_default(scope.principal, record):
+            return False
+        await self._known.remove(scope.chat, scope.principal)
+        return True
 
     def processes(self, scope: Scope) -> ProcessManager:
         """The process manager of a chat. It holds nothing that could not be asked for again."""
@@ -90,6 +113,15 @@ class Chats:
         while len(self._managers) > KEEP_MANAGERS:
             del self._managers[next(iter(self._managers))]
         return manager
+
+    def _default_handle(self, principal: PrincipalId, hint: str) -> str:
+        # A hint may be a path, and paths may be bytes that are no text.
+        message = f"chat\0{principal}\0{hint}".encode(errors="surrogateescape")
+        return _handle(hmac.new(self._key, message, hashlib.sha256).digest()[:16])
+
+    def _is_default(self, principal: PrincipalId, record: ChatRecord) -> bool:
+        # The label of a default chat is its hint, and whoever has the key can say which chat that selects.
+        return _id_of(self._default_handle(principal, record.label)) == record.chat
 
     async def _remembered(self, principal: PrincipalId, handle: str, label: str, *, is_default: bool) -> ChatRef:
         chat = ChatId(_id_of(handle))

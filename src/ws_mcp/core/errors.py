@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ws_mcp.core.unseen import seen
+
 
 class WsError(Exception):
     """An expected failure; `str(error)` is written for the model that reads it."""
@@ -93,6 +95,8 @@ class PolicyError(WsError):
 
 def one_line(text: str, limit: int = 300) -> str:
     """Foreign text (of an engine, of execd) as one printable line of at most `limit` characters."""
-    printable = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    printable = text
+    if not (text.isascii() and text.isprintable()):
+        printable = seen("".join(c if c.isprintable() else " " for c in text))
     flat = " ".join(printable.split())
     return flat if len(flat) <= limit else flat[: limit - 4] + " ..."

@@ -26,6 +26,7 @@ class ChatRecord:
     principal: str
     label: str
     created_at: str
+    used_at: str = ""  # exact to a day
 
 
 class KnownChats:
@@ -74,13 +75,18 @@ class KnownChats:
         rows = [(before, chat) for chat in chats]
         await self._state.run(lambda db: db.executemany(_FORGET, rows))
 
+    async def remove(self, chat: str, principal: str) -> None:
+        """Forget a chat that was closed."""
+        statement = "DELETE FROM chats WHERE chat = ? AND principal = ?"
+        await self._state.run(lambda db: db.execute(statement, (chat, principal)))
+
     async def spare(self, chats: Iterable[str]) -> None:
         """Count these as used now: something is theirs."""
         rows = [(self._now().isoformat(), chat) for chat in chats]
         await self._state.run(lambda db: db.executemany("UPDATE chats SET used_at = ? WHERE chat = ?", rows))
 
 
-_SELECT = "SELECT chat, principal, label, created_at FROM chats"
+_SELECT = "SELECT chat, principal, label, created_at, used_at FROM chats"
 _UNUSED = """
 SELECT chat FROM chats WHERE max(used_at, created_at) < ?
 AND NOT EXISTS (SELECT 1 FROM starts WHERE starts.chat = chats.chat) LIMIT ?
@@ -92,10 +98,7 @@ AND NOT EXISTS (SELECT 1 FROM starts WHERE starts.chat = chats.chat) AND chat = 
 
 
 def _found(database: sqlite3.Connection, chat: str, principal: str, now: datetime) -> ChatRecord | None:
-    row = database.execute(
-        "SELECT chat, principal, label, created_at, used_at FROM chats WHERE chat = ? AND principal = ?",
-        (chat, principal),
-    ).fetchone()
+    row = database.execute(f"{_SELECT} WHERE chat = ? AND principal = ?", (chat, principal)).fetchone()
     if row is None:
         return None
     if row[4] < (now - NOTE_USE_EVERY).isoformat():
@@ -104,4 +107,4 @@ def _found(database: sqlite3.Connection, chat: str, principal: str, now: datetim
 
 
 def _record(row: tuple[str, ...]) -> ChatRecord:
-    return ChatRecord(chat=row[0], principal=row[1], label=row[2], created_at=row[3])
+    return ChatRecord(chat=row[0], principal=row[1], label=row[2], created_at=row[3], used_at=max(row[3], row[4]))

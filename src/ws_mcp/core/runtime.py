@@ -11,18 +11,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ws_mcp.core.ceilings import Ceilings
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.chat_places import ChatPlaces
-from ws_mcp.core.chats import ChatRef, Chats
+from ws_mcp.core.chats import ChatRef, Chats, ListedChat
 from ws_mcp.core.clock import Now, utc_now
+from ws_mcp.core.closing import Closed, Closer, Closing
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.devcontainers.chosen import Chosen, open_chosen
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineError, EngineUnavailableError
+from ws_mcp.core.errors import EngineError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.dial import dial_through
 from ws_mcp.core.execd.places import Places, open_places
 from ws_mcp.core.execd.protocol import Event
+from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import NewProcessId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
@@ -30,6 +33,7 @@ from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
+from ws_mcp.core.quotas import Limits
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.told import change_of
@@ -65,6 +69,7 @@ class Choices:
     devcontainers: DevContainerChoices = field(default_factory=DevContainerChoices)
     keeps_local: bool = False
     limits: ProcessLimits = field(default_factory=ProcessLimits)
+    ceilings: Limits | None = None  # None: only those of one chat, above
 
     def rules_of(self, principal: PrincipalId) -> WorkspaceRules:
         """What workspaces of a principal may be."""
@@ -96,13 +101,23 @@ class Core:
         self._engine = engine
         self._choices = choices
         self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
-        self._provisions = Provisions(self._workspaces, places, jobs, state.instance.key, self.rules_of)
         self.devcontainers = devcontainers.acts
         self.devcontainers_of = devcontainers.acts_of
         self._chat_places = ChatPlaces(self._workspaces, devcontainers.places_of)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
-        self._chats = Chats(state, now, self._make_manager, self._owners)
+        self._holdings = Holdings(self._workspaces, places, engine, state)
+        self._ceilings = Ceilings(choices.ceilings, self._holdings)
+        self._provisions = Provisions(
+            self._workspaces,
+            places,
+            jobs,
+            key=state.instance.key,
+            rules_of=self.rules_of,
+            has_room=self._ceilings.check_workspace,
+        )
+        self._chats = Chats(state, now, self._make_manager, self._holdings.owners)
+        self._closer = Closer(self._chats, self._workspaces, self._provisions, self._holdings)
         self._local_starts = local_starts
 
     async def engine_answers(self) -> bool:
@@ -133,7 +148,7 @@ class Core:
         """
         return await self._chats.find(principal, handle)
 
-    async def chats(self, principal: PrincipalId) -> tuple[ChatRef, ...]:
+    async def chats(self, principal: PrincipalId) -> tuple[ListedChat, ...]:
         """The principal's chats, newest first."""
         return await self._chats.list(principal)
 
@@ -148,6 +163,10 @@ class Core:
     async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
         """See `Provisions.remove`."""
         return await self._provisions.remove(scope, name, keep_volume=keep_volume)
+
+    async def close(self, scope: Scope, how: Closing) -> Closed:
+        """See `Closer.close`."""
+        return await self._closer.close(scope, how)
 
     async def workspaces(self, scope: Scope) -> WorkspaceListing:
         """The chat's workspaces."""
@@ -186,21 +205,8 @@ class Core:
             limits=self._choices.limits,
             receipts=self._receipts,
             on_started=on_started,
+            has_room=partial(self._ceilings.check_process, scope),
         )
-
-    async def _owners(self) -> set[str]:
-        """The chats that have a workspace, or the data of one that was removed.
-
-        Raises:
-            EngineError: containers and volumes cannot be listed now.
-        """
-        chats: set[str] = {scope.chat for scope, _ in await self._workspaces.list_all()}
-        if self._engine is not None:
-            volumes = await self._engine.list_volumes({naming.INSTANCE: self.state.instance.id})
-            chats |= {volume.labels.get(naming.CHAT, "") for volume in volumes}
-        elif await self.state.has_fills():
-            raise EngineUnavailableError("this server was started without an engine, and another one had one")
-        return chats
 
     _new_id: NewProcessId = staticmethod(new_process_id)
 

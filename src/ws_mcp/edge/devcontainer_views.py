@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Hook, Recreated, Sibling
 from ws_mcp.core.jobs import StillRunning
-from ws_mcp.edge.views import View, moment
+from ws_mcp.edge.views import LONGEST, View, moment
 
 AGAIN = (
     "call recreate_devcontainer again with the same arguments: it goes on meanwhile, until stop_workspace gives it up"
@@ -86,6 +86,8 @@ class DevContainerView(View):
 
 class DevContainersView(View):
     """The dev containers below the operator's roots."""
+
+    longest = LONGEST
 
     devcontainers: Annotated[tuple[DevContainerView, ...], Field(description="By folder")]
     unknown: Annotated[str, Field(description="Why they could not be looked at now: they are not gone")] = ""

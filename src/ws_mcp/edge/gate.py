@@ -17,6 +17,7 @@ from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, LimitError, WsError
 from ws_mcp.core.policy.acts import Act, Transport, Verdict
+from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.identity import Identity, Request
 from ws_mcp.edge.uris import address_of
 
@@ -81,6 +82,7 @@ class Guards:
     journal: Journal | None = None
     measure: Measure | None = None
     transport: Transport = "stdio"
+    confirm: Confirm = Confirm.NEVER
 
 
 class Gate:
@@ -113,6 +115,11 @@ class Gate:
             transport=self._guards.transport,
         )
         return decide is None or decide(act).is_allowed
+
+    @property
+    def confirm(self) -> Confirm:
+        """Whether the person is asked before what cannot be undone."""
+        return self._guards.confirm
 
     @asynccontextmanager
     async def passed(

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
+from ws_mcp.core.chats import ChatNotFoundError
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, WsError
 from ws_mcp.core.ids import ChatId, Principal, PrincipalId, Scope
 from ws_mcp.edge.core_port import ChatRef, Core
@@ -110,11 +111,13 @@ class Identity:
         principal_of: Callable[[], Principal],
         default_hint: Hint | None,
         standing: Standing = always_stands,
+        chat_header: str = "",
     ) -> None:
         self._core = core
         self._principal_of = principal_of
         self._standing = standing
         self._default_hint = default_hint
+        self._chat_header = chat_header
         self._defaults: dict[tuple[PrincipalId, str], ChatRef] = {}
 
     @property
@@ -140,12 +143,12 @@ class Identity:
             NotFoundError: no such chat, whoever else has it, or not the one that the token is for.
             InvalidArgumentError: nothing says which chat is meant, or what says it cannot be read.
         """
-        bound = self.principal.chat
-        if bound:
-            handle = bound if handle in ("", bound) else "none"  # no handle is so, so the answer is the usual one
+        principal, hint = self.principal, self._hint()
         if handle:
-            return self._in(await self._core.chat(self.principal.id, handle))
-        hint = self._hint()
+            found = self._in(await self._core.chat(principal.id, handle))
+            if principal.chat and hint and found.scope.chat != (await self._default(hint.text)).id:
+                raise ChatNotFoundError  # for this token there is one chat
+            return found
         if hint is None:
             raise InvalidArgumentError(
                 "this connection does not say which chat it belongs to: call provision_workspace first, then give the "
@@ -166,10 +169,8 @@ class Identity:
         Raises:
             ForbiddenError: the token is for one chat only.
         """
-        if self.principal.chat:
-            if handle == "new":
-                raise ForbiddenError("your token is for one chat and cannot begin another: leave `chat` out")
-            return await self.caller(handle)
+        if handle == "new" and self.principal.chat:
+            raise ForbiddenError("your token is for one chat and cannot begin another: leave `chat` out")
         if handle == "new" or not (handle or self._hint()):
             return self._in(await self._core.new_chat(self.principal.id, label))
         return await self.caller(handle)
@@ -189,7 +190,17 @@ class Identity:
         return Caller(scope=Scope(principal=self.principal.id, chat=chat.id), chat=chat.handle, is_shared=is_shared)
 
     def _hint(self) -> Hint | None:
-        return hint_of(request()) or self._default_hint
+        if self.principal.chat:
+            return Hint(text=f"token:{self.principal.chat}", is_shared=False)
+        return hint_of(request()) or self._header_hint() or self._default_hint
+
+    def _header_hint(self) -> Hint | None:
+        """What a host says of the conversation in the header that the operator named; only HTTP has headers."""
+        headers: Mapping[str, str] = getattr(request().request, "headers", {}) if self._chat_header else {}
+        value = headers.get(self._chat_header)
+        if value is None:
+            return None
+        return Hint(text=f"header:{_checked(value, self._chat_header)}", is_shared=False)
 
 
 def hint_of(ctx: Request) -> Hint | None:

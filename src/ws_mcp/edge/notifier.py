@@ -199,7 +199,9 @@ class Notifier:
         if ctx.method == "resources/unsubscribe":
             watched.pop(uri, None)
         else:
-            watched.update(await self._allowed((*watched, uri), known=watched))
+            # Asked for again, it is looked up again: who asks need not be who asked before.
+            known = {each: topic for each, topic in watched.items() if each != uri}
+            watched.update(await self._allowed((*known, uri), known=known))
             self._begin()
 
     async def _allowed(self, uris: Iterable[str], known: dict[str, str] | None = None) -> dict[str, str]:

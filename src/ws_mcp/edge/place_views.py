@@ -7,11 +7,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from ws_mcp.core.closing import Closed
 from ws_mcp.core.devcontainers.model import Acted, DevContainerListing
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Removed, Stopped, Workspace, WorkspaceListing
 from ws_mcp.edge.devcontainer_views import DevContainerView
-from ws_mcp.edge.views import View, WorkspaceView
+from ws_mcp.edge.views import LONGEST, View, WorkspaceView
 
 VIEWS = 512  # of workspaces that stay as they are: to make them anew is most of the work of a long list
 GOES_ON = "it goes on meanwhile: call again with the same arguments to wait for its end"
@@ -35,6 +36,11 @@ class StopView(View):
     @classmethod
     def of(cls, stopped: Stopped) -> Self:
         return cls(workspace=WorkspaceView.of(stopped.workspace), ended_processes=stopped.ended_processes)
+
+    @classmethod
+    def of_all(cls, closed: Closed) -> Self:
+        """Of all workspaces of a chat."""
+        return cls(ended_processes=closed.ended_processes, note=_told("stopped", closed))
 
     @classmethod
     def of_devcontainer(cls, done: Acted | StillRunning) -> Self:
@@ -68,6 +74,17 @@ class RemoveView(View):
         )
 
     @classmethod
+    def of_all(cls, closed: Closed, *, had_data: bool) -> Self:
+        """Of all workspaces of a chat."""
+        return cls(
+            workspace="*",
+            state="removing" if closed.failures else "removed",
+            ended_processes=closed.ended_processes,
+            data="kept" if closed.kept_data else "removed" if had_data else "none",
+            note="; ".join((_told("removed", closed), *(("the chat is forgotten",) if closed.is_forgotten else ()))),
+        )
+
+    @classmethod
     def of_devcontainer(cls, name: str, done: Acted | StillRunning) -> Self:
         if isinstance(done, StillRunning):
             return cls(workspace=name, state="removing", data="kept", note=GOES_ON)
@@ -82,8 +99,18 @@ class RemoveView(View):
         )
 
 
+def _told(what: str, closed: Closed) -> str:
+    """What was done to which workspaces, and what could not be done."""
+    names = ", ".join(closed.workspaces) or "none"
+    kept = (f"provision_workspace finds the data of {', '.join(closed.kept_data)} again",) if closed.kept_data else ()
+    failures = tuple(f"not done, call again: {failure}" for failure in closed.failures)
+    return "; ".join((f"{what}: {names}", *kept, *failures))
+
+
 class ContainersView(View):
     """The workspaces of a chat, and the dev containers of this machine."""
+
+    longest = LONGEST
 
     chat: Annotated[str, Field(description="Handle of the chat")]
     workspaces: Annotated[tuple[WorkspaceView, ...], Field(description="Containers and local workspaces, oldest first")]

@@ -1,8 +1,8 @@
 """The stdio transport: one JSON-RPC message a line, in bounded memory, without threads.
 
 The SDK's own transport reads lines of any length and answers a line that is no message with nothing. Here a line has
-at most 4 MiB, and each bad one gets an error, with the id of its request where that can be read for sure. Waiting for
-stdin can be cancelled, so that a server ends when it is asked to.
+at most 4 MiB and a sane shape, and each bad one gets an error, with the id of its request where that can be read for
+sure. Waiting for stdin can be cancelled, so that a server ends when it is asked to.
 """
 
 from __future__ import annotations
@@ -22,15 +22,20 @@ from mcp.types import (
     PARSE_ERROR,
     ErrorData,
     JSONRPCError,
+    JSONRPCMessage,
     JSONRPCNotification,
     jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from ws_mcp.edge.json_shape import ShapeError, check_shape
+
 MAX_LINE_BYTES = 4 * 1024 * 1024  # as much as the SDK takes over HTTP
 READ_BYTES = 64 * 1024
 WRITE_BYTES = 64 * 1024  # of answers that are put together for one write
+NO_JSON = "the line is no valid JSON"
+MAX_ID = 256  # characters; it is repeated in the answer
 EDGE_BYTES = 512  # of a line that is too long: enough to find the id at either end
 
 _ID = rb'"id"\s*:\s*(?:(?P<number>-?\d{1,18})(?=\s*[,}])|"(?P<text>[\w.:-]{1,128})")'
@@ -73,16 +78,30 @@ def parsed(line: bytes, *, is_whole: bool) -> SessionMessage | JSONRPCError:
     if not is_whole:
         return _refusal(line, INVALID_REQUEST, f"the message is too large: at most {MAX_LINE_BYTES} bytes")
     try:
+        check_shape(line)
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        # A request whose id is neither text nor a whole number would pass as a notification, and never be answered.
-        if not isinstance(message, JSONRPCNotification) or b'"id"' not in line or "id" not in from_json(line):
-            return SessionMessage(message)
-        return _refusal(line, INVALID_REQUEST, "the id of a request is a text or a whole number")
+    except ShapeError as error:
+        return _refusal(line, INVALID_REQUEST, f"the message is refused: {error}")
     except ValidationError as error:
         kinds = {e["type"] for e in error.errors(include_url=False, include_input=False, include_context=False)}
-        if "json_invalid" in kinds:
-            return _refusal(line, PARSE_ERROR, "the line is no valid JSON")
-        return _refusal(line, INVALID_REQUEST, "the line is no JSON-RPC 2.0 message")
+        if "json_invalid" not in kinds:
+            return _refusal(line, INVALID_REQUEST, "the line is no JSON-RPC 2.0 message")
+        return _refusal(line, PARSE_ERROR, NO_JSON)
+    except ValueError:
+        return _refusal(line, PARSE_ERROR, NO_JSON)
+    reason = _bad_id(message, line)
+    return _refusal(line, INVALID_REQUEST, reason) if reason else SessionMessage(message)
+
+
+def _bad_id(message: JSONRPCMessage, line: bytes) -> str:
+    """What is wrong with the id of a message."""
+    if isinstance(message, JSONRPCNotification):
+        # A request whose id is neither text nor a whole number would pass as one, and never be answered.
+        is_one = b'"id"' not in line or "id" not in from_json(line)
+        return "" if is_one else "the id of a request is a text or a whole number"
+    number = message.id
+    is_short = len(number) <= MAX_ID if isinstance(number, str) else number is None or abs(number) < 1 << 63
+    return "" if is_short else f"the id of a request has at most {MAX_ID} characters, or 63 bits"
 
 
 def _refusal(line: bytes, code: int, text: str) -> JSONRPCError:

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import pydantic_core
 from mcp import MCPError
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from ws_mcp.core.errors import WsError
 from ws_mcp.edge.arguments import checked
+from ws_mcp.edge.confirming import Confirm, Question, UnansweredError, confirm
 from ws_mcp.edge.errors import bug, failed
 from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.intake import Intake
@@ -43,6 +43,7 @@ class ToolSpec:
     title: str
     effect: Effect
     is_structured: bool = True
+    question: Question | None = None  # what a person is to confirm of a call
     meta: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -51,23 +52,27 @@ class GuardedTool(Tool):
 
     _gate: Gate = PrivateAttr()
     _effect: Effect = PrivateAttr()
+    _question: Question | None = PrivateAttr(default=None)
 
-    def stand_behind(self, gate: Gate, effect: Effect) -> None:
+    def stand_behind(self, gate: Gate, spec: ToolSpec) -> None:
         """Called once, for the SDK makes it and knows only its own fields."""
-        self._gate, self._effect = gate, effect
+        self._gate, self._effect, self._question = gate, spec.effect, spec.question
 
     async def run(
         self,
         arguments: dict[str, Any],
-        context: Context[Any, Any],  # noqa: ARG002 - the caller is known from `Identity`
+        context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         intake = Intake(arguments)
         try:
             known = checked(self, arguments)
             async with self._gate.passed(self.name, is_read_only=self._effect.is_read_only, arguments=known) as passage:
+                await self._confirmed(known, context)
                 result = await self.fn(**known)
                 passage.made = _made_by(result)
+        except UnansweredError as error:
+            return error.asked
         except WsError as error:
             return failed(intake.clean(str(error)))
         except MCPError:
@@ -75,6 +80,12 @@ class GuardedTool(Tool):
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
             return failed(bug(self.name, error))
         return result if isinstance(result, CallToolResult) else answered(cast("View", result))
+
+    async def _confirmed(self, known: dict[str, object], context: Context[Any, Any]) -> None:
+        if self._question is not None and self._gate.confirm is not Confirm.NEVER:
+            text = await self._question(known)
+            if text:
+                await confirm(self._gate.confirm, text, context)
 
 
 def _made_by(result: View | CallToolResult) -> dict[str, str]:
@@ -86,9 +97,8 @@ def _made_by(result: View | CallToolResult) -> dict[str, str]:
 
 def answered(view: View, text: str = "") -> CallToolResult:
     """A view as both halves of a result, each complete alone: hosts show one of them. `text` in place of its JSON."""
-    values = view.model_dump(mode="json", exclude_defaults=True)
-    shown = text or pydantic_core.to_json(values).decode()
-    return CallToolResult(content=[TextContent(type="text", text=shown)], structured_content=values)
+    values, shown = view.shown()
+    return CallToolResult(content=[TextContent(type="text", text=text or shown)], structured_content=values)
 
 
 def tool_of(spec: ToolSpec, gate: Gate) -> Tool:
@@ -111,7 +121,7 @@ def tool_of(spec: ToolSpec, gate: Gate) -> Tool:
         structured_output=spec.is_structured,
     )
     assert isinstance(tool, GuardedTool)
-    tool.stand_behind(gate, spec.effect)
+    tool.stand_behind(gate, spec)
     tool.parameters = slim(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = untitled(tool.fn_metadata.output_schema)

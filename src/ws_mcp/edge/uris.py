@@ -1,4 +1,4 @@
-"""The resource addresses of this server, both ways (pure): `ws://containers`, `ws://chats/{chat}/...`."""
+"""The resource addresses of this server, both ways (pure): `ws://containers`, `ws://chats`, `ws://chats/{chat}/...`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 CONTAINERS = "ws://containers"
 DEVCONTAINERS = "ws://devcontainers"
+CHATS = "ws://chats"
 CHAT_CONTAINERS = "ws://chats/{chat}/containers"
 PROCESSES = "ws://chats/{chat}/processes"
 OUTPUT = "ws://chats/{chat}/processes/{process}/output{?offset,tail,stream,raw}"

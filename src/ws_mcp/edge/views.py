@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, ClassVar, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
+from ws_mcp.core.unseen import UNSEEN, seen
 from ws_mcp.core.workspaces.model import (
     Pending,
     Provisioned,
@@ -15,7 +18,9 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceKind,
 )
 
+_SUSPECT = re.compile(rf"[{UNSEEN}\u2028\u2029]|\\(?:u00|[bfr])")  # as JSON writes them; a false alarm costs time only
 MIB = 1024 * 1024
+LONGEST = 2000  # characters of one text in a list; names are shorter, the last lines of a failed build are not
 HIDDEN = "(hidden)"
 OUT_OF_DATE = (
     'it is out of date and was kept, since processes run in it: with the option replace="always" it is made anew, '
@@ -33,6 +38,16 @@ class View(BaseModel):
     """An answer. What equals its default is left out of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    longest: ClassVar[int] = 0  # characters of a text in it that others wrote (names, labels); 0: it has none
+
+    def shown(self) -> tuple[dict[str, object], str]:
+        """As JSON, as values and as text, without characters that a person would not see."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        text = to_json(values).decode()
+        if _is_suspect(text) or (self.longest and len(text) > self.longest):
+            values = cast("dict[str, object]", _cleaned(values, self.longest))
+            text = to_json(values).decode()
+        return values, text
 
 
 class PortView(View):
@@ -138,6 +153,20 @@ class ProvisionView(View):
             seconds=round(pending.elapsed_s, 1),
             note="; ".join(part for part in (AGAIN, note) if part),
         )
+
+
+def _is_suspect(text: str) -> bool:
+    """Whether JSON may have something to clean in it; quick to say no of plain text."""
+    return not (text.isascii() and "\\" not in text and "\x7f" not in text) and _SUSPECT.search(text) is not None
+
+
+def _cleaned(value: object, longest: int) -> object:
+    if isinstance(value, str):
+        text = seen(value)
+        return f"{text[:longest]} ..." if longest and len(text) > longest else text
+    if isinstance(value, dict):
+        return {seen(name): _cleaned(each, longest) for name, each in cast("dict[str, object]", value).items()}
+    return [_cleaned(each, longest) for each in cast("list[object]", value)] if isinstance(value, list) else value
 
 
 def _limits(workspace: Workspace) -> str:

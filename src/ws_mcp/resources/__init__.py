@@ -9,6 +9,7 @@ from ws_mcp.edge import uris
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.errors import reads
 from ws_mcp.edge.identity import Identity
+from ws_mcp.resources.chats import ChatResources
 from ws_mcp.resources.containers import ContainerResources
 from ws_mcp.resources.devcontainers import DevContainerResources
 from ws_mcp.resources.processes import ProcessResources
@@ -23,6 +24,11 @@ def add_resources(server: MCPServer, core: Core, identity: Identity) -> None:
     server.add_resource(
         FunctionResource.from_function(
             reads(containers.containers), uris.CONTAINERS, name="containers", title="Workspaces", mime_type=JSON
+        )
+    )
+    server.add_resource(
+        FunctionResource.from_function(
+            reads(ChatResources(core, identity).chats), uris.CHATS, name="chats", title="Chats", mime_type=JSON
         )
     )
     server.add_resource(

@@ -23,4 +23,4 @@ class ContainerResources:
         caller = await self._identity.caller(chat)
         found = await self._core.devcontainers_of(self._identity.principal.id).list()
         view = ContainersView.of(caller.chat, await self._core.workspaces(caller.scope), found)
-        return view.model_dump_json(exclude_defaults=True)
+        return view.shown()[1]

@@ -16,6 +16,5 @@ class DevContainerResources:
 
     async def devcontainers(self) -> str:
         """Dev containers: state, whether they are out of date and why, the last error."""
-        return DevContainersView.of(
-            await self._core.devcontainers_of(self._identity.principal.id).list()
-        ).model_dump_json(exclude_defaults=True)
+        found = await self._core.devcontainers_of(self._identity.principal.id).list()
+        return DevContainersView.of(found).shown()[1]

@@ -26,7 +26,7 @@ class ProcessResources:
         """Processes of a chat in all its workspaces, running first, newest first."""
         caller = await self._identity.caller(chat)
         listing = await self._core.processes(caller.scope).list(None, LISTED)
-        return ProcessesView.of(caller.chat, listing).model_dump_json(exclude_defaults=True)
+        return ProcessesView.of(caller.chat, listing).shown()[1]
 
     async def output(
         self, chat: str, process: str, *, offset: str = "", tail: str = "", stream: str = "stdout", raw: str = ""

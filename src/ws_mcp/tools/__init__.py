@@ -5,6 +5,7 @@ from __future__ import annotations
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.questions import Questions
 from ws_mcp.edge.tool import Effect, ToolSpec
 from ws_mcp.tools.devcontainers import DevContainerTools
 from ws_mcp.tools.files import FileTools
@@ -25,8 +26,15 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
     p = ProcessTools(core, identity, notifier)
     f = FileTools(core, identity)
     d = DevContainerTools(core, identity)
+    q = Questions(core, identity)
     return (
-        ToolSpec(function=w.provision_workspace, title="Provision a workspace", effect=MAKES, meta=ALWAYS),
+        ToolSpec(
+            function=w.provision_workspace,
+            title="Provision a workspace",
+            effect=MAKES,
+            meta=ALWAYS,
+            question=q.provision,
+        ),
         ToolSpec(function=p.start_process, title="Start a process", effect=RUNS, meta=ALWAYS),
         ToolSpec(
             function=p.read_output, title="Read a process's output", effect=LOOKS, is_structured=False, meta=ALWAYS
@@ -36,7 +44,9 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
         ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS),
         ToolSpec(function=w.list_containers, title="List workspaces", effect=LOOKS),
         ToolSpec(function=f.workspace_files, title="Files of a workspace", effect=SETS, is_structured=False),
-        ToolSpec(function=d.recreate_devcontainer, title="Make a dev container anew", effect=MAKES),
+        ToolSpec(
+            function=d.recreate_devcontainer, title="Make a dev container anew", effect=MAKES, question=q.recreate
+        ),
         ToolSpec(function=w.stop_workspace, title="Stop a workspace", effect=ACTS),
-        ToolSpec(function=w.remove_workspace, title="Remove a workspace", effect=SETS),
+        ToolSpec(function=w.remove_workspace, title="Remove a workspace", effect=SETS, question=q.remove),
     )

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import WorkspaceName
+from ws_mcp.core.unseen import hidden_in
 from ws_mcp.core.workspaces.model import FileSlice
 from ws_mcp.edge.arguments import MAX_INPUT_BYTES, Encoded, Offset, Text
 from ws_mcp.edge.core_port import Core
@@ -79,6 +80,9 @@ class _Shown:
         rest = "end of file" if self.end >= self.size else f"next offset={self.end}"
         parts = [self.path, f"bytes {self.start}-{self.end} of {self.size}"]
         parts += ["base64"] if self.encoding == "base64" else []
+        # Left in: what is read here is written back. But a person would not have seen them.
+        hidden = hidden_in(self.text)
+        parts += [f"{hidden} invisible characters in it"] if hidden else []
         parts += [f"{rest}, without a newline" if ends_open and self.end >= self.size else rest]
         return f"[{' | '.join(parts)}]"
 

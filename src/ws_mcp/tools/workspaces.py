@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.devcontainers.model import Acted, DevContainer, Status
-from ws_mcp.core.errors import ConflictError
+from ws_mcp.core.errors import ConflictError, InvalidArgumentError
 from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import Pending, Workspace, WorkspaceKind
@@ -33,10 +34,11 @@ OPTIONS = (
     "dry_run, request_key"
 )
 
+ALL = "*"  # every workspace of the chat, with every process of the chat
 REMOVED = 256  # workspaces whose removal is remembered, in case it is asked for again
 
 Chat = Annotated[Text, Field(description="Handle")]
-Named = Annotated[Text, Field(description="Workspace")]
+Named = Annotated[Text, Field(description="Name; *: all")]
 
 
 class WorkspaceTools:
@@ -97,6 +99,10 @@ class WorkspaceTools:
     ) -> StopView:
         """Stop a workspace with its processes. Its files stay."""
         caller = await self._identity.caller(chat)
+        if name == ALL:
+            if restart:
+                raise InvalidArgumentError('stop_workspace: `restart` is for one workspace; name "*" only stops')
+            return StopView.of_all(await self._close(caller.scope, Closing.STOP))
         devcontainer = await self._devcontainer(caller.scope, name)
         if devcontainer is not None:
             done = await self._stop_devcontainer(devcontainer, name, restarts=restart)
@@ -115,6 +121,9 @@ class WorkspaceTools:
     ) -> RemoveView:
         """Remove a workspace with its processes."""
         caller = await self._identity.caller(chat)
+        if name == ALL:
+            how = Closing.REMOVE if keep_data else Closing.DELETE
+            return RemoveView.of_all(await self._close(caller.scope, how), had_data=not keep_data)
         found = await self._found(caller.scope, name)
         devcontainer = await self._devcontainer(caller.scope, name)
         if devcontainer is not None and (caller.scope, name) in self._removed:
@@ -140,6 +149,12 @@ class WorkspaceTools:
     @property
     def _devcontainers(self) -> DevContainers:
         return self._core.devcontainers_of(self._identity.principal.id)
+
+    async def _close(self, scope: Scope, how: Closing) -> Closed:
+        closed = await self._core.close(scope, how)
+        self._notifier.containers_changed(scope.chat)
+        self._notifier.processes_changed(scope.chat)
+        return closed
 
     async def _devcontainer(self, scope: Scope, name: str) -> DevContainer | None:
         """The dev container that is meant, by its name or the id of its container.

@@ -35,7 +35,7 @@ from ws_mcp.core.processes.model import (
     Woke,
     Written,
 )
-from ws_mcp.core.processes.port import ClientOf, OnStarted, PlaceOf, PlaceRef, PlacesOf, StartReceipts
+from ws_mcp.core.processes.port import ClientOf, HasRoom, OnStarted, PlaceOf, PlaceRef, PlacesOf, StartReceipts
 from ws_mcp.core.processes.reach import SHORT_S, Question, Repeat
 from ws_mcp.core.processes.render import is_held
 from ws_mcp.core.processes.roster import Roster
@@ -62,6 +62,7 @@ class ProcessManager:
         limits: ProcessLimits,
         receipts: StartReceipts,
         on_started: OnStarted = lambda _place, _process: None,
+        has_room: HasRoom | None = None,
     ) -> None:
         self._chat = scope.chat
         self._limits = limits
@@ -79,6 +80,7 @@ class ProcessManager:
             limits=limits,
             receipts=receipts,
             on_started=on_started,
+            has_room=has_room,
         )
 
     async def attend(self) -> bool:

@@ -84,3 +84,5 @@ PlaceOf = Callable[[WorkspaceName | None], Awaitable[PlaceRef]]
 """The place that a start means; raises what the workspaces say."""
 OnStarted = Callable[[PlaceRef, ProcessId], None]
 """Told of each process that was newly started by this server, unless it has ended by then."""
+HasRoom = Callable[[], Awaitable[None]]
+"""Raises `LimitError` where one more process would be too many, whatever the chat itself may have."""

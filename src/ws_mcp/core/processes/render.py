@@ -23,6 +23,7 @@ from ws_mcp.core.processes.model import (
     Wait,
     Woke,
 )
+from ws_mcp.core.unseen import AFTER_BACKSPACE, hidden_in, seen
 
 HELD_ESCAPE_BYTES = 64  # a longer escape sequence may be torn by a cut; those that programs write are shorter
 STRING_CHARACTERS = 4096  # a control string without an end hides at most this much of its line
@@ -35,14 +36,7 @@ _ESCAPE = re.compile(
 _OPEN_ESCAPE = re.compile(rb"\x1b(?:[\]PX^_][^\x00-\x1f\x7f]*|\[[0-?]*[ -/]*|[ -/]*)\Z")
 _TO_LINE_START = re.compile(r"\x1b\[(?:0?1?G|2K)")  # what some progress bars use as a carriage return
 _REWRITE = re.compile(r"[\r\b\x1b]")
-_UNSEEN = (
-    "\x0b-\x1f\x7f-\x9f"  # C0 except tab and new line (the first eight come below), DEL, C1
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-_HIDDEN = re.compile(f"[\x00-\x08{_UNSEEN}]")
-_HIDDEN_BUT_BACKSPACE = re.compile(f"[\x00-\x07{_UNSEEN}]")
-_BREAK = re.compile("[\u2028\u2029]")
+_HIDDEN_BUT_BACKSPACE = re.compile(f"[\x00-\x07{AFTER_BACKSPACE}]")
 _HIDDEN_ASCII = bytes(c for c in (*range(32), 127) if c not in b"\t\n")
 
 
@@ -53,7 +47,7 @@ def text_of(data: bytes) -> str:
     text = data.decode("utf-8", "replace")
     if _REWRITE.search(text):
         text = "\n".join(map(_final, _TO_LINE_START.sub("\r", text).split("\n")))
-    return _BREAK.sub("\n", _HIDDEN.sub("", text))
+    return seen(text)
 
 
 def _final(line: str) -> str:
@@ -125,21 +119,29 @@ def show(
     start = window.start + skipped
     end = start + size
     following = _following(info, kept, end)
+    shown = window.data[skipped : skipped + size]
     parts = (
         f"{info.process} {state_text(info)}",
         _wait_text(window, wait),
         _range_text(info, kept, stream, start, end),
         f"bytes {kept.head_end}-{kept.tail_start} are no longer kept" if kept.dropped > 0 else "",
+        _hidden_text(shown),
         "earlier: offset=0" if is_tail and start > 0 else "",
         "end of output" if following is None else f"next offset={following}",
     )
     return Shown(
-        text=text_of(window.data[skipped : skipped + size]),
+        text=text_of(shown),
         start=start,
         end=end,
         next_offset=following,
         status=f"[{' | '.join(part for part in parts if part)}]",
     )
+
+
+def _hidden_text(data: bytes) -> str:
+    """That something was left out which could carry instructions; escape sequences always are, and not worth a word."""
+    hidden = 0 if data.isascii() else hidden_in(data.decode("utf-8", "replace"))
+    return f"{hidden} invisible characters left out" if hidden else ""
 
 
 def is_held(window: OutputWindow, stream: Stream) -> bool:

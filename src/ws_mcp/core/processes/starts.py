@@ -18,7 +18,7 @@ from ws_mcp.core.processes.atlas import Atlas
 from ws_mcp.core.processes.inquiry import Inquiry, Page
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.model import OutputWindow, ProcessInfo, ProcessState, ReadRequest, Started, StartRequest
-from ws_mcp.core.processes.port import ClientOf, OnStarted, PlaceRef, StartClaim, StartReceipts
+from ws_mcp.core.processes.port import ClientOf, HasRoom, OnStarted, PlaceRef, StartClaim, StartReceipts
 from ws_mcp.core.processes.reach import SHORT_S, OutcomeUnknownError, Question, Repeat
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Starts:
         limits: ProcessLimits,
         receipts: StartReceipts,
         on_started: OnStarted,
+        has_room: HasRoom | None = None,
     ) -> None:
         self._chat = scope.chat
         self._client_of = client_of
@@ -49,6 +50,7 @@ class Starts:
         self._limits = limits
         self._receipts = receipts
         self._on_started = on_started
+        self._has_room = has_room
 
     async def start(self, workspace: WorkspaceName | None, request: StartRequest) -> Started:
         """Start what was checked before.
@@ -180,6 +182,8 @@ class Starts:
         room = self._limits.running - await self._running_elsewhere(place)
         if room < 1 and is_ours:
             raise self._too_many()
+        if self._has_room is not None and is_ours:
+            await self._has_room()
         # An earlier start is in execd, most likely: the limit must not hide it.
         fields = convert.start_fields(request, process, self._chat, self._limits, max(room, 1))
         question = _question(fields, request.first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -42,11 +43,24 @@ log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 5.0
 
+HasRoom = Callable[[Scope, WorkspaceSpec], Awaitable[None]]
+"""Raises `LimitError` where the workspace would be one too many."""
+
 
 class Provisions:
     """Changes the workspaces of an instance. Every call takes the scope."""
 
-    def __init__(self, workspaces: Workspaces, places: Places, jobs: Jobs, key: bytes, rules_of: RulesOf) -> None:
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        places: Places,
+        jobs: Jobs,
+        *,
+        key: bytes,
+        rules_of: RulesOf,
+        has_room: HasRoom | None = None,
+    ) -> None:
+        self._has_room = has_room
         self._workspaces = workspaces
         self._places = places
         self._jobs = jobs
@@ -66,6 +80,8 @@ class Provisions:
         )
 
         async def work(told: Report) -> Provisioned:
+            if self._has_room is not None and not ask.is_dry_run:
+                await self._has_room(scope, spec)
             made = await self._provision(scope, spec, ask, told)
             if made.change != Step.NOTHING.value and not ask.is_dry_run:
                 self._workspaces.look_again()

@@ -1,0 +1,150 @@
+"""T27: one more than any limit is refused with its name and value; what was given back is there again; others go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import pytest
+from mcp import MCPError
+from support.edge_client import ALICE, MODES, call, ok, open_client, refused
+from support.fake_core import FakeCore
+from support.images import BUSYBOX
+from support.instances import Instance
+
+from ws_mcp.core.engine.docker import DockerEngine
+from ws_mcp.core.errors import LimitError
+from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
+from ws_mcp.core.policy.acts import Act, Verdict
+from ws_mcp.core.quotas import Limits, Quotas
+from ws_mcp.core.runtime import Choices, Core, open_core
+from ws_mcp.core.workspaces.model import Ask, WorkspaceKind, WorkspaceSpec
+from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.edge.gate import Guards
+
+BOB = PrincipalId("bob")
+
+
+class Clock:
+    """Stands still unless a test moves it."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.acts: list[str] = []
+
+    async def intend(self, act: Act, verdict: Verdict) -> str:
+        self.acts.append(act.verb)
+        return ""
+
+    def conclude(self, intent: str, outcome: str, detail: str = "") -> None: ...
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_forty_first_call_of_a_moment_is_refused_and_has_no_effect(mode: str) -> None:
+    core, clock, journal = FakeCore(), Clock(), Journal()
+    guards = Guards(admit=Quotas(Limits(), clock).admit, journal=journal)
+    async with open_client(core, mode, guards=guards) as client:
+        for _ in range(40):
+            await ok(client, "list_processes")
+        said = await refused(client, "provision_workspace")
+        assert said.startswith("the limit `calls_per_s` is 10 for one chat (40 after a pause): wait 0.1 s")
+        assert core.specs == []
+        assert len(journal.acts) == 40
+        with pytest.raises(MCPError, match="`calls_per_s` is 10"):
+            await client.read_resource("ws://containers")
+        clock.now += 0.1
+        await ok(client, "list_processes")
+        await refused(client, "list_processes")
+    async with open_client(core, mode, guards=guards, principal=BOB) as other:
+        await ok(other, "list_processes")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_ninth_call_at_once_is_refused_and_the_eight_go_on(mode: str) -> None:
+    core = FakeCore()
+    guards = Guards(admit=Quotas(Limits(), Clock()).admit)
+    async with open_client(core, mode, guards=guards) as client:
+        await ok(client, "provision_workspace")
+        await ok(client, "start_process", command="x", wait_s=0)
+        read: list[bool] = []
+
+        async def wait() -> None:
+            answer = await call(client, "read_output", process_id="p_00000001", wait_for="exit", wait_s=45)
+            read.append(not answer.is_error)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            said = await refused(client, "list_processes")
+            assert "`calls_at_once` is 8 for one chat: wait until one of your calls has ended" in said
+            core.process("p_00000001").end()
+        assert read == [True] * 8
+        await ok(client, "list_processes")
+
+
+async def test_the_ninth_stream_of_a_principal_is_refused() -> None:
+    guards = Guards(admit=Quotas(Limits(), Clock()).admit)
+    async with open_client(FakeCore(), MODES[1], guards=guards) as client:
+        async with AsyncExitStack() as streams:
+            for _ in range(8):
+                await streams.enter_async_context(client.listen(resource_subscriptions=["ws://containers"]))
+            with pytest.raises(MCPError, match="`streams` is 8 open subscriptions/listen for one principal"):
+                async with client.listen(resource_subscriptions=["ws://containers"]):
+                    pass
+            await ok(client, "list_processes")
+        await anyio.wait_all_tasks_blocked()
+        async with client.listen(resource_subscriptions=["ws://containers"]):
+            pass
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_without_quotas_there_is_no_rate(mode: str) -> None:
+    async with open_client(FakeCore(), mode) as client:
+        for _ in range(100):
+            assert not (await call(client, "list_processes")).is_error
+
+
+async def quiet(_phase: str, _fraction: float) -> None: ...
+
+
+@asynccontextmanager
+async def open_cores(instance: Instance, limits: Limits) -> AsyncGenerator[Core]:
+    engine = DockerEngine(instance.address)
+    rules = WorkspaceRules(default_image=BUSYBOX)
+    try:
+        async with open_core(Choices(state=instance.state, ceilings=limits, workspaces=rules), engine) as core:
+            yield core
+    finally:
+        await engine.aclose()
+
+
+async def make(core: Core, scope: Scope, name: str, *, has_volume: bool | None = None) -> None:
+    spec = WorkspaceSpec(name=WorkspaceName(name), kind=WorkspaceKind.CONTAINER, has_volume=has_volume)
+    with anyio.fail_after(40):
+        await core.provision(scope, spec, Ask(), quiet)
+
+
+async def test_data_of_removed_workspaces_counts_also_after_a_restart(instance: Instance) -> None:
+    limits = Limits(volumes=2)
+    with anyio.fail_after(110):
+        async with open_cores(instance, limits) as core:
+            made = await core.new_chat(ALICE, "x")
+            scope = Scope(principal=ALICE, chat=made.id)
+            for name in ("one", "two"):
+                await make(core, scope, name)
+                await core.remove(scope, WorkspaceName(name), keep_volume=True)
+        async with open_cores(instance, limits) as core:
+            with pytest.raises(LimitError, match="`volumes` is 2 for one chat, and there are 2: remove_workspace with"):
+                await make(core, scope, "three")
+            await make(core, scope, "three", has_volume=False)
+            await make(core, scope, "one")  # its data is there already
+            await core.remove(scope, WorkspaceName("two"), keep_volume=False)
+            await make(core, scope, "four")
