@@ -14,10 +14,12 @@ import anyio
 import anyio.to_thread
 import pytest
 from anyio.streams.text import TextReceiveStream
+from mcp import Client
 from support.peers import MODES, Peer, open_peer, server_argv, server_environment
+from support.server_process import open_http
 
 from ws_mcp.cli import run
-from ws_mcp.core.audit.review import files_of
+from ws_mcp.core.audit.review import entries_of, files_of
 
 pytestmark = [
     pytest.mark.usefixtures("real_io"),
@@ -86,6 +88,19 @@ async def test_nothing_is_written_down_over_stdio_unless_it_is_asked_for(tmp_pat
     async with open_watched(tmp_path) as peer:
         await peer.ok("list_containers")
     assert not (tmp_path / "state" / "audit").exists()
+
+
+async def test_over_http_everything_is_written_down_unless_it_is_switched_off(tmp_path: Path) -> None:
+    for flags, kinds in (((), ["open", "intent", "outcome", "close"]), (("--audit", "off"), [])):
+        state = tmp_path / f"state{len(flags)}"
+        with anyio.fail_after(60), open_http(state, "--engine", "none", *flags) as server:
+            async with Client(server.url) as client:
+                await client.call_tool("provision_workspace", {"chat": "new", "tier": 9})
+            server.child.terminate()
+            await anyio.to_thread.run_sync(server.child.wait)
+        entries = [entry.fields for file in files_of(state) for entry in entries_of(file)]
+        assert [entry["kind"] for entry in entries] == kinds
+        assert [entry["via"] for entry in entries if "via" in entry] == ["http"] * len(kinds[:1])
 
 
 async def test_servers_side_by_side_have_a_file_each_and_a_person_reads_them_all(

@@ -86,6 +86,17 @@ def test_a_file_of_tokens_can_be_elsewhere(
     assert not state.exists()
 
 
+def test_where_no_file_can_be_it_is_said_in_one_line(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("x")
+    assert run(["token", "create", "alice", "--state", str(state), "--tokens", str(tmp_path / "taken" / "tokens")]) == 1
+    assert re.fullmatch(r"ws-mcp: the tokens file .* cannot be written .*\n", capsys.readouterr().err)
+    (tmp_path / "dir").mkdir()
+    assert run(["token", "list", "--state", str(state), "--tokens", str(tmp_path / "dir")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
 def test_the_commands_that_create_shows_connect_a_client(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = create(state, capsys, "alice")
     serve, add = re.findall(r"^  (ws-mcp http|claude mcp add .*)$", said, re.MULTILINE)

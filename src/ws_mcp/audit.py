@@ -18,6 +18,7 @@ from ws_mcp.settings import Settings
 
 FOLLOW_S = 0.5
 CHAT_CHARACTERS = 8
+KEEP_ACTS = 10_000  # whose outcome may still come, to be shown with the name of the tool
 _NONE = """\
 Nothing was written down in this state directory. It is where a server runs with --audit on, or over HTTP."""
 _MARKS = {Worth.WHOLE: Mark.OK, Worth.OPEN: Mark.OK, Worth.CUT: Mark.WARN, Worth.DAMAGED: Mark.BAD}
@@ -33,10 +34,10 @@ async def tail(settings: Settings, lines: int, follow: bool) -> int:
     acts: dict[tuple[str, object], str] = {}
     places: dict[Path, int] = {}
     found = _entries(state, places)
-    for file, entry in found:
+    for number, (file, entry) in enumerate(found, 1 - len(found)):
         _note(acts, file, entry.fields)
-    for file, entry in found[-lines:] if lines > 0 else []:
-        _show(shown, acts, file, entry.fields)
+        if number > -lines:
+            _show(shown, acts, file, entry.fields)
     while follow:
         await anyio.sleep(FOLLOW_S)
         for file, entry in _entries(state, places):
@@ -104,6 +105,8 @@ def _new(state: Path, places: dict[Path, int]) -> Iterator[tuple[str, bytes]]:
 def _note(acts: dict[tuple[str, object], str], file: str, fields: Mapping[str, object]) -> None:
     if fields.get("kind") == "intent":
         acts[file, fields.get("seq")] = str(fields.get("verb"))
+        while len(acts) > KEEP_ACTS:
+            del acts[next(iter(acts))]
 
 
 def _show(shown: Console, acts: dict[tuple[str, object], str], file: str, fields: Mapping[str, object]) -> None:

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 
@@ -15,7 +16,7 @@ from ws_mcp.core.audit.journal import AuditJournal
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.metrics import METRICS, Sample
-from ws_mcp.core.runtime import Core
+from ws_mcp.core.workspaces.watch import Sight
 from ws_mcp.edge.telling import Page, Pages
 
 TICK_S = 1.0
@@ -25,10 +26,32 @@ ASK_S = 2.0  # what all execds together may take
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class Seen(Protocol):
+    """What is told of the core."""
+
+    @property
+    def last_sight(self) -> Sight | None:
+        """The container workspaces as they were seen last."""
+        ...
+
+    @property
+    def places(self) -> Connected:
+        """The execds that this server speaks to."""
+        ...
+
+
+class Connected(Protocol):
+    """The living connections."""
+
+    def clients(self) -> tuple[ExecdClient, ...]:
+        """All of them."""
+        ...
+
+
 class Measures:
     """See `edge.gate.Measure`; and the pages that show what was counted. Made by `open_measures`."""
 
-    def __init__(self, core: Core, journal: AuditJournal | None, policy_problem: Callable[[], str]) -> None:
+    def __init__(self, core: Seen, journal: AuditJournal | None, policy_problem: Callable[[], str]) -> None:
         self._core = core
         self._journal = journal
         self._policy_problem = policy_problem
@@ -132,7 +155,7 @@ class Measures:
 
 @asynccontextmanager
 async def open_measures(
-    core: Core, journal: AuditJournal | None, policy_problem: Callable[[], str]
+    core: Seen, journal: AuditJournal | None, policy_problem: Callable[[], str]
 ) -> AsyncGenerator[Measures]:
     """Count from now on; owns the task that watches the event loop."""
     measures = Measures(core, journal, policy_problem)

@@ -74,8 +74,49 @@ async def test_nothing_is_done_that_cannot_be_written_down(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_calls_for_which_there_is_no_room_are_refused(mode: str) -> None:
-    async with open_client(FakeCore(), mode, guards=Guards(admit=no_room)) as client:
+    journal = Memory()
+    async with open_client(FakeCore(), mode, guards=Guards(admit=no_room, journal=journal)) as client:
         assert text_of(await call(client, "list_containers")) == "too many calls of list_containers"
+    assert journal.lines == [("list_containers", "", "limit"), ("1", "denied", "limit")]
+
+
+class Tally:
+    """A measure in memory."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.ended: list[tuple[str, str, str]] = []
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def end(self, verb: str, outcome: str, seconds: float, rule: str) -> None:
+        self.ended.append((verb, outcome, rule))
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_every_act_is_counted_by_what_became_of_it(mode: str) -> None:
+    tally = Tally()
+    for guards in (
+        Guards(measure=tally),
+        Guards(measure=tally, decide=only_reads),
+        Guards(measure=tally, admit=no_room),
+        Guards(measure=tally, journal=Memory(is_full=True)),
+    ):
+        async with open_client(FakeCore(), mode, guards=guards) as client:
+            await call(client, "provision_workspace")
+            await call(client, "read_output", process_id="p_unknown1")
+    assert tally.begun == len(tally.ended)
+    assert [(outcome, rule) for _, outcome, rule in tally.ended] == [
+        ("ok", ""),
+        ("failed", ""),
+        ("denied", "read_only"),
+        ("failed", ""),
+        ("denied", "limit"),
+        ("denied", "limit"),
+        ("failed", ""),
+        ("failed", ""),
+    ]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -31,8 +31,10 @@ def canary(field: str) -> str:
     return f"canary-{field}-{os.urandom(8).hex()}"
 
 
-SECRET, VARIABLE, CONTENT, INPUT, OWN = (canary(field) for field in ("secret", "env", "content", "input", "server"))
-ALL = (SECRET, VARIABLE, CONTENT, INPUT, OWN)
+SECRET, VARIABLE, CONTENT, INPUT, OWN, TEMPLATE = (
+    canary(field) for field in ("secret", "env", "content", "input", "server", "template")
+)
+ALL = (SECRET, VARIABLE, CONTENT, INPUT, OWN, TEMPLATE)
 GIVEN: Json = {"secrets": {"token": SECRET}, "files": {"a/b": CONTENT}}
 
 
@@ -123,7 +125,7 @@ def instance(engine_ground: EngineGround, tmp_path: Path) -> Generator[Instance]
 
 async def succeed(peer: Peer) -> list[object]:
     """Every way in which a secret is taken."""
-    tool, given = provision()
+    tool, given = provision({"template": "py"})
     said: list[object] = [await peer.ok(tool, **given)]
     process = await peer.start("cat > /dev/null", keep_stdin=True, wait_s=0, env={"API_TOKEN": VARIABLE})
     said.append(await peer.ok("write_input", process_id=process, text=INPUT, enter=True, close=True))
@@ -181,7 +183,10 @@ async def test_no_canary_is_anywhere_after_every_success_and_forty_failures(inst
         "SPANS_FILE": str(spans),
         "DEPLOY_TOKEN": OWN,
     }
-    flags = ("--audit", "on", "--log-level", "debug", "--log-format", "json")
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "config").write_text(TEMPLATE)
+    flags = ("--template", f"py={templates}", "--audit", "on", "--log-level", "debug", "--log-format", "json")
     assert len(FAILURES) >= 40
     with anyio.fail_after(100):
         async with instance.open_peer(*flags, environment=environment) as peer:

@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 from support.http_ground import (
     HELLO,
     Reply,
@@ -22,6 +24,9 @@ from support.http_ground import (
     write_tokens,
 )
 from support.serving_child import open_child_http
+
+from ws_mcp.edge.http_choices import HttpChoices, names_of
+from ws_mcp.edge.http_door import Door
 
 HOSTS = (
     "evil.test",
@@ -97,6 +102,37 @@ def test_the_checks_hold_on_a_unix_socket_too(tmp_path: Path) -> None:
         assert b"421" in raw(str(path), get.format("evil.test", ""))
         assert b"403" in raw(str(path), get.format("localhost", "Origin: http://localhost:3000\r\n"))
         assert b"421" not in raw(str(path), get.format("localhost", "Accept: text/event-stream\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 421),
+        ([("host", "localhost"), ("host", "localhost")], 421),
+        ([("host", "localhost"), ("origin", "http://localhost:1"), ("origin", "http://localhost:1")], 403),
+        ([("host", "localhost"), ("authorization", "Bearer a"), ("authorization", "Bearer b")], 400),
+        ([("host", "localhost"), ("origin", "http://localhost:1"), ("authorization", "Bearer a")], 204),
+    ],
+)
+async def test_what_is_said_twice_or_not_at_all_is_not_believed(headers: list[tuple[str, str]], status: int) -> None:
+    said = list[int]()
+
+    async def inside(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def send(message: Message) -> None:
+        await anyio.lowlevel.checkpoint()
+        if "status" in message:
+            said.append(message["status"])
+
+    async def receive() -> Message:
+        await anyio.lowlevel.checkpoint()
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "path": "/mcp", "query_string": b"", "method": "GET"}
+    door = Door(inside, names_of(HttpChoices(port=1), 1))
+    await door({**scope, "headers": [(name.encode(), value.encode()) for name, value in headers]}, receive, send)
+    assert said == [status]
 
 
 def test_two_hosts_in_one_request_are_none(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import subprocess
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -27,6 +29,7 @@ from support.http_ground import (
     token_for,
 )
 from support.issuer import ISSUER, RESOURCE, Issuer
+from support.peers import project_of, server_argv, server_environment
 
 from ws_mcp.edge.http_choices import HttpChoices, OAuth
 from ws_mcp.edge.oauth import IssuedTokens
@@ -186,3 +189,22 @@ async def test_a_token_that_was_good_is_not_any_more_when_it_expires(
     assert proven.stands()
     now[0] += 60
     assert not proven.stands()
+
+
+def test_a_server_with_an_issuer_makes_no_token_of_its_own(issuer: Issuer, tmp_path: Path) -> None:
+    state = tmp_path / "s"
+    oauth = ("--oauth-issuer", ISSUER, "--oauth-jwks", issuer.file(tmp_path), "--oauth-resource", RESOURCE)
+    argv = (*server_argv("http", state, "--engine", "none"), "--port", "0", *oauth)
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=server_environment(), cwd=project_of(state))
+    assert process.stderr is not None
+    try:
+        found = re.search(r"http://\S+", process.stderr.readline())
+        assert found is not None
+        assert ask(found[0]).status == 401
+        assert ask(found[0], token=issuer.token(aud="other")).status == 401
+        assert ask(found[0], token=issuer.token()).status == 200
+        assert not (state / "http-token").exists()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

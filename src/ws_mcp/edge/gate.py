@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
-from ws_mcp.core.errors import ForbiddenError, LimitError, WsError
+from ws_mcp.core.errors import ForbiddenError, LimitError, StateError, WsError
 from ws_mcp.core.policy.acts import Act, Transport, Verdict
 from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.identity import Identity, Request
@@ -149,9 +149,20 @@ class Gate:
             verdict = guards.decide(act) if guards.decide else Verdict(is_allowed=True, rule="no policy")
             if not verdict.is_allowed:
                 await self._refused(act, verdict, passage)
-            with guards.admit(act) if guards.admit else nullcontext():
-                async with self._written(act, verdict, passage):
-                    yield passage
+                raise ForbiddenError(verdict.reason)
+            async with self._admitted(act, passage), self._written(act, verdict, passage):
+                yield passage
+
+    @asynccontextmanager
+    async def _admitted(self, act: Act, passage: Passage) -> AsyncGenerator[None]:
+        with ExitStack() as place:
+            if self._guards.admit:
+                try:
+                    place.enter_context(self._guards.admit(act))
+                except LimitError as error:
+                    await self._refused(act, Verdict(is_allowed=False, rule="limit", reason=str(error)), passage)
+                    raise
+            yield
 
     @asynccontextmanager
     async def _written(self, act: Act, verdict: Verdict, passage: Passage) -> AsyncGenerator[None]:
@@ -178,9 +189,8 @@ class Gate:
         begin = time.perf_counter()
         try:
             yield passage
-        except LimitError:
-            if passage.outcome == "cut short":  # not let in
-                passage.outcome, passage.detail = "denied", "limit"
+        except StateError:
+            passage.outcome = "failed" if passage.outcome == "cut short" else passage.outcome  # not written down
             raise
         finally:
             rule = passage.detail if passage.outcome == "denied" else ""
@@ -190,4 +200,3 @@ class Gate:
         passage.outcome, passage.detail = "denied", verdict.rule
         if self._guards.journal:
             self._guards.journal.conclude(await self._guards.journal.intend(act, verdict), "denied", verdict.rule)
-        raise ForbiddenError(verdict.reason)
