@@ -162,8 +162,8 @@ async def test_a_token_for_reading_changes_nothing(mode: str, tmp_path: Path, re
                 ):
                     result = await call(client, tool, chat=chat, **arguments)
                     assert result.is_error
-                    assert "for reading only" in text_of(result)
-                    assert journal.outcomes[-1] == f"{tool} denied scope"
+                    assert "has no scope ws:write" in text_of(result)
+                    assert journal.outcomes[-1] == f"{tool} denied scope ws:write"
                 await ok(client, "list_processes", chat=chat)
             assert len(ground.core.specs) == made
 
