@@ -120,7 +120,7 @@ def _drop_idle_tracing(server: MCPServer) -> None:
 async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
     policy = policy_of(settings, "stdio")
-    async with open_stop(policy and policy.reload) as stop:
+    async with open_stop(policy.reload if policy and settings.policy else None) as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
             guards = Guards(decide=policy and policy.decide)
             server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
@@ -134,7 +134,7 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
 async def run_http(settings: Settings, host: str, port: int) -> None:
     """Serve over streamable HTTP on a loopback address; leaves the process when it was asked to."""
     policy = policy_of(settings, "http")
-    async with open_stop(policy and policy.reload) as stop:
+    async with open_stop(policy.reload if policy and settings.policy else None) as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
             guards = Guards(decide=policy and policy.decide, transport="http")
             server = build_server(core, default_hint=None, changes=core.changes, guards=guards)
