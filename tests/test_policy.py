@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from support.edge_client import open_client
+from support.fake_core import FakeCore
 from support.policies import written
 
 from ws_mcp.cli import run
@@ -151,9 +153,9 @@ def test_a_call_that_cannot_be_read_is_said(capsys: pytest.CaptureFixture[str], 
     assert "none.json cannot be read: No such file" in capsys.readouterr().err
 
 
-def test_the_tools_that_are_asked_about_are_those_of_the_server() -> None:
-    assert "provision_workspace" in tools()
-    assert len(tools()) == 11
+async def test_the_tools_that_are_asked_about_are_those_of_the_server() -> None:
+    async with open_client(FakeCore()) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == list(tools())
 
 
 def test_doctor_tells_the_policy_that_counts(file: Path) -> None:

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.policy.acts import Transport
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.quotas import Limits
-from ws_mcp.core.runtime import Choices
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules

@@ -129,7 +129,7 @@ def _trace_discreetly(server: MCPServer, tools: frozenset[str]) -> None:
 async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
     policy = policy_of(settings, "stdio")
-    async with open_stop(policy and policy.reload) as stop:
+    async with open_stop(policy.reload if policy and settings.policy else None) as stop:
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
             guards = Guards(decide=policy and policy.decide, confirm=Confirm(settings.confirm))
             try:

@@ -10,13 +10,14 @@ import anyio
 import pytest
 
 from ws_mcp.core.chats import ChatNotFoundError
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.host import sandbox
 from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import ProcessState, StartRequest
 from ws_mcp.core.quotas import Limits
-from ws_mcp.core.runtime import Choices, Core, open_core
+from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Ask, WorkspaceKind, WorkspaceSpec, WorkspaceState
 
 ALICE, BOB = PrincipalId("alice"), PrincipalId("bob")

@@ -12,13 +12,14 @@ from support.policies import ALICE, BOB, everything, in_force
 from support.workspace_ground import SPEC, an_engine, open_service
 
 from ws_mcp.core.errors import InvalidArgumentError
+from ws_mcp.core.policy.in_force import PolicyInForce
 from ws_mcp.core.workspaces.model import Content
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 SECRET = "only for alice"
 
 
-def policy(tmp_path: Path):  # noqa: ANN201 - of the support module
+def policy(tmp_path: Path) -> PolicyInForce:
     directory = tmp_path / "template"
     directory.mkdir(exist_ok=True)
     (directory / "rules.md").write_text(SECRET)

@@ -13,12 +13,13 @@ from support.fake_core import FakeCore
 from support.images import BUSYBOX
 from support.instances import Instance
 
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.quotas import Limits, Quotas
-from ws_mcp.core.runtime import Choices, Core, open_core
+from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Ask, WorkspaceKind, WorkspaceSpec
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.gate import Guards

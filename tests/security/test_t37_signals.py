@@ -12,9 +12,10 @@ import pytest
 from mcp import Client
 from support.edge_client import MODES, ok, refused
 
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.host import sandbox
 from ws_mcp.core.ids import Principal, PrincipalId
-from ws_mcp.core.runtime import Choices, open_core
+from ws_mcp.core.runtime import open_core
 from ws_mcp.edge.identity import Hint
 from ws_mcp.server import build_server
 

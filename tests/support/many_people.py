@@ -13,8 +13,9 @@ from mcp import Client, MCPError
 from mcp.types import CallToolResult
 
 from support.edge_client import MODES, text_of
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.ids import Principal, PrincipalId
-from ws_mcp.core.runtime import Choices, Core, open_core
+from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.edge.gate import Guards
 from ws_mcp.server import build_server
 

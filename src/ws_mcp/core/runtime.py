@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from ws_mcp.core.ceilings import Ceilings
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.chat_places import ChatPlaces
 from ws_mcp.core.chats import ChatRef, Chats, ListedChat
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.clock import Now, utc_now
 from ws_mcp.core.closing import Closed, Closer, Closing
-from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.devcontainers.chosen import Chosen, open_chosen
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError
@@ -29,11 +27,9 @@ from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import NewProcessId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
-from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
-from ws_mcp.core.quotas import Limits
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.told import change_of
@@ -41,7 +37,7 @@ from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.exchange import Exchange
 from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
-from ws_mcp.core.workspaces.local import LocalRules, LocalWorkspaces
+from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
     Ask,
     Pending,
@@ -54,26 +50,7 @@ from ws_mcp.core.workspaces.model import (
 )
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
-from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 from ws_mcp.core.workspaces.watch import Sight
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What the operator chose."""
-
-    state: Path
-    workspaces: WorkspaceRules = field(default_factory=WorkspaceRules)
-    narrowed: RulesOf | None = None  # what one principal may of it, where a policy says that
-    local: LocalRules = field(default_factory=LocalRules)
-    devcontainers: DevContainerChoices = field(default_factory=DevContainerChoices)
-    keeps_local: bool = False
-    limits: ProcessLimits = field(default_factory=ProcessLimits)
-    ceilings: Limits | None = None  # None: only those of one chat, above
-
-    def rules_of(self, principal: PrincipalId) -> WorkspaceRules:
-        """What workspaces of a principal may be."""
-        return self.narrowed(principal) if self.narrowed else self.workspaces
 
 
 class Core:

@@ -11,11 +11,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.host import sandbox
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import ReadRequest, StartRequest, Until, Wait
-from ws_mcp.core.runtime import Choices, Core, open_core
+from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Ask, Provisioned, Workspace, WorkspaceKind, WorkspaceSpec
 
 NAME = WorkspaceName("main")
