@@ -39,7 +39,7 @@ class Journal:
     async def intend(self, act: Act, verdict: Verdict) -> str:
         return act.verb
 
-    def conclude(self, intent: str, outcome: str, detail: str = "") -> None:
+    def conclude(self, intent: str, outcome: str, detail: str = "", made: object = None) -> None:
         self.lines.append((intent, outcome, detail))
 
 

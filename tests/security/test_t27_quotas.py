@@ -44,7 +44,7 @@ class Journal:
         self.acts.append(act.verb)
         return ""
 
-    def conclude(self, intent: str, outcome: str, detail: str = "") -> None: ...
+    def conclude(self, intent: str, outcome: str, detail: str = "", made: object = None) -> None: ...
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -68,7 +68,7 @@ class Journal:
         await anyio.lowlevel.checkpoint()
         return act.verb
 
-    def conclude(self, intent: str, outcome: str, detail: str = "") -> None:
+    def conclude(self, intent: str, outcome: str, detail: str = "", made: object = None) -> None:
         self.outcomes.append(f"{intent} {outcome} {detail}".strip())
 
 

@@ -5,7 +5,7 @@ The server is a view: everything here can be built again by listing the engine, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -196,13 +196,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
         StateError: the state directory cannot be used.
     """
     async with open_state(choices.state) as state:
-        SECRETS.add_own_bytes(state.instance.key)
-
-        def secret_of(place: PlaceId) -> str:
-            secret = naming.secret_of(state.instance.key, place)
-            SECRETS.add_own(secret)
-            return secret
-
+        secret_of = _secrets_of(state.instance.key)
         changes, local_starts = Changes(), LocalStarts()
         hearers = [local_starts.hear]
 
@@ -240,3 +234,15 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 changes=changes,
                 local_starts=local_starts,
             )
+
+
+def _secrets_of(key: bytes) -> Callable[[PlaceId], str]:
+    """The secrets of places; neither they nor their key may be in anything that is written."""
+    SECRETS.add_own_bytes(key)
+
+    def secret_of(place: PlaceId) -> str:
+        secret = naming.secret_of(key, place)
+        SECRETS.add_own(secret)
+        return secret
+
+    return secret_of

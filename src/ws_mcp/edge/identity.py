@@ -76,6 +76,7 @@ Standing = Callable[[], Callable[[], bool]]
 """What says, later, whether who makes the request that is being answered is still let in."""
 
 _request: ContextVar[Request] = ContextVar("ws_mcp_request")
+_callers: ContextVar[dict[str, Caller]] = ContextVar("ws_mcp_callers")  # of the request, by the handle that it gave
 
 
 def stdio_hint(environment: Mapping[str, str], directory: str) -> Hint:
@@ -130,11 +131,12 @@ class Identity:
         return Watcher(principal=self.principal.id, stands=self._standing())
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
-        token = _request.set(ctx)
+        token, callers = _request.set(ctx), _callers.set({})
         try:
             return await call_next(ctx)
         finally:
             _request.reset(token)
+            _callers.reset(callers)
 
     async def caller(self, handle: str = "") -> Caller:
         """The caller, in the chat with this handle, or in the one of its token, or in the one that the hints select.
@@ -143,6 +145,12 @@ class Identity:
             NotFoundError: no such chat, whoever else has it, or not the one that the token is for.
             InvalidArgumentError: nothing says which chat is meant, or what says it cannot be read.
         """
+        known = _callers.get()
+        if handle not in known:
+            known[handle] = await self._found(handle)
+        return known[handle]
+
+    async def _found(self, handle: str) -> Caller:
         principal, hint = self.principal, self._hint()
         if handle:
             found = self._in(await self._core.chat(principal.id, handle))
