@@ -59,7 +59,7 @@ def test_two_are_good_at_once_until_one_is_revoked(state: Path, capsys: pytest.C
 
 
 def test_what_a_token_is_for_is_listed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    create(state, capsys, "alice", "--name", "laptop", "--read-only", "--expires", "90d", "--chat", "c_secret")
+    create(state, capsys, "alice", "--name", "laptop", "--for-reading", "--expires", "90d", "--chat", "c_secret")
     assert run(["token", "list", "--state", str(state)]) == 0
     listed = capsys.readouterr().out
     assert re.fullmatch(r"laptop: for alice, read only, one chat, 0 s old, until 20.*UTC\n", listed)

@@ -73,6 +73,6 @@ def add_create_flags(parser: ArgumentParser, seconds: Callable[[str], int]) -> N
     """Whose token, and for what."""
     parser.add_argument("principal", help="who its bearer is: each principal has chats of its own")
     parser.add_argument("--name", default="", help="what revoke calls it (default: the principal, or with a number)")
-    parser.add_argument("--read-only", action="store_true", help="only for tools that change nothing")
+    parser.add_argument("--for-reading", action="store_true", help="only for tools that change nothing")
     parser.add_argument("--expires", type=seconds, metavar="AGE", help="12h or 90d from now (default: it does not)")
     parser.add_argument("--chat", default="", metavar="NAME", help="only for the principal's chat of this name")

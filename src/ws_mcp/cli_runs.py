@@ -59,7 +59,7 @@ def create_token(settings: Settings, options: dict[str, object]) -> int:
     wish = Wish(
         principal=str(options["principal"]),
         name=str(options["name"]),
-        is_read_only=bool(options["read_only"]),
+        is_read_only=bool(options["for_reading"]),
         life_s=int(str(life)) if life is not None else None,
         chat=str(options["chat"]),
     )
