@@ -14,7 +14,6 @@ import anyio
 import anyio.to_thread
 import pytest
 from anyio.streams.text import TextReceiveStream
-from mcp import Client
 from support.peers import MODES, Peer, open_peer, server_argv, server_environment
 from support.server_process import open_http
 
@@ -94,7 +93,7 @@ async def test_over_http_everything_is_written_down_unless_it_is_switched_off(tm
     for flags, kinds in (((), ["open", "intent", "outcome", "close"]), (("--audit", "off"), [])):
         state = tmp_path / f"state{len(flags)}"
         with anyio.fail_after(60), open_http(state, "--engine", "none", *flags) as server:
-            async with Client(server.url) as client:
+            async with server.client() as client:
                 await client.call_tool("provision_workspace", {"chat": "new", "tier": 9})
             server.child.terminate()
             await anyio.to_thread.run_sync(server.child.wait)

@@ -187,11 +187,12 @@ async def test_a_token_for_one_chat_is_good_for_that_one_only(mode: str, tmp_pat
     with anyio.fail_after(30):
         async with open_http_ground(tmp_path, record_for("alice")) as ground:
             async with ground.client("alice", mode) as client:
-                one, other = [(await ok(client, "provision_workspace"))["chat"] for _ in range(2)]
-            write_tokens(ground.tokens, record_for("alice", name="bound", chat=one))
+                other = (await ok(client, "provision_workspace"))["chat"]
+            write_tokens(ground.tokens, record_for("alice", name="bound", chat="ci"))
             async with ground.client("alice", mode, name="bound") as client:
+                one = (await ok(client, "provision_workspace", name="main"))["chat"]
+                assert one != other
                 assert (await ok(client, "list_processes"))["chat"] == one
-                assert (await ok(client, "provision_workspace", name="main"))["chat"] == one
                 assert (await ok(client, "list_containers", chat=one))["chat"] == one
                 foreign = await client.call_tool("list_processes", {"chat": other})
                 unknown = await client.call_tool("list_processes", {"chat": "c_" + "x" * 26})

@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from support.edge_client import ok, resource
 from support.instances import Instance
 from support.peers import MODES, text_of
-from support.server_process import open_http
+from support.server_process import HttpServer, open_http
 
 from ws_mcp.cli import run
 
@@ -23,12 +23,13 @@ HEADER = "X-Chat-Id"
 
 
 @asynccontextmanager
-async def saying(url: str, mode: str, **headers: str) -> AsyncGenerator[Client]:
+async def saying(server: HttpServer, mode: str, **headers: str) -> AsyncGenerator[Client]:
     """A client that sends these headers with everything."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named["Authorization"] = f"Bearer {server.token}"
     async with (
         httpx2.AsyncClient(headers=named, timeout=60) as http,
-        Client(streamable_http_client(url, http_client=http), mode=mode) as client,
+        Client(streamable_http_client(server.url, http_client=http), mode=mode) as client,
     ):
         yield client
 
@@ -39,26 +40,26 @@ async def test_a_header_names_the_conversation_where_the_operator_says_so(tmp_pa
     with anyio.fail_after(110), open_http(tmp_path / "state", "--engine", "none", "--chat-header", HEADER) as server:
 
         async def chat_of(**headers: str) -> str:
-            async with saying(server.url, mode, **headers) as client:
+            async with saying(server, mode, **headers) as client:
                 return str((await ok(client, "list_containers"))["chat"])
 
         one, again, two = await chat_of(X_Chat_Id="one"), await chat_of(x_chat_id="one"), await chat_of(X_Chat_Id="two")
         assert one == again != two
-        async with saying(server.url, mode) as client:
+        async with saying(server, mode) as client:
             unsaid = await client.call_tool("list_containers", {})
             assert "call provision_workspace first" in text_of(unsaid)
-        async with saying(server.url, mode, X_Chat_Id="x" * 300) as client:
+        async with saying(server, mode, X_Chat_Id="x" * 300) as client:
             unread = await client.call_tool("list_containers", {})
             assert "'X-Chat-Id' cannot be read" in text_of(unread)
     with anyio.fail_after(110), open_http(tmp_path / "state", "--engine", "none") as server:
-        async with saying(server.url, mode, X_Chat_Id="one") as client:
+        async with saying(server, mode, X_Chat_Id="one") as client:
             assert (await client.call_tool("list_containers", {})).is_error  # not unless it was said
 
 
 @pytest.mark.usefixtures("real_io")
 async def test_http_has_quotas_without_being_asked(tmp_path: Path) -> None:
     with anyio.fail_after(110), open_http(tmp_path / "state", "--engine", "none", "--chat-header", HEADER) as server:
-        async with saying(server.url, MODES[1], X_Chat_Id="one") as client:
+        async with saying(server, MODES[1], X_Chat_Id="one") as client:
             await ok(client, "provision_workspace", kind="local")
             process = (await ok(client, "start_process", command="sleep 600", wait_s=0))["process_id"]
             refusals: list[str] = []

@@ -180,7 +180,7 @@ async def test_a_session_is_of_no_use_to_another_and_its_scopes_are_those_of_eac
             session = {"Mcp-Session-Id": hello.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
             assert (await told(ground, message, token=token_for("bob"), **session)).status == 404
             assert (await told(ground, message, **session)).status == 401
-            assert b"this chat" in (await told(ground, message, token=GOOD, **session)).body
+            assert b"you have no chat" in (await told(ground, message, token=GOOD, **session)).body
             narrow = await told(ground, message, token=token_for("alice", name="reads"), **session)
             assert b"for reading only" in narrow.body
 

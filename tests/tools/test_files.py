@@ -166,4 +166,4 @@ async def test_a_workspace_is_named_or_left_to_the_core(mode: str) -> None:
         (mine, unnamed), (shared, named) = core.files.asked
         assert (unnamed, named) == (None, "api")
         assert mine.chat != shared.chat
-        assert "this chat has no chat" in await refused(client, "workspace_files", action="list", chat="c_foreign")
+        assert "you have no chat" in await refused(client, "workspace_files", action="list", chat="c_foreign")
