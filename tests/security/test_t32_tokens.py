@@ -182,7 +182,7 @@ async def test_a_session_is_of_no_use_to_another_and_its_scopes_are_those_of_eac
             assert (await told(ground, message, **session)).status == 401
             assert b"you have no chat" in (await told(ground, message, token=GOOD, **session)).body
             narrow = await told(ground, message, token=token_for("alice", name="reads"), **session)
-            assert b"for reading only" in narrow.body
+            assert b"no scope ws:write" in narrow.body
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can be somebody else")
