@@ -150,3 +150,18 @@ def test_where_nothing_was_written_down_that_is_said(
 ) -> None:
     assert run(["audit", act, "--state", str(tmp_path / "none")]) == 0
     assert capsys.readouterr().out.startswith("Nothing was written down")
+
+
+async def test_a_policy_says_how_much_may_be_asked_and_whether_it_is_written_down(tmp_path: Path) -> None:
+    grant = f'[[grant]]\nprincipal = "local:{os.getuid()}"\ntools = ["*"]\nlocal = true\n'
+    for audit, files in (("", 1), ("audit = false\n", 0)):
+        state = tmp_path / f"state{files}"
+        policy = tmp_path / f"policy{files}.toml"
+        policy.write_text(f"{audit}[limits]\ncalls_burst = 2\ncalls_per_s = 0.001\n{grant}")
+        policy.chmod(0o600)
+        with anyio.fail_after(60):
+            async with open_peer(state, "--engine", "none", "--policy", str(policy)) as peer:
+                await peer.ok("list_processes")
+                await peer.ok("list_processes")
+                assert "`calls_per_s` is 0.001" in await peer.refused("list_processes")
+        assert len(files_of(state)) == files

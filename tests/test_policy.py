@@ -14,6 +14,7 @@ from ws_mcp.cli import run
 from ws_mcp.cli_policy import EPILOG
 from ws_mcp.console import Mark
 from ws_mcp.core.policy.file import read_policy
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.policy.written import policy_of
 from ws_mcp.doctor_policy import policy_facts
 from ws_mcp.policy import granted, tools
@@ -43,7 +44,10 @@ def test_the_example_can_be_used_and_has_every_key(capsys: pytest.CaptureFixture
     assert "warn" not in out
     assert "local:1000: tools *; tiers to 2; images *; folders /home/me/projects (read_write)" in out
     fields = "principal tools max_tier images pull roots access templates homes runtimes local devcontainers workspaces"
-    assert not [key for key in (*fields.split(), "largest", "read_only", "over_http") if key not in EXAMPLE.read_text()]
+    limits = [name for name in Limits.__dataclass_fields__ if name not in ("processes", "workspaces")]
+    text = EXAMPLE.read_text()
+    others = ("largest", "read_only", "over_http", "audit", "confirm")
+    assert not [key for key in (*fields.split(), *limits, *others) if key not in text]
 
 
 def test_the_policy_of_the_help_can_be_used() -> None:

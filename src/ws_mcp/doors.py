@@ -13,8 +13,8 @@ from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.policy.acts import Transport
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.processes.limits import ProcessLimits
-from ws_mcp.core.quotas import Limits
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
@@ -66,7 +66,7 @@ def widest_of(settings: Settings) -> WorkspaceRules:
     )
 
 
-def choices_of(settings: Settings, policy: PolicyInForce | None = None) -> Choices:
+def choices_of(settings: Settings, policy: PolicyInForce | None = None, limits: Limits | None = None) -> Choices:
     """What the core is told."""
     return Choices(
         state=settings.state.expanduser().absolute(),
@@ -85,6 +85,7 @@ def choices_of(settings: Settings, policy: PolicyInForce | None = None) -> Choic
             labels=settings.devcontainer_label,
         ),
         keeps_local=settings.keep_local,
+        ceilings=limits,
         limits=ProcessLimits(
             running=settings.running,
             ended=settings.ended,
@@ -94,9 +95,12 @@ def choices_of(settings: Settings, policy: PolicyInForce | None = None) -> Choic
     )
 
 
-def limits_of(settings: Settings) -> Limits:
-    """How much callers may ask for, where there is more than one of them."""
-    return Limits(processes=settings.running, workspaces=settings.workspaces)
+def limits_of(settings: Settings, policy: PolicyInForce | None, transport: Transport) -> Limits | None:
+    """How much callers may ask for; None: as they like, for there is only one of them."""
+    said = policy.policy.limits if policy else None
+    if said is None and transport == "stdio":
+        return None
+    return replace(said or Limits(), processes=settings.running, workspaces=settings.workspaces)
 
 
 def rules_of(settings: Settings) -> WorkspaceRules:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +11,9 @@ from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
-from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, limits_of, open_engine, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
-from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.gate import Guards
 from ws_mcp.edge.http_choices import HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
@@ -25,7 +21,7 @@ from ws_mcp.edge.identity import always_stands, local_principal
 from ws_mcp.edge.oauth import IssuedTokens
 from ws_mcp.edge.serve import end, open_stop
 from ws_mcp.edge.token_file import TokenFile, new_token, write_private
-from ws_mcp.oversight import open_oversight
+from ws_mcp.oversight import admit_of, confirm_of, open_oversight
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings, tokens_of
 
@@ -37,20 +33,20 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
     """Serve over streamable HTTP; leaves the process when it was asked to."""
     file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http")
     async with open_stop(policy.reload if settings.policy else None) as stop:
-        limits = limits_of(settings)
-        told = replace(choices_of(settings, policy), ceilings=limits)
+        limits = limits_of(settings, policy, "http")
+        told = choices_of(settings, policy, limits)
         async with open_engine(settings) as engine, open_core(told, engine) as core:
             by, said = None, ""
             if not choices.unix:
-                said = "" if choices.oauth else first_token(file, choices_of(settings).state / OWN)
+                said = "" if choices.oauth else first_token(file, told.state / OWN)
                 issued = IssuedTokens(choices.oauth) if choices.oauth else None
                 bearers = Bearers(file, issued, choices.oauth.resource if choices.oauth else "")
                 by = authentication(choices, bearers)
             guards = Guards(
                 decide=policy.decide,
-                admit=Quotas(limits, time.monotonic).admit,
+                admit=admit_of(limits),
                 transport="http",
-                confirm=Confirm(settings.confirm),
+                confirm=confirm_of(settings, policy),
             )
             check = file.admits if by else None
             try:

@@ -6,19 +6,24 @@ Nothing of it is imported where it is not asked for.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ws_mcp.core.policy.acts import Transport
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.runtime import Core
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.confirming import Confirm
+from ws_mcp.edge.gate import Admit, Guards
 from ws_mcp.settings import Settings
 
 if TYPE_CHECKING:  # see above
     from ws_mcp.core.policy.in_force import PolicyInForce
+
+STRICTER = ("never", "auto", "always")
 
 
 @asynccontextmanager
@@ -40,7 +45,7 @@ async def open_oversight(
     """
     async with AsyncExitStack() as stack:
         journal = None
-        if is_audited(settings, guards.transport):
+        if is_audited(settings, guards.transport, policy):
             from ws_mcp.core.audit.journal import open_journal  # noqa: PLC0415 - see the top
 
             instance = core.state.instance
@@ -60,8 +65,25 @@ async def open_oversight(
         yield guards
 
 
-def is_audited(settings: Settings, transport: Transport) -> bool:
+def is_audited(settings: Settings, transport: Transport, policy: PolicyInForce | None) -> bool:
     """Whether acts are written down: unless the operator says, where others than this user may call."""
     if settings.audit != "auto":
         return settings.audit == "on"
+    if policy is not None and policy.policy.audits is not None:
+        return policy.policy.audits
     return transport == "http" or settings.policy is not None
+
+
+def confirm_of(settings: Settings, policy: PolicyInForce | None) -> Confirm:
+    """Whether the person is asked: the stricter of what the operator says in both places."""
+    said = [settings.confirm, policy.policy.confirm if policy else settings.confirm]
+    return Confirm(max(said, key=STRICTER.index))
+
+
+def admit_of(limits: Limits | None) -> Admit | None:
+    """Who may call now."""
+    if limits is None:
+        return None
+    from ws_mcp.core.quotas import Quotas  # noqa: PLC0415 - see the top
+
+    return Quotas(limits, time.monotonic).admit

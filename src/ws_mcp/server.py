@@ -16,9 +16,8 @@ from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, open_engine, policy_of
+from ws_mcp.doors import choices_of, limits_of, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
-from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
 from ws_mcp.edge.identity import Hint, Identity, Standing, always_stands, local_principal
@@ -27,7 +26,7 @@ from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
-from ws_mcp.oversight import open_oversight
+from ws_mcp.oversight import admit_of, confirm_of, open_oversight
 from ws_mcp.resources import add_resources
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
@@ -130,8 +129,11 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
     policy = policy_of(settings, "stdio")
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
-        async with open_engine(settings) as engine, open_core(choices_of(settings, policy), engine) as core:
-            guards = Guards(decide=policy and policy.decide, confirm=Confirm(settings.confirm))
+        limits = limits_of(settings, policy, "stdio")
+        async with open_engine(settings) as engine, open_core(choices_of(settings, policy, limits), engine) as core:
+            guards = Guards(
+                decide=policy and policy.decide, admit=admit_of(limits), confirm=confirm_of(settings, policy)
+            )
             try:
                 async with open_oversight(settings, core, guards, policy) as guards:
                     server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)

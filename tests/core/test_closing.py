@@ -15,8 +15,8 @@ from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.host import sandbox
 from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.processes.model import ProcessState, StartRequest
-from ws_mcp.core.quotas import Limits
 from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Ask, WorkspaceKind, WorkspaceSpec, WorkspaceState
 

@@ -11,7 +11,8 @@ from hypothesis.strategies import floats, lists
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.ids import ChatId, Principal, PrincipalId
 from ws_mcp.core.policy.acts import Act
-from ws_mcp.core.quotas import LISTEN, Limits, Quotas
+from ws_mcp.core.policy.limits import Limits
+from ws_mcp.core.quotas import LISTEN, Quotas
 
 SLOW = Limits(calls_per_s=10, calls_burst=40)
 MANY = Limits(calls_per_s=1e9, calls_burst=10**9)

@@ -18,7 +18,8 @@ from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.policy.acts import Act, Verdict
-from ws_mcp.core.quotas import Limits, Quotas
+from ws_mcp.core.policy.limits import Limits
+from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Ask, WorkspaceKind, WorkspaceSpec
 from ws_mcp.core.workspaces.rules import WorkspaceRules

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import Scope
-from ws_mcp.core.quotas import Limits
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceSpec, WorkspaceState
 
 

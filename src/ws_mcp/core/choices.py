@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.ids import PrincipalId
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.processes.limits import ProcessLimits
-from ws_mcp.core.quotas import Limits
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 

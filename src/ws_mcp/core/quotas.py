@@ -12,26 +12,11 @@ from dataclasses import dataclass
 
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.policy.acts import Act
+from ws_mcp.core.policy.limits import Limits
 
 LISTEN = "subscriptions/listen"  # a stream, which stays open on purpose: counted apart from calls
 WHOLE = 1 - 1e-9  # a call, as far as floats can tell
 KEPT = 4096  # chats and principals whose rate is remembered; one that was idle for long begins anew
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the operator grants. Where nothing else is said: of one chat."""
-
-    calls_at_once: int = 8
-    calls_per_s: float = 10.0
-    calls_burst: int = 40  # calls that may come at once after a pause
-    streams: int = 8  # open `subscriptions/listen` of one principal
-    principal_times: int = 4  # a principal may have as much as so many chats
-    processes: int = 32  # that run
-    workspaces: int = 16
-    volumes: int = 8  # data of workspaces, also of removed ones
-    all_processes: int = 1000  # of the whole instance
-    all_workspaces: int = 64
 
 
 @dataclass(slots=True)

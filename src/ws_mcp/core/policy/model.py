@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from ws_mcp.core.ids import PrincipalId
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, TIERS
 
+Asking = Literal["never", "auto", "always"]
+"""Whether the person is asked before what cannot be undone, from lax to strict."""
 EVERY = "*"
 ALL = (EVERY,)
 
@@ -42,6 +46,9 @@ class Policy:
     is_read_only: bool = False  # wins over every grant
     max_tier: int = DEFAULT_TIER  # for all: tiers 3 and 4 need this word and a grant
     has_privileged_http: bool = False  # tiers 3 and 4 over HTTP
+    limits: Limits | None = None  # None: those of the transport
+    audits: bool | None = None  # None: yes, since there is a file
+    confirm: Asking = "never"
 
     def grant_of(self, principal: PrincipalId) -> Grant | None:
         """The grant that counts for a principal: their own, else everybody's."""

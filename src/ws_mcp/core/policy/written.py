@@ -11,13 +11,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ws_mcp.core.errors import PolicyError
-from ws_mcp.core.policy.model import Grant, Policy
+from ws_mcp.core.policy.limits import Limits
+from ws_mcp.core.policy.model import Asking, Grant, Policy
 from ws_mcp.core.workspaces.image_patterns import is_pattern
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, TIERS
 
 MAX_ITEMS = 1000
+_DEFAULTS = Limits()
 
 _TABLE = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]?\]")
 _KEY = re.compile(r"""\s*["']?([\w-]+)["']?\s*(?:\.\s*["']?([\w-]+)["']?\s*)?=""")
@@ -40,6 +42,7 @@ _Names = Annotated[list[Annotated[str, Field(pattern=r"^[\w.*-]{1,64}$")]], Fiel
 _Images = Annotated[list[Annotated[_Text, AfterValidator(_pattern)]], Field(max_length=MAX_ITEMS)]
 _Paths = Annotated[list[Annotated[_Text, AfterValidator(_plain)]], Field(max_length=MAX_ITEMS)]
 _Tier = Annotated[int, Field(ge=1, le=max(TIERS))]
+_Count = Annotated[int, Field(ge=1, le=1 << 20)]
 _Size = Annotated[int, Field(ge=0, le=1 << 20)]
 
 
@@ -95,8 +98,22 @@ class _Privileged(_Table):
     over_http: bool = False
 
 
+class _Limits(_Table):
+    calls_at_once: _Count = _DEFAULTS.calls_at_once
+    calls_per_s: Annotated[float, Field(gt=0, le=1 << 20, allow_inf_nan=False)] = _DEFAULTS.calls_per_s
+    calls_burst: _Count = _DEFAULTS.calls_burst
+    streams: _Count = _DEFAULTS.streams
+    principal_times: _Count = _DEFAULTS.principal_times
+    volumes: _Count = _DEFAULTS.volumes
+    all_processes: _Count = _DEFAULTS.all_processes
+    all_workspaces: _Count = _DEFAULTS.all_workspaces
+
+
 class _File(_Table):
     read_only: bool = False
+    audit: bool | None = None
+    confirm: Asking = "never"
+    limits: _Limits | None = None
     privileged: _Privileged = _Privileged()
     grant: Annotated[list[_Grant], Field(max_length=MAX_ITEMS)] = []
 
@@ -126,6 +143,9 @@ def policy_of(text: str, name: str) -> Policy:
         is_read_only=file.read_only,
         max_tier=file.privileged.max_tier,
         has_privileged_http=file.privileged.over_http,
+        limits=Limits(**file.limits.model_dump()) if file.limits else None,
+        audits=file.audit,
+        confirm=file.confirm,
     )
 
 
