@@ -56,7 +56,8 @@ async def open_server(settings: Settings, directory: Path) -> AsyncGenerator[Ser
 def environment_of(settings: Settings) -> dict[str, str]:
     """This process's environment with all `settings` in it, for a child."""
     values = settings.model_dump(mode="json").items()
-    given = {f"WS_MCP_{n.upper()}": json.dumps(v) if isinstance(v, (list, dict)) else str(v) for n, v in values}
+    said = ((name, value) for name, value in values if value is not None)
+    given = {f"WS_MCP_{n.upper()}": json.dumps(v) if isinstance(v, (list, dict)) else str(v) for n, v in said}
     return {**os.environ, **given}
 
 

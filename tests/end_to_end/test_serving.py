@@ -162,7 +162,7 @@ GARBAGE = [
     (b'{"jsonrpc":"2.0","id":7,"method":"ping","params":{"a":"\\ud800"}}\n', -32700, 7),
     (
         b'{"method":"ping","params":' + b"[" * 100_000 + b"]" * 100_000 + b',"jsonrpc":"2.0","id":"x-1"}\n',
-        -32700,
+        -32600,
         "x-1",
     ),
     (b"[]\n", -32600, None),

@@ -118,7 +118,9 @@ class Racing(FakeEngine):
         return await super().create(spec)
 
 
-async def test_a_tag_that_moves_while_the_container_is_made_is_seen_before_it_starts(tmp_path: Path) -> None:
+async def test_a_tag_that_moves_while_the_container_is_made_is_seen_before_it_starts(
+    real_io: None, tmp_path: Path
+) -> None:
     fake = Racing()
     put(fake, DIGEST, OLD)
     async with open_service(fake, tmp_path, rules(PINNED)) as service:
