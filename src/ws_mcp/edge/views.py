@@ -19,6 +19,7 @@ from ws_mcp.core.workspaces.model import (
 )
 
 _SUSPECT = re.compile(rf"[{UNSEEN}\u2028\u2029]|\\(?:u00|[bfr])")  # as JSON writes them; a false alarm costs time only
+_TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+"')  # in JSON
 MIB = 1024 * 1024
 LONGEST = 2000  # characters of one text in a list; names are shorter, the last lines of a failed build are not
 HIDDEN = "(hidden)"
@@ -44,7 +45,7 @@ class View(BaseModel):
         """As JSON, as values and as text, without characters that a person would not see."""
         values = self.model_dump(mode="json", exclude_defaults=True)
         text = to_json(values).decode()
-        if _is_suspect(text) or (self.longest and len(text) > self.longest):
+        if _is_suspect(text) or (self.longest and _has_longer(text, self.longest)):
             values = cast("dict[str, object]", _cleaned(values, self.longest))
             text = to_json(values).decode()
         return values, text
@@ -153,6 +154,11 @@ class ProvisionView(View):
             seconds=round(pending.elapsed_s, 1),
             note="; ".join(part for part in (AGAIN, note) if part),
         )
+
+
+def _has_longer(text: str, longest: int) -> bool:
+    """Whether a text in JSON may be too long; it has as many characters as it is written with, or fewer."""
+    return len(text) > longest and max(map(len, _TEXT.findall(text)), default=0) > longest
 
 
 def _is_suspect(text: str) -> bool:
