@@ -7,13 +7,9 @@ clients of MCP have to.
 from __future__ import annotations
 
 import os
-import socket
-import struct
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +17,8 @@ import anyio
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 from ws_mcp.core.errors import InvalidArgumentError
+from ws_mcp.edge.http_choices import is_loopback
+from ws_mcp.edge.http_listening import peer_uid
 
 HEAD_BYTES = 8192
 REQUEST_S = 5.0  # from the first byte to the last of the answer
@@ -140,21 +138,13 @@ async def _head(stream: SocketStream) -> bytes:
 
 def _is_same_user(stream: SocketStream) -> bool:
     raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
-    if sys.platform == "darwin":
-        user = struct.unpack("2i", raw.getsockopt(0, 1, 8))[1]  # LOCAL_PEERCRED: version, uid
-    else:
-        user = struct.unpack("3i", raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-    return user in (0, os.getuid())
+    return peer_uid(raw) in (0, os.getuid())
 
 
 async def _loopback(where: str) -> SocketListener:
     host, _, port = where.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
-    try:
-        is_loopback = ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback or int(port) > 65535:
+    if not is_loopback(host) or int(port) > 65535:
         raise InvalidArgumentError(f"metrics cannot be served at {where!r}: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
     try:
         multi = await anyio.create_tcp_listener(local_host=host, local_port=int(port))
