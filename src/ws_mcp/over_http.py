@@ -14,14 +14,13 @@ from ws_mcp.core.policy.tokens import TokenRecord, digest_of
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, limits_of, open_engine, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
-from ws_mcp.edge.gate import Guards
 from ws_mcp.edge.http_choices import HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
 from ws_mcp.edge.identity import always_stands, local_principal
 from ws_mcp.edge.oauth import IssuedTokens
 from ws_mcp.edge.serve import end, open_stop
 from ws_mcp.edge.token_file import TokenFile, new_token, write_private
-from ws_mcp.oversight import admit_of, confirm_of, open_oversight
+from ws_mcp.oversight import open_oversight
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings, tokens_of
 
@@ -42,15 +41,9 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
                 issued = IssuedTokens(choices.oauth) if choices.oauth else None
                 bearers = Bearers(file, issued, choices.oauth.resource if choices.oauth else "")
                 by = authentication(choices, bearers)
-            guards = Guards(
-                decide=policy.decide,
-                admit=admit_of(limits),
-                transport="http",
-                confirm=confirm_of(settings, policy),
-            )
             check = file.admits if by else None
             try:
-                async with open_oversight(settings, core, guards, policy, check=check) as guards:
+                async with open_oversight(settings, core, "http", policy, limits, check=check) as guards:
                     server = build_server(
                         core,
                         default_hint=None,

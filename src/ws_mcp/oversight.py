@@ -1,4 +1,4 @@
-"""What stands over a server for its operator: the audit, the count of calls, and the listener that tells of them.
+"""What stands over a server for its operator: who may do what, the audit, and the listener that tells of it all.
 
 Nothing of it is imported where it is not asked for.
 """
@@ -30,12 +30,13 @@ STRICTER = ("never", "auto", "always")
 async def open_oversight(
     settings: Settings,
     core: Core,
-    guards: Guards,
+    transport: Transport,
     policy: PolicyInForce | None,
+    limits: Limits | None,
     *,
     check: Callable[[str], bool] | None = None,
 ) -> AsyncGenerator[Guards]:
-    """`guards` with what the operator wants besides, open as long as the block runs.
+    """What stands at the gate, as the operator wants it; open as long as the block runs.
 
     `check`: whether a bearer token lets in to the metrics.
 
@@ -43,9 +44,15 @@ async def open_oversight(
         StateError: the audit directory cannot be used.
         InvalidArgumentError: metrics cannot be served where they were to be.
     """
+    guards = Guards(
+        decide=policy and policy.decide,
+        admit=_admit_of(limits),
+        transport=transport,
+        confirm=_confirm_of(settings, policy),
+    )
     async with AsyncExitStack() as stack:
         journal = None
-        if is_audited(settings, guards.transport, policy):
+        if _is_audited(settings, transport, policy):
             from ws_mcp.core.audit.journal import open_journal  # noqa: PLC0415 - see the top
 
             instance = core.state.instance
@@ -65,7 +72,7 @@ async def open_oversight(
         yield guards
 
 
-def is_audited(settings: Settings, transport: Transport, policy: PolicyInForce | None) -> bool:
+def _is_audited(settings: Settings, transport: Transport, policy: PolicyInForce | None) -> bool:
     """Whether acts are written down: unless the operator says, where others than this user may call."""
     if settings.audit != "auto":
         return settings.audit == "on"
@@ -74,13 +81,13 @@ def is_audited(settings: Settings, transport: Transport, policy: PolicyInForce |
     return transport == "http" or settings.policy is not None
 
 
-def confirm_of(settings: Settings, policy: PolicyInForce | None) -> Confirm:
+def _confirm_of(settings: Settings, policy: PolicyInForce | None) -> Confirm:
     """Whether the person is asked: the stricter of what the operator says in both places."""
     said = [settings.confirm, policy.policy.confirm if policy else settings.confirm]
     return Confirm(max(said, key=STRICTER.index))
 
 
-def admit_of(limits: Limits | None) -> Admit | None:
+def _admit_of(limits: Limits | None) -> Admit | None:
     """Who may call now."""
     if limits is None:
         return None

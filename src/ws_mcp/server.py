@@ -26,7 +26,7 @@ from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
-from ws_mcp.oversight import admit_of, confirm_of, open_oversight
+from ws_mcp.oversight import open_oversight
 from ws_mcp.resources import add_resources
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
@@ -131,11 +131,8 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
         limits = limits_of(settings, policy, "stdio")
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy, limits), engine) as core:
-            guards = Guards(
-                decide=policy and policy.decide, admit=admit_of(limits), confirm=confirm_of(settings, policy)
-            )
             try:
-                async with open_oversight(settings, core, guards, policy) as guards:
+                async with open_oversight(settings, core, "stdio", policy, limits) as guards:
                     server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
                     code = await serve_stdio(server, stop)
             finally:

@@ -13,7 +13,7 @@ from ws_mcp.core.errors import LimitError
 from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import Scope
 from ws_mcp.core.policy.limits import Limits
-from ws_mcp.core.workspaces.model import Workspace, WorkspaceSpec, WorkspaceState
+from ws_mcp.core.workspaces.model import WorkspaceSpec, WorkspaceState
 
 
 class Ceilings:
@@ -60,18 +60,12 @@ class Ceilings:
         found = [each for each in await self._world.workspaces() if each[1].state is WorkspaceState.RUNNING]
         own = [each for each in found if each[0].principal == scope.principal]
         remedy = "end some with signal_process or wait until they end"
-        most = limits.processes * limits.principal_times
-        await self._check_running(own, most, "processes", "one principal", remedy)
-        await self._check_running(found, limits.all_processes, "all_processes", "this server", remedy)
-
-    async def _check_running(
-        self, found: list[tuple[Scope, Workspace]], most: int, limit: str, whose: str, remedy: str
-    ) -> None:
-        chats = len({scope for scope, _ in found})
-        # As many chats as there are could not reach it, so nobody needs to be asked.
-        if self._limits is None or chats * self._limits.processes <= most:
-            return
-        _check(limit, await self._world.running(workspace for _, workspace in found), most, whose, remedy)
+        of_principal = (own, "processes", limits.processes * limits.principal_times, "one principal")
+        for there, limit, most, whose in (of_principal, (found, "all_processes", limits.all_processes, "this server")):
+            # Where as many chats as there are could not reach it nobody needs to be asked.
+            if len({scope for scope, _ in there}) * limits.processes > most:
+                running = await self._world.running(workspace for _, workspace in there)
+                _check(limit, running, most, whose, remedy)
 
 
 def _counted(scopes: Iterable[Scope]) -> Counter[Hashable]:

@@ -107,14 +107,12 @@ class Gate:
 
     def offers(self, tool: str, *, is_read_only: bool) -> bool:
         """Whether the caller may call a tool at all, whatever the arguments."""
-        decide = self._guards.decide
-        act = Act(
-            principal=self._identity.principal,
-            verb=tool,
-            is_read_only=is_read_only,
-            transport=self._guards.transport,
-        )
-        return decide is None or decide(act).is_allowed
+        guards = self._guards
+        if guards.decide is None:
+            return True
+        who = self._identity.principal
+        act = Act(principal=who, verb=tool, is_read_only=is_read_only, transport=guards.transport)
+        return guards.decide(act).is_allowed
 
     @property
     def confirm(self) -> Confirm:
