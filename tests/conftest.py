@@ -1,8 +1,9 @@
 """Event loops and the container engine of the tests.
 
 - An async test runs on asyncio and on trio; on trio the clock is virtual (an hour costs nothing), fresh for each test.
-- Worker threads, sockets and children are invisible to the virtual clock: a test that uses them asks for the fixture
-  `real_io` and runs on asyncio only, or for `real_io_both` and runs on trio with the real clock, too.
+- Sockets and children are invisible to the virtual clock: a test that uses them, or waits for time inside a worker
+  thread, asks for the fixture `real_io` and runs on asyncio only, or for `real_io_both` and runs on trio with the real
+  clock, too. While a worker thread works the virtual clock stands still.
 - A test that lets seconds or hours pass asks for `virtual_time` and runs on trio only.
 - `docker_engine` is a real engine (asyncio only, marker `engine`). Where none answers the test is skipped, and fails
   with CI=true or WS_MCP_REQUIRE_ENGINE=1.
@@ -19,11 +20,11 @@ import os
 from collections.abc import AsyncGenerator, Generator
 
 import pytest
-import trio.testing
 from hypothesis import HealthCheck, settings
 from support.conformance import conformance_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
+from support.virtual_clock import virtual_clock
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
@@ -106,10 +107,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, dict[str, object]]:
     """The event loop of the test and its options."""
     if request.param == "trio":
-        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+        return "trio", {"clock": virtual_clock(monkeypatch)}
     return str(request.param).partition("-")[0], {}
 
 

@@ -11,6 +11,7 @@ from mcp import Client, MCPError
 from mcp.types import ElicitRequestFormParams, ElicitResult, InputRequiredResult, InputResponse
 from support.edge_client import MODES, call, ok, open_client, refused
 from support.fake_core import DEV, FakeCore
+from support.memory_journal import MemoryJournal
 
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.edge.confirming import Confirm
@@ -30,17 +31,6 @@ class Person:
         assert isinstance(params, ElicitRequestFormParams)
         self.asked.append(params.message)
         return self.answer
-
-
-class Journal:
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, str]] = []
-
-    async def intend(self, act: Act, verdict: Verdict) -> str:
-        return act.verb
-
-    def conclude(self, intent: str, outcome: str, detail: str = "", made: object = None) -> None:
-        self.lines.append((intent, outcome, detail))
 
 
 @asynccontextmanager
@@ -160,10 +150,10 @@ async def test_what_the_policy_refuses_is_not_asked(mode: str) -> None:
 
 async def test_a_question_leaves_no_success_in_the_journal() -> None:
     for mode, asked in ((MODES[0], []), (MODES[1], [("provision_workspace", "failed", "UnansweredError")])):
-        journal = Journal()
+        journal = MemoryJournal()
         async with asking(mode, Person(YES), journal=journal) as client:
             await ok(client, "provision_workspace", tier=4)
-        assert journal.lines == [*asked, ("provision_workspace", "ok", "")]
+        assert journal.outcomes == [*asked, ("provision_workspace", "ok", "")]
 
 
 async def test_a_yes_to_one_question_is_none_to_another() -> None:

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import anyio.lowlevel
 import pytest
 from mcp import MCPError
 from support.edge_client import MODES, call, open_client
 from support.fake_core import FakeCore
+from support.memory_journal import MemoryJournal
 from support.peers import text_of
 
-from ws_mcp.core.errors import LimitError, StateError
+from ws_mcp.core.errors import LimitError
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.edge.gate import Guards
 
 START = {"command": "true", "workspace": "main"}
-
-
-class Memory:
-    """A journal in memory; with `is_full` nothing can be written any more."""
-
-    def __init__(self, *, is_full: bool = False) -> None:
-        self.is_full = is_full
-        self.lines: list[tuple[str, ...]] = []
-
-    async def intend(self, act: Act, verdict: Verdict) -> str:
-        await anyio.lowlevel.checkpoint()
-        if self.is_full:
-            raise StateError("the audit log cannot be written: no space is left; nothing was done")
-        self.lines.append((act.verb, act.target, verdict.rule))
-        return str(len(self.lines))
-
-    def conclude(self, intent: str, outcome: str, detail: str = "", made: Mapping[str, str] | None = None) -> None:
-        self.lines.append((intent, outcome, detail))
 
 
 def only_reads(act: Act) -> Verdict:
@@ -52,7 +34,7 @@ def no_room(act: Act) -> Generator[None]:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_what_the_policy_refuses_has_no_effect_and_is_written_down(mode: str) -> None:
-    core, journal = FakeCore(), Memory()
+    core, journal = FakeCore(), MemoryJournal()
     async with open_client(core, mode, guards=Guards(decide=only_reads, journal=journal)) as client:
         refused = await call(client, "start_process", **START)
         assert (refused.is_error, text_of(refused)) == (True, "this server is for reading only")
@@ -67,14 +49,14 @@ async def test_what_the_policy_refuses_has_no_effect_and_is_written_down(mode: s
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_nothing_is_done_that_cannot_be_written_down(mode: str) -> None:
-    async with open_client(FakeCore(), mode, guards=Guards(journal=Memory(is_full=True))) as client:
+    async with open_client(FakeCore(), mode, guards=Guards(journal=MemoryJournal(is_full=True))) as client:
         refused = await call(client, "provision_workspace")
         assert text_of(refused) == "the audit log cannot be written: no space is left; nothing was done"
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_calls_for_which_there_is_no_room_are_refused(mode: str) -> None:
-    journal = Memory()
+    journal = MemoryJournal()
     async with open_client(FakeCore(), mode, guards=Guards(admit=no_room, journal=journal)) as client:
         assert text_of(await call(client, "list_containers")) == "too many calls of list_containers"
     assert journal.lines == [("list_containers", "", "limit"), ("1", "denied", "limit")]
@@ -101,7 +83,7 @@ async def test_every_act_is_counted_by_what_became_of_it(mode: str) -> None:
         Guards(measure=tally),
         Guards(measure=tally, decide=only_reads),
         Guards(measure=tally, admit=no_room),
-        Guards(measure=tally, journal=Memory(is_full=True)),
+        Guards(measure=tally, journal=MemoryJournal(is_full=True)),
     ):
         async with open_client(FakeCore(), mode, guards=guards) as client:
             await call(client, "provision_workspace")
@@ -121,7 +103,7 @@ async def test_every_act_is_counted_by_what_became_of_it(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_resources_go_through_the_same_gate(mode: str) -> None:
-    journal = Memory()
+    journal = MemoryJournal()
 
     def nothing(act: Act) -> Verdict:
         return Verdict(is_allowed=False, rule="none", reason="nothing is allowed here")
@@ -134,7 +116,7 @@ async def test_resources_go_through_the_same_gate(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_what_fails_is_written_down_as_failed(mode: str) -> None:
-    journal = Memory()
+    journal = MemoryJournal()
     async with open_client(FakeCore(), mode, guards=Guards(journal=journal)) as client:
         answer: Any = await call(client, "read_output", process_id="p_unknown1")
         assert answer.is_error

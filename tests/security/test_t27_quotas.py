@@ -12,12 +12,12 @@ from support.edge_client import ALICE, MODES, call, ok, open_client, refused
 from support.fake_core import FakeCore
 from support.images import BUSYBOX
 from support.instances import Instance
+from support.memory_journal import MemoryJournal
 
 from ws_mcp.core.choices import Choices
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
-from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.runtime import Core, open_core
@@ -37,20 +37,9 @@ class Clock:
         return self.now
 
 
-class Journal:
-    def __init__(self) -> None:
-        self.acts: list[str] = []
-
-    async def intend(self, act: Act, verdict: Verdict) -> str:
-        self.acts.append(act.verb)
-        return ""
-
-    def conclude(self, intent: str, outcome: str, detail: str = "", made: object = None) -> None: ...
-
-
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_forty_first_call_of_a_moment_is_refused_and_has_no_effect(mode: str) -> None:
-    core, clock, journal = FakeCore(), Clock(), Journal()
+    core, clock, journal = FakeCore(), Clock(), MemoryJournal()
     guards = Guards(admit=Quotas(Limits(), clock).admit, journal=journal)
     async with open_client(core, mode, guards=guards) as client:
         for _ in range(40):

@@ -27,11 +27,11 @@ from support.http_ground import (
     token_for,
     write_tokens,
 )
+from support.memory_journal import MemoryJournal
 from support.peers import project_of, server_argv, server_environment
 from support.serving_child import open_child_http
 
 from ws_mcp.core.clock import utc_now
-from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.policy.tokens import PREFIX
 
 GOOD = token_for("alice")
@@ -56,20 +56,6 @@ ROUTES = (
 
 def expired() -> timedelta:
     return timedelta(seconds=1)
-
-
-class Journal:
-    """What the audit was told."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[str] = []
-
-    async def intend(self, act: Act, verdict: Verdict) -> str:
-        await anyio.lowlevel.checkpoint()
-        return act.verb
-
-    def conclude(self, intent: str, outcome: str, detail: str = "", made: object = None) -> None:
-        self.outcomes.append(f"{intent} {outcome} {detail}".strip())
 
 
 async def told(ground: HttpGround, message: object = HELLO, **more: str) -> Reply:
@@ -145,7 +131,7 @@ async def test_a_tokens_file_that_cannot_be_read_or_that_others_may_read_lets_no
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_token_for_reading_changes_nothing(mode: str, tmp_path: Path, real_io: None) -> None:
-    journal = Journal()
+    journal = MemoryJournal()
     reads = record_for("alice", name="reads", scopes=("ws:read",))
     with anyio.fail_after(60):
         async with open_http_ground(tmp_path, record_for("alice"), reads, journal=journal) as ground:
@@ -163,7 +149,7 @@ async def test_a_token_for_reading_changes_nothing(mode: str, tmp_path: Path, re
                     result = await call(client, tool, chat=chat, **arguments)
                     assert result.is_error
                     assert "has no scope ws:write" in text_of(result)
-                    assert journal.outcomes[-1] == f"{tool} denied scope ws:write"
+                    assert journal.outcomes[-1] == (tool, "denied", "scope ws:write")
                 await ok(client, "list_processes", chat=chat)
             assert len(ground.core.specs) == made
 

@@ -6,37 +6,22 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio.lowlevel
 from mcp import Client
 
 from support.edge_client import call, ok, open_client, text_of
 from support.fake_core import FakeCore
+from support.memory_journal import MemoryJournal
 from support.policies import ALICE
 from ws_mcp.core.ids import PrincipalId
-from ws_mcp.core.policy.acts import Act, Transport, Verdict
+from ws_mcp.core.policy.acts import Transport
 from ws_mcp.core.policy.in_force import PolicyInForce
 from ws_mcp.edge.gate import Guards
-
-
-class Written:
-    """A journal in memory: who, what, by which rule, and what became of it."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, ...]] = []
-
-    async def intend(self, act: Act, verdict: Verdict) -> str:
-        await anyio.lowlevel.checkpoint()
-        self.lines.append((act.principal.id, act.verb, verdict.rule))
-        return str(len(self.lines))
-
-    def conclude(self, intent: str, outcome: str, detail: str = "", made: object = None) -> None:
-        self.lines.append((intent, outcome))
 
 
 class Server:
     """A server over a core in memory, whose policy is said; `principal` is who asks."""
 
-    def __init__(self, client: Client, core: FakeCore, journal: Written) -> None:
+    def __init__(self, client: Client, core: FakeCore, journal: MemoryJournal) -> None:
         self.client = client
         self.core = core
         self.journal = journal
@@ -48,7 +33,7 @@ class Server:
         assert result.is_error, result
         assert self._effects() == before
         *_, intent, outcome = self.journal.lines
-        assert (intent[1], intent[2], outcome[1]) == (tool, rule, "denied")
+        assert (intent[0], intent[2], outcome[1]) == (tool, rule, "denied")
         assert await self.client.list_tools()
         return text_of(result)
 
@@ -70,7 +55,7 @@ async def open_server(
     policy: PolicyInForce, mode: str, principal: PrincipalId = ALICE, transport: Transport = "stdio"
 ) -> AsyncGenerator[Server]:
     """A client of a principal on a server with this policy."""
-    core, journal = FakeCore(), Written()
+    core, journal = FakeCore(), MemoryJournal()
     core.rules_of = policy.rules_of
     guards = Guards(decide=policy.decide, journal=journal, transport=transport)
     async with open_client(core, mode, principal=principal, guards=guards) as client:

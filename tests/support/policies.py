@@ -24,10 +24,17 @@ def everything(principal: str = "alice", **change: object) -> Grant:
 
 
 def in_force(
-    *grants: Grant, base: WorkspaceRules = WIDEST, transport: Transport = "stdio", max_tier: int = 2, **change: bool
+    *grants: Grant,
+    base: WorkspaceRules = WIDEST,
+    transport: Transport = "stdio",
+    max_tier: int = 2,
+    is_read_only: bool = False,
+    has_privileged_http: bool = False,
 ) -> PolicyInForce:
     """A policy of these grants, as a server has it."""
-    policy = Policy(grants=grants, max_tier=max_tier, **change)
+    policy = Policy(
+        grants=grants, max_tier=max_tier, is_read_only=is_read_only, has_privileged_http=has_privileged_http
+    )
     return PolicyInForce(lambda: policy, base, transport)
 
 
