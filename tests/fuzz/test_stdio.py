@@ -31,7 +31,10 @@ METHODS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("resources/subscribe", {"uri": "ws://processes"}),
     ("server/discover", {}),
     ("logging/setLevel", {"level": "debug"}),
-    ("completion/complete", {"ref": {"type": "ref/resource", "uri": "ws://processes/{id}"}, "argument": {"name": "id"}}),
+    (
+        "completion/complete",
+        {"ref": {"type": "ref/resource", "uri": "ws://processes/{id}"}, "argument": {"name": "id"}},
+    ),
     ("notifications/cancelled", {"requestId": 1, "reason": "x"}),
     ("notifications/progress", {"progressToken": 1, "progress": 0.5}),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,7 @@ import anyio
 from support.devcontainer_values import ROOT, SHOP
 from support.fuzzing import chances, mutated_bytes, mutated_value, told
 
-import json
-
+from ws_mcp.core.clock import utc_now
 from ws_mcp.core.database import SCHEMA
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.definition import config_parts, definition_of, live_parts
@@ -19,14 +19,22 @@ from ws_mcp.core.errors import PolicyError, StateError, WsError
 from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.policy.written import policy_of
 from ws_mcp.core.state import StartRecord, open_state
-from ws_mcp.core.clock import utc_now
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "policy.toml"
 DEFINITION = {
     "name": "shop",
-    "build": {"dockerfile": "../Dockerfile", "context": "..", "args": {"A": "1"}, "target": "dev", "options": ["--pull"]},
+    "build": {
+        "dockerfile": "../Dockerfile",
+        "context": "..",
+        "args": {"A": "1"},
+        "target": "dev",
+        "options": ["--pull"],
+    },
     "features": {"./tool": {"version": "1"}, "ghcr.io/devcontainers/features/git:1": {}},
-    "mounts": ["type=bind,source=${localWorkspaceFolder}/in,target=/c", {"type": "volume", "source": "a", "target": "/a"}],
+    "mounts": [
+        "type=bind,source=${localWorkspaceFolder}/in,target=/c",
+        {"type": "volume", "source": "a", "target": "/a"},
+    ],
     "workspaceMount": "source=${localWorkspaceFolder},target=/w,type=bind",
     "workspaceFolder": "/w",
     "runArgs": ["--cap-add=SYS_PTRACE", "-v", "/:/host", "--network", "host", "--label=a=b"],
@@ -74,7 +82,9 @@ def test_a_mutated_devcontainer_json_is_judged_or_says_what_is_wrong() -> None:
                 assert "\n" not in str(error)
 
 
-async def test_a_damaged_state_opens_or_is_refused_and_a_newer_one_is_not_touched(tmp_path: Path, real_io: None) -> None:
+async def test_a_damaged_state_opens_or_is_refused_and_a_newer_one_is_not_touched(
+    tmp_path: Path, real_io: None
+) -> None:
     whole = await _state(tmp_path / "whole")
     for name, chance in chances(150):
         data = bytearray(mutated_bytes(chance, whole)) if chance.random() < 0.5 else bytearray(whole)
@@ -104,7 +114,9 @@ async def _used(directory: Path, *, is_newer: bool) -> None:
                 await state.known_chats()
                 await state.has_fills()
                 await state.start_of_key("c", "k1")
-                await state.claim_start("c", "new", StartRecord(digest="d", process="p", place="w", boot="b"), utc_now())
+                await state.claim_start(
+                    "c", "new", StartRecord(digest="d", process="p", place="w", boot="b"), utc_now()
+                )
     except StateError as error:
         assert "\n" not in str(error)
         assert not is_newer or "newer" in str(error)
