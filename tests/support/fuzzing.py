@@ -34,10 +34,17 @@ _WORTHY: dict[str, tuple[Any, ...]] = {
     "process_id": ("p_00000001", "p_00000002"),
     "workspace": ("main",),
 }
+_PLAIN: dict[str, tuple[Any, ...]] = {
+    "string": ("main", "x", ""),
+    "integer": (0, 1, 1, 2, 3, 80, 70_000),
+    "number": (0, 1, 2.5),
+    "boolean": (True, False),
+    "object": ({}, {"A": "1"}),
+}
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 IS_LONG = "FUZZ_CASES" in os.environ
 SEED = int(os.environ.get("FUZZ_SEED", "5"))
-# In `make test` other tests and their containers share the machine: there only what stands still is told from what is slow.
+# In `make test` other tests share the machine: there only what stands still can be told from what is slow.
 HANG_S = 2.0 if IS_LONG else 15.0
 
 BITS: tuple[bytes, ...] = (
@@ -46,9 +53,9 @@ BITS: tuple[bytes, ...] = (
     b"%00", b"../", b"${localEnv:HOME}", b"[" * 200, b"A" * 3000,
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1 << 31, 1 << 63, 10**30, 1.5, -0.0, 1e308, "", " ", "\0", "\n", "\u202e", "\x1b[31m", "-x",
-    "--privileged", "../..", "/", "/etc/passwd", "a" * 5000, "ü" * 70, "new", "%s{0}", "${localEnv:HOME}", [], {}, [[]],
-    [None], {"": ""}, {"a": {"b": [1]}}, ["x"] * 300, {f"k{n}": n for n in range(100)},
+    None, True, False, 0, -1, 1 << 31, 1 << 63, 10**30, 1.5, -0.0, 1e308, "", " ", "\0", "\n", "\u202e", "\x1b[31m",
+    "-x", "--privileged", "../..", "/", "/etc/passwd", "a" * 5000, "ü" * 70, "new", "%s{0}", "${localEnv:HOME}", [], {},
+    [[]], [None], {"": ""}, {"a": {"b": [1]}}, ["x"] * 300, {f"k{n}": n for n in range(100)},
 )  # fmt: skip
 
 
@@ -133,18 +140,8 @@ def _value_for(chance: Random, schema: dict[str, Any], name: str) -> Any:
         return deepcopy(chance.choice(_WORTHY[name]))
     if "anyOf" in schema:
         return _value_for(chance, chance.choice(schema["anyOf"]), name)
-    if "enum" in schema:
-        return chance.choice(schema["enum"])
-    match schema.get("type"):
-        case "string":
-            return chance.choice(("main", "x", ""))
-        case "integer" | "number":
-            return 0 if name == "wait_s" else chance.choice((0, 1, 1, 2, 3, 80, 70_000))
-        case "boolean":
-            return chance.random() < 0.5
-        case "array":
-            return [_value_for(chance, schema["items"], name) for _ in range(chance.randint(0, 3))]
-        case "object":
-            return chance.choice(({}, {"A": "1"}))
-        case _:
-            return None
+    if schema.get("type") == "array":
+        return [_value_for(chance, schema["items"], name) for _ in range(chance.randint(0, 3))]
+    if name == "wait_s":
+        return 0
+    return deepcopy(chance.choice(schema.get("enum") or _PLAIN[schema["type"]]))
