@@ -101,5 +101,7 @@ def test_any_request_gets_a_status_and_the_next_good_one_works(tmp_path: Path) -
                 assert good.status == 200, good
                 assert b'"serverInfo"' in good.body
         assert server.child.poll() is None
-        for log in tmp_path.glob("http-*.log"):
-            assert "Traceback" not in log.read_text()
+        (log,) = tmp_path.glob("http-*.log")
+        text = log.read_text()
+        # The SDK writes one for a client that goes away in the middle of its body.
+        assert text.count("Traceback") == text.count("\nstarlette.requests.ClientDisconnect\n")
