@@ -73,7 +73,7 @@ class BoundedProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, also in the middle of a body, whose request is being answered already."""
         if not self.is_waiting:
-            cast("RequestResponseCycle", self.cycle).disconnected = True  # what it says now would be a second answer
+            self.cycle.disconnected = True  # what it says now would be a second answer
         try:
             super().send_400_response(msg)
         except h11.LocalProtocolError:  # the first answer has begun, or it must have no body
