@@ -15,7 +15,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance demo test check bench format snapshots clean
+.PHONY: help setup execd devcontainers conformance demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -81,6 +81,9 @@ bench: setup  ## ratios against the alternatives, as a table (needs a container 
 
 format: setup  ## put the code into our format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+fuzz: setup  ## fuzzing, long; FUZZ_CASES (default 20000) says how many cases each fuzzer tries, FUZZ_SEED where it begins
+	@FUZZ_CASES=$${FUZZ_CASES:-20000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/fuzz)
 
 snapshots: setup  ## accept changed tool schemas and docs
 	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/tools tests/edge tests/test_docs.py

@@ -193,6 +193,27 @@ async def test_a_damaged_state_is_an_error_that_says_where_to_look(tmp_path: Pat
             pass
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM meta WHERE name = 'instance'",
+        "UPDATE meta SET value = 'text' WHERE name = 'key'",
+        "UPDATE meta SET value = x'ff' WHERE name = 'instance'",
+        "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = CAST(x'ff' AS TEXT) WHERE name = 'starts'",
+    ],
+)
+async def test_a_state_that_does_not_say_whose_it_is_any_more_is_an_error_too(tmp_path: Path, damage: str) -> None:
+    async with open_state(tmp_path / "s"):
+        pass
+    database = sqlite3.connect(tmp_path / "s" / "state.db")
+    database.executescript(damage)
+    database.commit()
+    database.close()
+    with pytest.raises(StateError, match="ws-mcp doctor"):
+        async with open_state(tmp_path / "s"):
+            pass
+
+
 async def test_a_directory_with_other_files_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o755)
     (tmp_path / "home" / "letter").write_text("x")

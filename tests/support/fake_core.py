@@ -279,9 +279,9 @@ class FakeFiles:
         return FileSlice(path=whole, content=b"", offset=0, size=len(content))
 
     async def list(self, scope: Scope, name: WorkspaceName | None, path: str, limit: int) -> DirectoryListing:
-        names = sorted(each.removeprefix("/workspace/") for each in self.there)
-        entries = [FileEntryInfo(name=n, kind="file", size=len(self.there[f"/workspace/{n}"])) for n in names]
-        return DirectoryListing(path="/workspace", entries=tuple(entries[:limit]), total=len(names))
+        there = sorted((path.removeprefix("/workspace/"), len(content)) for path, content in self.there.items())
+        entries = [FileEntryInfo(name=name, kind="file", size=size) for name, size in there[:limit]]
+        return DirectoryListing(path="/workspace", entries=tuple(entries), total=len(there))
 
 
 class FakeDevContainers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import stat
@@ -13,9 +14,13 @@ from ws_mcp.core.errors import StateError, one_line
 
 SCHEMA = 4
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
+KEY = 32  # bytes of the key that signs labels
+# What SQLite says of a damaged schema can hold its bytes, and Python fails to read that.
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 LOCKS = "locks"  # its files outlive a server that died before there was a database
 FIRST = frozenset({LOCKS, "tokens", "tokens.lock"})  # what may be there before the database is
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
+_INSTANCE = re.compile(rb"[0-9a-f]{16}")
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -106,9 +111,10 @@ def open_database(directory: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         _migrate(database)
+        instance_of(database)  # while a damaged one can still be closed
     except BaseException as error:
         database.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, DAMAGE):
             raise readable(error) from error
         raise
     return database
@@ -146,17 +152,26 @@ def _migrate(database: sqlite3.Connection) -> None:
         for table, column, kind in _COLUMNS:
             if column not in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
                 database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        for name, value in (("instance", secrets.token_hex(8).encode()), ("key", secrets.token_bytes(32))):
+        for name, value in (("instance", secrets.token_hex(8).encode()), ("key", secrets.token_bytes(KEY))):
             database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
         database.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def instance_of(database: sqlite3.Connection) -> Instance:
-    """Who this state directory is."""
-    rows = dict(database.execute("SELECT name, value FROM meta").fetchall())
-    return Instance(id=rows["instance"].decode(), key=rows["key"])
+    """Who this state directory is.
+
+    Raises:
+        StateError: it does not say so any more.
+    """
+    rows: dict[object, object] = dict(database.execute("SELECT name, value FROM meta").fetchall())
+    name, key = rows.get("instance"), rows.get("key")
+    if not isinstance(name, bytes) or not _INSTANCE.fullmatch(name) or not isinstance(key, bytes) or len(key) != KEY:
+        raise StateError("the state file is damaged: it does not say whose it is; see `ws-mcp doctor`")
+    return Instance(id=name.decode(), key=key)
 
 
-def readable(error: sqlite3.Error) -> StateError:
+def readable(error: sqlite3.Error | UnicodeDecodeError) -> StateError:
     """What SQLite says, for the model that reads it."""
+    if isinstance(error, UnicodeDecodeError):
+        return StateError("the state file is damaged; see `ws-mcp doctor`")
     return StateError(f"the state directory cannot be used now ({one_line(str(error))}); see `ws-mcp doctor`")

@@ -19,7 +19,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from ws_mcp.core.database import BUSY_S, LOCKS, OPENING, instance_of, make_directory, open_database, readable
+from ws_mcp.core.database import BUSY_S, DAMAGE, LOCKS, OPENING, instance_of, make_directory, open_database, readable
 from ws_mcp.core.errors import StateError
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class State:
             try:
                 with self._database:
                     return work(self._database)
-            except sqlite3.Error as error:
+            except DAMAGE as error:
                 raise readable(error) from error
 
         return await anyio.to_thread.run_sync(locked, limiter=self._thread)
@@ -83,7 +83,9 @@ class State:
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (chat, key, record.digest, record.process, record.place, record.boot, at),
             )
-            return _starts(db, "chat = ? AND request_key = ?", (chat, key))[0]
+            if not (found := _starts(db, "chat = ? AND request_key = ?", (chat, key))):
+                raise StateError("the state file is damaged: it lost what was just written; see `ws-mcp doctor`")
+            return found[0]
 
         return await self.run(work)
 

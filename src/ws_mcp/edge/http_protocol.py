@@ -70,6 +70,15 @@ class BoundedProtocol(H11Protocol):
             kind = REST if self.is_waiting else BODY
             self._expect(kind if self.conn.their_state is h11.SEND_BODY else "")
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, also in the middle of a body, whose request is being answered already."""
+        if not self.is_waiting:
+            self.cycle.disconnected = True  # what it says now would be a second answer
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:  # the first answer has begun, or it must have no body
+            self.transport.close()
+
     def on_response_complete(self) -> None:
         self._expect("")
         super().on_response_complete()

@@ -131,6 +131,8 @@ class Identity:
         return Watcher(principal=self.principal.id, stands=self._standing())
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
+        if ctx.request_id is None and not ctx.method.startswith("notifications/"):
+            return None  # a request that wants no answer: the SDK does nothing with it, and nothing after this may
         token, callers = _request.set(ctx), _callers.set({})
         try:
             return await call_next(ctx)

@@ -328,6 +328,7 @@ BAD = {
     '{"image": "x" /* open': "line 1, column 15: ",
     '{"image": NaN}': "it",
     "[" * 100_000: "beyond all measure",
+    '{"image": "x", "version": 1e999}': "beyond all measure",
     '{"name": "x"}': "names nothing to make the container from",
     '{"image": "x", "dockerComposeFile": "y", "service": "z"}': "it names image and compose",
     '{"image": 1}': "the image that it names has to be a text",

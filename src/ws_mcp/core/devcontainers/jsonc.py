@@ -6,6 +6,7 @@ The dev container CLI repairs such text and goes on with what it could read, whi
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import NoReturn, cast
@@ -30,7 +31,7 @@ def object_of(text: str, file: str) -> Mapping[str, object]:
     """
     plain = _COMMAS.sub(_without_comma, _COMMENTS.sub(_without_comment, text.removeprefix("\ufeff")))
     try:
-        value: object = json.loads(plain, parse_constant=_refuse)
+        value: object = json.loads(plain, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise unreadable(file, _FIRST.get(error.msg, error.msg), error.lineno, error.colno) from error
     except (ValueError, RecursionError) as error:
@@ -57,3 +58,10 @@ def _without_comma(found: re.Match[str]) -> str:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number

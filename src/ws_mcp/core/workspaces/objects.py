@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from ws_mcp.core.engine.fill import EMPTY_IMAGE, filler_of
-from ws_mcp.core.engine.model import ContainerState
+from ws_mcp.core.engine.model import ContainerState, Volume
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, SubnetTakenError
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
@@ -68,7 +68,7 @@ class Objects:
             volume = await self._engine.create_volume(name, self._owner.labels(kind, name))
             is_new = True
         # Creating returns a volume that exists, whoever made it: it may point anywhere on the host.
-        if volume.driver != "local" or volume.options or not naming.is_ours(self._owner.key, name, volume.labels):
+        if not _is_ours(self._owner.key, volume):
             raise self._not_ours("volume")
         return is_new
 
@@ -122,11 +122,16 @@ async def remove_object(engine: Engine, key: bytes, what: EngineObject) -> None:
         if what.kind is ObjectKind.NETWORK:
             if naming.is_ours(key, what.name, (await engine.inspect_network(what.name)).labels):
                 await engine.remove_network(what.name)
-        elif naming.is_ours(key, what.name, (await engine.inspect_volume(what.name)).labels):
+        elif _is_ours(key, await engine.inspect_volume(what.name)):
             await remove_unstarted(engine, filler_of(what.name))
             await engine.remove_volume(what.name)
     except EngineNotFoundError:
         return
+
+
+def _is_ours(key: bytes, volume: Volume) -> bool:
+    """Labels alone do not say so: whoever reads those of a volume can put them on one of another kind."""
+    return volume.driver == "local" and not volume.options and naming.is_ours(key, volume.name, volume.labels)
 
 
 async def remove_unused(engine: Engine, key: bytes, objects: tuple[EngineObject, ...]) -> None:
