@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ws_mcp.core.errors import StateError, one_line
 
-SCHEMA = 4
+SCHEMA = 5
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 LOCKS = "locks"  # its files outlive a server that died before there was a database
 FIRST = frozenset({LOCKS, "tokens", "tokens.lock"})  # what may be there before the database is
@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS provisions (
     PRIMARY KEY (chat, request_key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS idle_stops (place TEXT PRIMARY KEY, idle_stop_s INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS disk_holds (
+    place TEXT PRIMARY KEY, container TEXT NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS devcontainers (
     engine TEXT NOT NULL, container TEXT NOT NULL, folder BLOB NOT NULL, config BLOB NOT NULL, body TEXT NOT NULL,
     at INTEGER NOT NULL, PRIMARY KEY (engine, container)

@@ -211,9 +211,8 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
             places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
             keeping = None
             if engine is not None:
-                idle_stop_s = choices.workspaces.idle_stop_s
                 opened = open_keeping(
-                    engine, state, places, choices.rules_of, idle_stop_s=idle_stop_s, changes=changes, now=now
+                    engine, state, places, choices.rules_of, defaults=choices.workspaces, changes=changes, now=now
                 )
                 keeping = await stack.enter_async_context(opened)
             chosen = open_chosen(

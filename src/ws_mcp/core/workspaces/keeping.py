@@ -1,4 +1,4 @@
-"""The tasks that keep container workspaces as they should be: the kept list, the sweep, idle stops."""
+"""The tasks that keep container workspaces as they should be: the kept list, the sweep, idle stops, disk quota."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.repeat import repeat
 from ws_mcp.core.state import State
+from ws_mcp.core.workspaces import disk, idle
+from ws_mcp.core.workspaces.disk import DiskQuota
 from ws_mcp.core.workspaces.execd_inside import ExecdInside, address_of
-from ws_mcp.core.workspaces.idle import LOOK_S, IdleStops
 from ws_mcp.core.workspaces.idle_world import LiveIdleWorld
 from ws_mcp.core.workspaces.ledger import Ledger
-from ws_mcp.core.workspaces.rules import RulesOf
+from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
 from ws_mcp.core.workspaces.sweeper import Sweeper, open_sweeping
 from ws_mcp.core.workspaces.watch import Watch, open_watch
@@ -39,7 +40,7 @@ async def open_keeping(
     places: Places,
     rules_of: RulesOf,
     *,
-    idle_stop_s: int,
+    defaults: WorkspaceRules,
     changes: Changes,
     now: Now,
 ) -> AsyncGenerator[Keeping]:
@@ -58,13 +59,16 @@ async def open_keeping(
             places=places,
             client_of=lambda workspace: places.client(address_of(workspace)),
         )
-        await stack.enter_async_context(_open_idle_stops(IdleStops(world, idle_stop_s, now)))
+        stops = idle.IdleStops(world, defaults.idle_stop_s, now)
+        quota = DiskQuota(engine, state, ledger, watch, defaults.volume_mib)
+        await stack.enter_async_context(_open_looks(stops, quota))
         yield Keeping(workspaces=workspaces, watch=watch)
 
 
 @asynccontextmanager
-async def _open_idle_stops(stops: IdleStops) -> AsyncGenerator[None]:
+async def _open_looks(stops: idle.IdleStops, quota: DiskQuota) -> AsyncGenerator[None]:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(repeat, "the stop of idle workspaces", LOOK_S, stops.look)
+        tasks.start_soon(repeat, "the stop of idle workspaces", idle.LOOK_S, stops.look)
+        tasks.start_soon(repeat, "the look at the sizes of data", disk.LOOK_S, quota.look)
         yield
         tasks.cancel_scope.cancel()

@@ -14,8 +14,9 @@ from enum import StrEnum
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.errors import ConflictError
-from ws_mcp.core.ids import ChatId, PlaceId
+from ws_mcp.core.ids import ChatId, ContainerId, PlaceId
 from ws_mcp.core.state import State
+from ws_mcp.core.workspaces.disk_plan import DiskHold
 
 KEEP_REQUESTS_S = 7 * 86_400  # nobody repeats a call after a week
 
@@ -101,7 +102,7 @@ class Ledger:
         """A workspace is gone: its secrets and settings go, too."""
 
         def work(db: sqlite3.Connection) -> None:
-            for table in ("secrets", "idle_stops"):
+            for table in ("secrets", "idle_stops", "disk_holds"):
                 db.execute(f"DELETE FROM {table} WHERE place = ?", (place,))  # noqa: S608 - a table of the line above
 
         await self._state.run(work)
@@ -116,6 +117,22 @@ class Ledger:
         """The workspaces that say so themselves."""
         rows = await self._state.run(lambda db: db.execute("SELECT place, idle_stop_s FROM idle_stops").fetchall())
         return {PlaceId(place): int(seconds) for place, seconds in rows}
+
+    async def hold_disk(self, place: PlaceId, hold: DiskHold) -> None:
+        """A container is paused for the size of its data."""
+        row = (place, hold.container, hold.reason)
+        await self._state.run(lambda db: db.execute("INSERT OR REPLACE INTO disk_holds VALUES (?, ?, ?)", row))
+
+    async def release_disk(self, place: PlaceId) -> None:
+        """It is not paused for that any more."""
+        await self._state.run(lambda db: db.execute("DELETE FROM disk_holds WHERE place = ?", (place,)))
+
+    async def disk_holds(self) -> Mapping[PlaceId, DiskHold]:
+        """All that are."""
+        rows = await self._state.run(
+            lambda db: db.execute("SELECT place, container, reason FROM disk_holds").fetchall()
+        )
+        return {PlaceId(row[0]): DiskHold(container=ContainerId(row[1]), reason=row[2]) for row in rows}
 
     async def claim_request(self, chat: ChatId, key: str, digest: str) -> None:
         """Remember a keyed request; the same one may come again, over restarts and from other servers.

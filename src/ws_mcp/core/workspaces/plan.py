@@ -53,11 +53,12 @@ def plan_workspace(
     reasons: tuple[str, ...],
     running: int | None,
     replace: Replace,
+    held: str = "",
 ) -> Plan:
     """Which step leads from what was found to what is asked for.
 
     `asked`: what the wish changes of what is recorded; `reasons`: all differences, those included. `running`: how many
-    processes run in it, None when nobody can tell.
+    processes run in it, None when nobody can tell. `held`: why it was paused, where we did that.
 
     Raises:
         ConflictError: making it anew would end processes, and nobody said that it may; or it is paused.
@@ -66,6 +67,8 @@ def plan_workspace(
         return Plan(step=Step.CREATE)
     if found.state is ContainerState.CREATED and found.started_at is None:
         return Plan(step=Step.REPLACE)
+    if found.state is ContainerState.PAUSED and held:
+        raise ConflictError(f"workspace {workspace!r} is paused: {held}")
     if found.state is ContainerState.PAUSED:
         raise ConflictError(f"workspace {workspace!r} is paused on the engine; unpause its container first")
     if not reasons:

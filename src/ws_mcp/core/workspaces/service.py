@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 
@@ -22,12 +23,13 @@ from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Builder, Means, Report
+from ws_mcp.core.workspaces.disk_plan import DiskHold
 from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.looking import Look, Looking, request_of
-from ws_mcp.core.workspaces.model import Ask, Probe, Provisioned, Workspace, WorkspaceSpec
+from ws_mcp.core.workspaces.model import Ask, Probe, Provisioned, Workspace, WorkspaceSpec, WorkspaceState
 from ws_mcp.core.workspaces.mounts import check_apart
 from ws_mcp.core.workspaces.plan import Plan, Step, plan_workspace
 from ws_mcp.core.workspaces.readiness import Readiness, readiness_of
@@ -108,7 +110,14 @@ class ContainerWorkspaces:
         found = await self._looking.container(self.place(scope, name))
         if found is None or not naming.is_ours(self._key, found.name, found.labels):
             return None
-        return workspace_of(found)
+        return (await self.with_holds((workspace_of(found),)))[0]
+
+    async def with_holds(self, found: tuple[Workspace, ...]) -> tuple[Workspace, ...]:
+        """Workspaces as found, with the reasons of those that were paused for their data."""
+        if not any(workspace.state is WorkspaceState.PAUSED for workspace in found):
+            return found
+        holds = await self._ledger.disk_holds()
+        return tuple(_held(workspace, holds.get(workspace.place)) for workspace in found)
 
     async def readiness(self, workspace: Workspace, client: ExecdClient, probe: Probe) -> Readiness:
         """Wait for a probe; an answer in any case."""
@@ -149,7 +158,8 @@ class ContainerWorkspaces:
         listed = await self._ours(labels)
         found = [c for each in listed if (c := await self._looking.container(each.id)) is not None]
         found.sort(key=lambda container: (container.created_at, container.name))
-        return tuple((naming.scope_of(container.labels), workspace_of(container)) for container in found)
+        workspaces = await self.with_holds(tuple(workspace_of(container) for container in found))
+        return tuple(zip((naming.scope_of(container.labels) for container in found), workspaces, strict=True))
 
     async def _ours(self, labels: Mapping[str, str]) -> list[Container]:
         return [c for c in await self._engine.list_containers(labels) if naming.is_ours(self._key, c.name, c.labels)]
@@ -165,6 +175,7 @@ class ContainerWorkspaces:
             reasons=look.reasons,
             running=running,
             replace=ask.replace,
+            held=(await self.with_holds((workspace_of(look.found),)))[0].held if look.found else "",
         )
 
     async def _do_under_lock(
@@ -217,6 +228,12 @@ class ContainerWorkspaces:
             notes=look.binds.notes,
             request=request,
         )
+
+
+def _held(workspace: Workspace, hold: DiskHold | None) -> Workspace:
+    if workspace.state is not WorkspaceState.PAUSED or hold is None or hold.container != workspace.container:
+        return workspace
+    return replace(workspace, held=hold.reason, notes=(*workspace.notes, hold.reason))
 
 
 def _labels_of(instance: str, scope: Scope) -> dict[str, str]:
