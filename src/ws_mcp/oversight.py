@@ -10,9 +10,11 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ws_mcp.core.policy.acts import Transport
+from ws_mcp.core.own_acts import Written
+from ws_mcp.core.policy.acts import Journal, Transport
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.runtime import Core
@@ -59,6 +61,7 @@ async def open_oversight(
             opened = open_journal(core.state.directory, instance.key, clean=SECRETS.clean)
             journal = await stack.enter_async_context(opened)
             guards = replace(guards, journal=journal)
+        core.own_acts.begin(_written_in(journal))
         if settings.metrics:
             from ws_mcp.edge.telling import open_telling  # noqa: PLC0415 - see the top
             from ws_mcp.metrics import open_measures  # noqa: PLC0415 - see the top
@@ -70,6 +73,15 @@ async def open_oversight(
             print(f"ws-mcp tells of itself at {where}", file=sys.stderr, flush=True)  # noqa: T201 - for the person
             guards = replace(guards, measure=measures)
         yield guards
+
+
+def _written_in(journal: Journal | None) -> Written | None:
+    """Where it is written down what the server does by itself."""
+    if journal is None:
+        return None
+    from ws_mcp.core.audit.own import written_down  # noqa: PLC0415 - see the top
+
+    return partial(written_down, journal)
 
 
 def _is_audited(settings: Settings, transport: Transport, policy: PolicyInForce | None) -> bool:

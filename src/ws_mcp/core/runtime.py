@@ -24,9 +24,10 @@ from ws_mcp.core.execd.dial import dial_through
 from ws_mcp.core.execd.places import Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.holdings import Holdings
-from ws_mcp.core.ids import NewProcessId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
+from ws_mcp.core.ids import PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
+from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
@@ -69,12 +70,14 @@ class Core:
         now: Now,
         changes: Changes,
         local_starts: LocalStarts,
+        own_acts: OwnActs,
     ) -> None:
         self.local = LocalWorkspaces(state, choices.local, now)
         self.rules_of = choices.rules_of
         self.places = places
         self.state = state
         self.changes = changes
+        self.own_acts = own_acts
         self._engine = engine
         self._choices = choices
         self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
@@ -178,14 +181,12 @@ class Core:
             client_of=client_of,
             places_of=partial(self._chat_places.all, scope),
             place_of=partial(self._chat_places.of, scope),
-            new_id=self._new_id,
+            new_id=new_process_id,
             limits=self._choices.limits,
             receipts=self._receipts,
             on_started=on_started,
             has_room=partial(self._ceilings.check_process, scope),
         )
-
-    _new_id: NewProcessId = staticmethod(new_process_id)
 
 
 @asynccontextmanager
@@ -197,7 +198,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
     """
     async with open_state(choices.state) as state:
         secret_of = _secrets_of(state.instance.key)
-        changes, local_starts = Changes(), LocalStarts()
+        changes, local_starts, acts = Changes(), LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
 
         def listen(place: PlaceId, event: Event) -> None:
@@ -211,9 +212,8 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
             places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
             keeping = None
             if engine is not None:
-                idle_stop_s = choices.workspaces.idle_stop_s
                 opened = open_keeping(
-                    engine, state, places, choices.rules_of, idle_stop_s=idle_stop_s, changes=changes, now=now
+                    engine, state, places, choices.rules_of, choices.workspaces, acts=acts, changes=changes, now=now
                 )
                 keeping = await stack.enter_async_context(opened)
             chosen = open_chosen(
@@ -233,6 +233,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 now=now,
                 changes=changes,
                 local_starts=local_starts,
+                own_acts=acts,
             )
 
 

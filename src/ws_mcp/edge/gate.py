@@ -16,7 +16,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, LimitError, StateError, WsError
-from ws_mcp.core.policy.acts import Act, Transport, Verdict
+from ws_mcp.core.policy.acts import Act, Journal, Transport, Verdict
 from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.identity import Identity, Request
 from ws_mcp.edge.uris import address_of
@@ -31,25 +31,6 @@ Raises:
 """
 
 LOOKS = frozenset({"resources/read", "resources/subscribe", "subscriptions/listen", "completion/complete"})
-
-
-class Journal(Protocol):
-    """Where acts are written down: the intent before the effect, the outcome after."""
-
-    async def intend(self, act: Act, verdict: Verdict) -> str:
-        """Write the intent; when this returns it is on the disk. Returns what the outcome names it by.
-
-        Raises:
-            StateError: it cannot be written; then nothing may be done.
-        """
-        ...
-
-    def conclude(self, intent: str, outcome: str, detail: str = "", made: Mapping[str, str] | None = None) -> None:
-        """Write what became of it: `ok`, `failed`, `denied`, `cut short`.
-
-        `detail`: the class of the error, or the rule; `made`: ids of what the call made or changed.
-        """
-        ...
 
 
 class Measure(Protocol):

@@ -31,7 +31,7 @@ def fields_of(act: Act, verdict: Verdict, key: bytes, clean: Clean) -> dict[str,
     said: dict[str, object] = {
         "principal": one_line(act.principal.id, MAX_CHARACTERS),
         "chat": act.chat or "",
-        "via": act.transport,
+        "via": "own" if act.is_own else act.transport,
         "verb": act.verb,
         "target": clean(without_handles(one_line(act.target, MAX_CHARACTERS))),
         "arguments": digest_of(arguments, key),

@@ -140,6 +140,12 @@ class Workspace:
     sandbox: str = ""  # local only: "bubblewrap" or "none"
     exit_code: int | None = None
     notes: tuple[str, ...] = ()
+    held: str = ""  # why ws-mcp itself paused it
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing can be asked of it now though its processes may live; "" where that is not so."""
+        return f"it is paused: {self.held}" if self.held else OBSTACLES.get(self.state, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

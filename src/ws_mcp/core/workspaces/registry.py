@@ -23,7 +23,6 @@ from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.keeping import Keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
-    OBSTACLES,
     Workspace,
     WorkspaceKind,
     WorkspaceListing,
@@ -59,7 +58,7 @@ class Workspaces:
         if self._watch is None:
             return WorkspaceListing(workspaces=local)
         sight = await self._watch.list()
-        found = (*sight.of(scope), *local)
+        found = (*await self.containers.shown(sight.of(scope)), *local)
         for workspace in found:
             if workspace.state is not WorkspaceState.RUNNING:
                 # Its connection may not have noticed: a start would be sent into what cannot answer.
@@ -96,8 +95,8 @@ class Workspaces:
             self._check_tier(scope, meant, known[1])
             return meant, known[0]
         workspace = await self.meant(scope, name)
-        if obstacle := OBSTACLES.get(workspace.state):
-            raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {obstacle}")
+        if workspace.obstacle:
+            raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {workspace.obstacle}")
         if workspace.state is not WorkspaceState.RUNNING:
             raise PlaceUnavailableError(
                 f"workspace {workspace.name!r} is stopped; call provision_workspace to start it"

@@ -36,6 +36,7 @@ class WorkspaceRules:
     container_runtime: str = ""  # "" = the engine's default; runsc, kata
     workspaces: int = 16  # of one chat
     keep_ended: int = 100
+    volume_mib: int = 0  # that the data of one may take before it is paused; 0: any
     idle_stop_s: int = 0  # of a workspace that does not say itself after how long; 0: never
     has_local: bool = True
     has_devcontainers: bool = True
