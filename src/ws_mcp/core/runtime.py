@@ -97,6 +97,8 @@ class Core:
             has_room=self._ceilings.check_workspace,
         )
         self._chats = Chats(state, now, self._make_manager, self._holdings.owners)
+        self.look_at_chat = self._chats.look
+        self.default_chat_of = self._chats.default_of
         self._closer = Closer(self._chats, self._workspaces, self._provisions, self._holdings)
         self._local_starts = local_starts
 

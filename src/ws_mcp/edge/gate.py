@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
-from ws_mcp.core.errors import ForbiddenError, LimitError, StateError, WsError
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError, StateError, WsError
 from ws_mcp.core.policy.acts import Act, Journal, Transport, Verdict
 from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.identity import Identity, Request
@@ -31,6 +32,11 @@ Raises:
 """
 
 LOOKS = frozenset({"resources/read", "resources/subscribe", "subscriptions/listen", "completion/complete"})
+CALL = "tools/call"
+ARGUMENTS = "arguments"  # the rule by which a call is refused whose arguments cannot be used
+NO_POLICY = Verdict(is_allowed=True, rule="no policy")
+
+_reached: ContextVar[list[str]] = ContextVar("ws_mcp_reached")  # the verbs of this request that came to the gate
 
 
 class Measure(Protocol):
@@ -75,16 +81,35 @@ class Gate:
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         """As middleware: what looks at resources. Tools come by themselves, with their arguments checked."""
-        if ctx.method not in LOOKS:
+        if ctx.method not in LOOKS and ctx.method != CALL:
             return await call_next(ctx)
-        uri = str((ctx.params or {}).get("uri") or "")
-        address = address_of(uri)
-        chat = {"chat": address.chat} if address else {}
         try:
-            async with self.passed(ctx.method, is_read_only=True, target=uri, arguments=chat):
+            if ctx.method == CALL:
+                async with self._counted():
+                    return await call_next(ctx)
+            uri = (ctx.params or {}).get("uri")
+            target = uri if isinstance(uri, str) else ""
+            address = address_of(target)
+            chat = {"chat": address.chat} if address else {}
+            async with self.passed(ctx.method, is_read_only=True, target=target, arguments=chat):
                 return await call_next(ctx)
         except WsError as error:
             raise MCPError(INVALID_REQUEST, str(error)) from error
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncGenerator[None]:
+        """A call of no tool, or with no object of arguments, ends before it comes to the gate: it counts as well."""
+        reached: list[str] = []
+        token = _reached.set(reached)
+        try:
+            yield
+        finally:
+            _reached.reset(token)
+            if not reached:
+                unfit = InvalidArgumentError("this is no call of a tool")
+                with suppress(InvalidArgumentError):  # what is wrong with it is being said already
+                    async with self.passed(CALL, is_read_only=True, unfit=unfit):
+                        pass
 
     def offers(self, tool: str, *, is_read_only: bool) -> bool:
         """Whether the caller may call a tool at all, whatever the arguments."""
@@ -100,19 +125,33 @@ class Gate:
         """Whether the person is asked before what cannot be undone."""
         return self._guards.confirm
 
+    @property
+    def _is_open(self) -> bool:
+        guards = self._guards
+        return guards.decide is None and guards.admit is None and guards.journal is None and guards.measure is None
+
     @asynccontextmanager
     async def passed(
-        self, verb: str, *, is_read_only: bool, target: str = "", arguments: Mapping[str, object] | None = None
+        self,
+        verb: str,
+        *,
+        is_read_only: bool,
+        target: str = "",
+        arguments: Mapping[str, object] | None = None,
+        unfit: InvalidArgumentError | None = None,
     ) -> AsyncGenerator[Passage]:
-        """The time in which the act may have its effect.
+        """The time in which the act may have its effect. `unfit`: why it has no arguments, and so cannot be done.
 
         Raises:
             ForbiddenError: the policy refuses it.
             LimitError: there are too many.
+            InvalidArgumentError: it is unfit.
             StateError: it cannot be written down.
         """
-        guards = self._guards
-        if guards.decide is None and guards.admit is None and guards.journal is None and guards.measure is None:
+        _reached.get([]).append(verb)
+        if self._is_open:
+            if unfit:
+                raise unfit
             yield Passage()
             return
         act = Act(
@@ -121,16 +160,20 @@ class Gate:
             verb=verb,
             target=target,
             is_read_only=is_read_only,
-            transport=guards.transport,
-            arguments=arguments or {},
+            transport=self._guards.transport,
+            arguments={} if unfit else arguments or {},
         )
         with self._measured(verb) as passage:
-            verdict = guards.decide(act) if guards.decide else Verdict(is_allowed=True, rule="no policy")
+            verdict = self._guards.decide(act) if self._guards.decide else NO_POLICY
             if not verdict.is_allowed:
                 await self._refused(act, verdict, passage)
                 raise ForbiddenError(verdict.reason)
-            async with self._admitted(act, passage), self._written(act, verdict, passage):
-                yield passage
+            async with self._admitted(act, passage):
+                if unfit:
+                    await self._refused(act, Verdict(is_allowed=False, rule=ARGUMENTS), passage)
+                    raise unfit
+                async with self._written(act, verdict, passage):
+                    yield passage
 
     @asynccontextmanager
     async def _admitted(self, act: Act, passage: Passage) -> AsyncGenerator[None]:
