@@ -95,9 +95,9 @@ def choices_of(settings: Settings, policy: PolicyInForce | None = None, limits: 
     )
 
 
-def limits_of(settings: Settings, policy: PolicyInForce | None, transport: Transport) -> Limits | None:
+def limits_of(settings: Settings, policy: Policy | None, transport: Transport) -> Limits | None:
     """How much callers may ask for; None: as they like, for there is only one of them."""
-    said = policy.policy.limits if policy else None
+    said = policy.limits if policy else None
     if said is None and transport == "stdio":
         return None
     return replace(said or Limits(), processes=settings.running, workspaces=settings.workspaces)

@@ -32,7 +32,7 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
     """Serve over streamable HTTP; leaves the process when it was asked to."""
     file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http")
     async with open_stop(policy.reload if settings.policy else None) as stop:
-        limits = limits_of(settings, policy, "http")
+        limits = limits_of(settings, policy and policy.policy, "http")
         told = choices_of(settings, policy, limits)
         async with open_engine(settings) as engine, open_core(told, engine) as core:
             by, said = None, ""

@@ -22,6 +22,7 @@ from ws_mcp.settings import Settings
 
 if TYPE_CHECKING:  # see above
     from ws_mcp.core.policy.in_force import PolicyInForce
+    from ws_mcp.core.policy.model import Policy
 
 STRICTER = ("never", "auto", "always")
 
@@ -48,11 +49,11 @@ async def open_oversight(
         decide=policy and policy.decide,
         admit=_admit_of(limits),
         transport=transport,
-        confirm=_confirm_of(settings, policy),
+        confirm=confirm_of(settings, policy and policy.policy),
     )
     async with AsyncExitStack() as stack:
         journal = None
-        if _is_audited(settings, transport, policy):
+        if is_audited(settings, transport, policy and policy.policy):
             from ws_mcp.core.audit.journal import open_journal  # noqa: PLC0415 - see the top
 
             instance = core.state.instance
@@ -72,18 +73,16 @@ async def open_oversight(
         yield guards
 
 
-def _is_audited(settings: Settings, transport: Transport, policy: PolicyInForce | None) -> bool:
-    """Whether acts are written down: unless the operator says, where others than this user may call."""
-    if settings.audit != "auto":
-        return settings.audit == "on"
-    if policy is not None and policy.policy.audits is not None:
-        return policy.policy.audits
-    return transport == "http" or settings.policy is not None
+def is_audited(settings: Settings, transport: Transport, policy: Policy | None) -> bool:
+    """Whether acts are written down: by the stricter of flag and file, else where others than this user may call."""
+    said = {settings.audit == "on"} if settings.audit != "auto" else set[bool]()
+    said |= {policy.audits} if policy is not None and policy.audits is not None else set()
+    return any(said) if said else transport == "http" or settings.policy is not None
 
 
-def _confirm_of(settings: Settings, policy: PolicyInForce | None) -> Confirm:
+def confirm_of(settings: Settings, policy: Policy | None) -> Confirm:
     """Whether the person is asked: the stricter of what the operator says in both places."""
-    said = [settings.confirm, policy.policy.confirm if policy else settings.confirm]
+    said = [settings.confirm, policy.confirm if policy else settings.confirm]
     return Confirm(max(said, key=STRICTER.index))
 
 

@@ -129,7 +129,7 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
     policy = policy_of(settings, "stdio")
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
-        limits = limits_of(settings, policy, "stdio")
+        limits = limits_of(settings, policy and policy.policy, "stdio")
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy, limits), engine) as core:
             try:
                 async with open_oversight(settings, core, "stdio", policy, limits) as guards:
