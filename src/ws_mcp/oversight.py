@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ws_mcp.core.policy.acts import Transport
-from ws_mcp.core.policy.limits import Limits
+from ws_mcp.core.policy.limits import LimitsNow
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.runtime import Core
 from ws_mcp.edge.confirming import Confirm
-from ws_mcp.edge.gate import Admit, Guards
+from ws_mcp.edge.gate import Guards
 from ws_mcp.settings import Settings
 
 if TYPE_CHECKING:  # see above
@@ -33,27 +33,23 @@ async def open_oversight(
     core: Core,
     transport: Transport,
     policy: PolicyInForce | None,
-    limits: Limits | None,
+    limits: LimitsNow,
     *,
     check: Callable[[str], bool] | None = None,
 ) -> AsyncGenerator[Guards]:
     """What stands at the gate, as the operator wants it; open as long as the block runs.
 
+    A policy file can be read again: then what it says of all of this counts, but for who may look at the metrics.
     `check`: whether a bearer token lets in to the metrics.
 
     Raises:
         StateError: the audit directory cannot be used.
         InvalidArgumentError: metrics cannot be served where they were to be.
     """
-    guards = Guards(
-        decide=policy and policy.decide,
-        admit=_admit_of(limits),
-        transport=transport,
-        confirm=confirm_of(settings, policy and policy.policy),
-    )
+    guards = _of_the_policy(settings, transport, policy, limits)
     async with AsyncExitStack() as stack:
         journal = None
-        if is_audited(settings, transport, policy and policy.policy):
+        if settings.policy is not None or guards.is_audited():
             from ws_mcp.core.audit.journal import open_journal  # noqa: PLC0415 - see the top
 
             instance = core.state.instance
@@ -65,12 +61,34 @@ async def open_oversight(
             from ws_mcp.metrics import open_measures  # noqa: PLC0415 - see the top
 
             measures = await stack.enter_async_context(
-                open_measures(core, journal, lambda: policy.problem if policy else "")
+                open_measures(
+                    core, lambda: journal if guards.is_audited() else None, lambda: policy.problem if policy else ""
+                )
             )
             where = await stack.enter_async_context(open_telling(settings.metrics, measures.pages, check))
             print(f"ws-mcp tells of itself at {where}", file=sys.stderr, flush=True)  # noqa: T201 - for the person
             guards = replace(guards, measure=measures)
         yield guards
+
+
+def _of_the_policy(settings: Settings, transport: Transport, policy: PolicyInForce | None, limits: LimitsNow) -> Guards:
+    """What is asked anew for each call, since the policy of that moment counts."""
+
+    def now() -> Policy | None:
+        return policy and policy.policy
+
+    guards = Guards(
+        decide=policy and policy.decide,
+        transport=transport,
+        confirm=lambda: confirm_of(settings, now()),
+        is_audited=lambda: is_audited(settings, transport, now()),
+    )
+    if transport == "stdio" and settings.policy is None:
+        return guards  # nobody is limited
+    from ws_mcp.core.quotas import Quotas  # noqa: PLC0415 - see the top
+
+    quotas = Quotas(limits, time.monotonic)
+    return replace(guards, admit=quotas.admit, hold_stream=quotas.stream)
 
 
 def is_audited(settings: Settings, transport: Transport, policy: Policy | None) -> bool:
@@ -84,12 +102,3 @@ def confirm_of(settings: Settings, policy: Policy | None) -> Confirm:
     """Whether the person is asked: the stricter of what the operator says in both places."""
     said = [settings.confirm, policy.confirm if policy else settings.confirm]
     return Confirm(max(said, key=STRICTER.index))
-
-
-def _admit_of(limits: Limits | None) -> Admit | None:
-    """Who may call now."""
-    if limits is None:
-        return None
-    from ws_mcp.core.quotas import Quotas  # noqa: PLC0415 - see the top
-
-    return Quotas(limits, time.monotonic).admit

@@ -16,7 +16,7 @@ from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, limits_of, open_engine, policy_of
+from ws_mcp.doors import choices_of, limits_now, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
@@ -129,7 +129,7 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
     policy = policy_of(settings, "stdio")
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
-        limits = limits_of(settings, policy and policy.policy, "stdio")
+        limits = limits_now(settings, policy, "stdio")
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy, limits), engine) as core:
             try:
                 async with open_oversight(settings, core, "stdio", policy, limits) as guards:
