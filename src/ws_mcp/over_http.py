@@ -52,6 +52,7 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
                         changes=core.changes,
                         guards=guards,
                         chat_header=settings.chat_header,
+                        policy=policy,
                     )
                     code = await serve_http(server, stop, choices, by, partial(_announce, said))
             finally:
