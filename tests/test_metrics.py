@@ -30,6 +30,10 @@ def fine() -> str:
     return ""
 
 
+def nothing() -> None:
+    """No audit."""
+
+
 def old(age_s: float | None) -> SeenBy:
     return SeenBy(last_sight=Sight(workspaces={}, age_s=age_s, unknown="the engine does not answer"))
 
@@ -46,18 +50,18 @@ def old(age_s: float | None) -> SeenBy:
     ids=["nobody asked", "seen", "not long ago", "long ago", "never"],
 )
 async def test_it_is_ready_as_long_as_the_engine_was_seen_of_late(core: SeenBy, is_ready: bool) -> None:
-    page = await Measures(core, None, fine).pages["/readyz"]()
+    page = await Measures(core, nothing, fine).pages["/readyz"]()
     assert page.status == (200 if is_ready else 503)
     assert ("the engine has not shown its containers" in page.text) is not is_ready
 
 
 async def test_a_bad_policy_file_is_said() -> None:
-    page = await Measures(SeenBy(), None, lambda: "its file has an unknown key").pages["/readyz"]()
+    page = await Measures(SeenBy(), nothing, lambda: "its file has an unknown key").pages["/readyz"]()
     assert (page.status, page.text) == (503, "the policy: its file has an unknown key\n")
 
 
 async def test_a_denial_is_counted_by_its_rule() -> None:
-    measures = Measures(old(7), None, fine)
+    measures = Measures(old(7), nothing, fine)
     count = METRICS.value("denials_total", rule="a-rule-of-this-test") + 1  # the process has one of each
     measures.begin()
     measures.end("start_process", "denied", 0.001, "a-rule-of-this-test")

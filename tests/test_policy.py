@@ -17,7 +17,8 @@ from ws_mcp.core.policy.file import read_policy
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.policy.written import policy_of
 from ws_mcp.doctor_policy import policy_facts
-from ws_mcp.policy import granted, tools
+from ws_mcp.policy import tools
+from ws_mcp.policy_shown import granted
 from ws_mcp.settings import Settings
 
 EXAMPLE = Path("examples/policy.toml")
@@ -62,6 +63,60 @@ def test_every_mistake_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     out = capsys.readouterr().out
     assert "line 1 (raed_only): there is no such key" in out
     assert "line 6 (grant.1.max_tier): Input should be less than or equal to 4" in out
+
+
+def checked(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, *flags: str) -> list[str]:
+    assert run(["policy", "check", str(written(tmp_path / "p.toml", text)), *flags]) == 0
+    return [line.strip() for line in capsys.readouterr().out.splitlines()[1:]]
+
+
+def test_what_a_file_leaves_out_is_shown_as_it_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    lines = checked(capsys, tmp_path, ALICE, "--state", str(state), "--running", "5")
+    assert [line.partition(": ")[2] for line in lines[1:]] == [
+        "over HTTP as follows; on stdio only processes and workspaces of one chat, for the file has no [limits]",
+        (
+            "of one chat: calls_at_once 8, calls_per_s 10, calls_burst 40, volumes 8, processes (--running) 5, "
+            "workspaces (--workspaces) 16"
+        ),
+        (
+            "of one principal (4 chats): calls_at_once 32, calls_per_s 40, calls_burst 160, volumes 32, "
+            "processes (--running) 20, workspaces (--workspaces) 64, streams 8"
+        ),
+        "of the server: all_processes 1000, all_workspaces 64",
+        f"on, in {state}/audit",
+        "never: nobody is asked",
+    ]
+
+
+def test_what_a_file_says_of_the_whole_server_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    whole = 'audit = false\nconfirm = "auto"\n[limits]\nstreams = 2\nprincipal_times = 2\n[privileged]\nmax_tier = 4\n'
+    lines = checked(capsys, tmp_path, whole + ALICE + "max_tier = 3\npull = true\ndevcontainers = true\n")
+    assert lines[0] == "privileged: tiers to 4 for those whose grant says so, not over HTTP"
+    assert (
+        "alice: tools *; tiers to 3; images debian:* (pulled if missing); folders none; dev containers yes" in lines[1]
+    )
+    assert lines[2] == "limits: over HTTP as follows; on stdio as there"
+    assert "calls_at_once 16, calls_per_s 20, calls_burst 80, volumes 16" in lines[4]
+    assert "streams 2" in lines[4]
+    assert lines[6] == "audit: off: nothing is written down"
+    assert lines[7].startswith("confirm: auto: the person is asked before what cannot be undone, where the client can")
+
+
+@pytest.mark.parametrize(
+    ("said", "flags", "shown"),
+    [
+        ("audit = true\n", ("--audit", "off"), "audit: on"),
+        ("audit = false\n", ("--audit", "on"), "audit: on"),
+        ("", ("--audit", "off"), "audit: off"),
+        ('confirm = "auto"\n', ("--confirm", "always"), "confirm: always"),
+        ('confirm = "always"\n', ("--confirm", "never"), "confirm: always"),
+    ],
+)
+def test_of_flag_and_file_the_stricter_counts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, said: str, flags: tuple[str, ...], shown: str
+) -> None:
+    assert any(line.startswith(shown) for line in checked(capsys, tmp_path, said + ALICE, *flags))
 
 
 @pytest.mark.parametrize(
@@ -164,8 +219,9 @@ async def test_the_tools_that_are_asked_about_are_those_of_the_server() -> None:
 
 def test_doctor_tells_the_policy_that_counts(file: Path) -> None:
     facts = policy_facts(Settings(policy=file))
-    assert [fact.mark for fact in facts] == [Mark.OK, Mark.OK]
+    assert {fact.mark for fact in facts} == {Mark.OK}
     assert facts[1].text == granted(read_policy(file))[0]
+    assert [fact.topic for fact in facts[2:]] == ["limits"] * 4 + ["audit", "confirm"]
 
 
 def test_doctor_says_that_there_is_none() -> None:

@@ -149,7 +149,7 @@ def _add_policy(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     acts = policy.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    check = _add(acts, "check", runs.check_policy, "say what is wrong with a policy file, or what it grants")
+    check = _add(acts, "check", runs.check_policy, "say what is wrong with a policy file, or what it decides")
     check.add_argument("file", metavar="FILE", help="the policy")
     explain = _add(
         acts, "explain", runs.explain_policy, "say whether a call is allowed (exit code 0 or 1), and by which rule"

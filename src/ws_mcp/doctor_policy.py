@@ -10,7 +10,8 @@ from ws_mcp.core.policy.file import read_policy
 from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER
 from ws_mcp.facts import Fact
-from ws_mcp.policy import doubts, granted
+from ws_mcp.policy import doubts
+from ws_mcp.policy_shown import decided, granted
 from ws_mcp.settings import Settings
 
 
@@ -27,6 +28,7 @@ def policy_facts(settings: Settings) -> list[Fact]:
     return [
         Fact("policy", home_path(str(settings.policy)) + only),
         *(Fact("grant", line) for line in granted(policy)),
+        *(Fact(topic, text) for topic, text in decided(policy, settings)),
         *_dangers(policy),
         *(Fact("policy", doubt, Mark.WARN) for doubt in doubts(policy)),
     ]

@@ -13,7 +13,7 @@ from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.policy.acts import Transport
-from ws_mcp.core.policy.limits import Limits
+from ws_mcp.core.policy.limits import Limits, LimitsNow, unlimited
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
@@ -66,7 +66,7 @@ def widest_of(settings: Settings) -> WorkspaceRules:
     )
 
 
-def choices_of(settings: Settings, policy: PolicyInForce | None = None, limits: Limits | None = None) -> Choices:
+def choices_of(settings: Settings, policy: PolicyInForce | None = None, limits: LimitsNow = unlimited) -> Choices:
     """What the core is told."""
     return Choices(
         state=settings.state.expanduser().absolute(),
@@ -95,9 +95,14 @@ def choices_of(settings: Settings, policy: PolicyInForce | None = None, limits: 
     )
 
 
-def limits_of(settings: Settings, policy: PolicyInForce | None, transport: Transport) -> Limits | None:
+def limits_now(settings: Settings, policy: PolicyInForce | None, transport: Transport) -> LimitsNow:
+    """How much callers may ask for, by the policy of the moment."""
+    return lambda: limits_of(settings, policy and policy.policy, transport)
+
+
+def limits_of(settings: Settings, policy: Policy | None, transport: Transport) -> Limits | None:
     """How much callers may ask for; None: as they like, for there is only one of them."""
-    said = policy.policy.limits if policy else None
+    said = policy.limits if policy else None
     if said is None and transport == "stdio":
         return None
     return replace(said or Limits(), processes=settings.running, workspaces=settings.workspaces)

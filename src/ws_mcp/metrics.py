@@ -51,7 +51,9 @@ class Connected(Protocol):
 class Measures:
     """See `edge.gate.Measure`; and the pages that show what was counted. Made by `open_measures`."""
 
-    def __init__(self, core: Seen, journal: AuditJournal | None, policy_problem: Callable[[], str]) -> None:
+    def __init__(
+        self, core: Seen, journal: Callable[[], AuditJournal | None], policy_problem: Callable[[], str]
+    ) -> None:
         self._core = core
         self._journal = journal
         self._policy_problem = policy_problem
@@ -86,7 +88,8 @@ class Measures:
         """Why this server should get no new calls."""
         sight = self._core.last_sight
         found: list[str] = []
-        if trouble := self._journal.trouble() if self._journal else "":
+        journal = self._journal()
+        if trouble := journal.trouble() if journal else "":
             found.append(f"the audit log cannot be written: {trouble}")
         if sight is not None and sight.unknown and (sight.age_s is None or sight.age_s > STALE_S):
             found.append("the engine has not shown its containers for more than 90 s")
@@ -106,7 +109,8 @@ class Measures:
         return Page(status=200, text=METRICS.written(samples), kind=PROMETHEUS)
 
     def _of_the_server(self) -> list[Sample]:
-        errors = self._journal.errors if self._journal else 0
+        journal = self._journal()
+        errors = journal.errors if journal else 0
         return [
             Sample(name="calls_in_flight", text="Calls that are being answered", value=self._in_flight),
             Sample(name="loop_lag_seconds", text="Worst delay of the last minute", value=max(self._lags)),
@@ -155,9 +159,9 @@ class Measures:
 
 @asynccontextmanager
 async def open_measures(
-    core: Seen, journal: AuditJournal | None, policy_problem: Callable[[], str]
+    core: Seen, journal: Callable[[], AuditJournal | None], policy_problem: Callable[[], str]
 ) -> AsyncGenerator[Measures]:
-    """Count from now on; owns the task that watches the event loop."""
+    """Count from now on; owns the task that watches the event loop. `journal`: while acts are written down."""
     measures = Measures(core, journal, policy_problem)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(measures.watch_the_loop)

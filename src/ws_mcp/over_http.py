@@ -12,7 +12,7 @@ from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, limits_of, open_engine, policy_in_force
+from ws_mcp.doors import choices_of, limits_now, open_engine, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
 from ws_mcp.edge.http_choices import HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
@@ -32,7 +32,7 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
     """Serve over streamable HTTP; leaves the process when it was asked to."""
     file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http")
     async with open_stop(policy.reload if settings.policy else None) as stop:
-        limits = limits_of(settings, policy, "http")
+        limits = limits_now(settings, policy, "http")
         told = choices_of(settings, policy, limits)
         async with open_engine(settings) as engine, open_core(told, engine) as core:
             by, said = None, ""
@@ -52,6 +52,7 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
                         changes=core.changes,
                         guards=guards,
                         chat_header=settings.chat_header,
+                        policy=policy,
                     )
                     code = await serve_http(server, stop, choices, by, partial(_announce, said))
             finally:

@@ -24,6 +24,7 @@ from ws_mcp.edge.identity import Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import topics
+from ws_mcp.policy_shown import decided, granted
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
 
@@ -48,7 +49,7 @@ class Call(BaseModel):
 
 
 def check(settings: Settings, file: str) -> int:
-    """Print what is wrong with a file, or what it grants; the exit code is 1 if it cannot be used."""
+    """Print what is wrong with a file, or all that it decides; the exit code is 1 if it cannot be used."""
     shown, path = console(), Path(file).expanduser().absolute()
     try:
         policy = read_policy(path, settings.root)
@@ -57,7 +58,8 @@ def check(settings: Settings, file: str) -> int:
             shown.line(f"{shown.mark(Mark.BAD)} {problem}")
         return 1
     shown.line(f"{shown.mark(Mark.OK)} {home_path(str(path))} can be used")
-    for line in granted(policy):
+    with_file = settings.model_copy(update={"policy": path})
+    for line in (*granted(policy), *(f"{topic}: {text}" for topic, text in decided(policy, with_file))):
         shown.line(f"  {line}")
     for doubt in doubts(policy):
         shown.line(f"{shown.mark(Mark.WARN)} {doubt}")
@@ -77,22 +79,6 @@ def explain(settings: Settings, file: str) -> int:
     verdict = policy.decide(act)
     _show(console(), act, verdict)
     return int(not verdict.is_allowed)
-
-
-def granted(policy: Policy) -> list[str]:
-    """The policy in words, a line for each thing."""
-    lines = ["read_only: only tools that change nothing"] if policy.is_read_only else []
-    lines += [] if policy.grants else ["no grants: nobody may do anything"]
-    for grant in policy.grants:
-        who = "whoever has no grant of their own" if grant.principal == "*" else grant.principal
-        parts = {
-            "tools": ", ".join(grant.tools) or "none",
-            "tiers": f"to {min(grant.max_tier, policy.max_tier)}",
-            "images": ", ".join(grant.images) or "none",
-            "folders": f"{', '.join(map(str, grant.roots))} ({grant.access.value})" if grant.roots else "none",
-        }
-        lines.append(f"{who}: " + "; ".join(f"{name} {value}" for name, value in parts.items()))
-    return lines
 
 
 def doubts(policy: Policy) -> list[str]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from mcp.server import MCPServer
 from mcp.server._otel import OpenTelemetryMiddleware  # mcp>=2.3,<2.4
 from mcp.server.caching import CacheHint
+from mcp.server.subscriptions import ToolsListChanged
 
 from ws_mcp import __version__
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, limits_of, open_engine, policy_of
+from ws_mcp.doors import choices_of, limits_now, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate, Guards
@@ -30,6 +32,9 @@ from ws_mcp.oversight import open_oversight
 from ws_mcp.resources import add_resources
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
+
+if TYPE_CHECKING:  # a server without a policy does not load what reads one
+    from ws_mcp.core.policy.in_force import PolicyInForce
 
 NAME = "ws"
 LIST_TTL_MS = 3_600_000  # tools never change while a server runs
@@ -70,17 +75,20 @@ def build_server(
     changes: Changes | None = None,
     guards: Guards | None = None,
     chat_header: str = "",
+    policy: PolicyInForce | None = None,
 ) -> MCPServer:
     """The server over a core that is open.
 
     `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it, unless
-    `chat_header` does.
+    `chat_header` does. Clients hear when the `policy` that `guards` ask is read again and changes who has which tools.
     """
     identity = Identity(core, principal_of, default_hint, standing, chat_header)
     gate = Gate(identity, guards or Guards())
     notifier = notifier or Notifier(topics(identity), identity.watcher)
     if changes is not None:
         changes.listen(partial(_tell, notifier))
+    if policy is not None:
+        policy.listen(partial(notifier.publish, ToolsListChanged()))
 
     attention = Attention(core, notifier)
 
@@ -129,11 +137,11 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
     policy = policy_of(settings, "stdio")
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
-        limits = limits_of(settings, policy, "stdio")
+        limits = limits_now(settings, policy, "stdio")
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy, limits), engine) as core:
             try:
                 async with open_oversight(settings, core, "stdio", policy, limits) as guards:
-                    server = build_server(core, default_hint=hint, changes=core.changes, guards=guards)
+                    server = build_server(core, default_hint=hint, changes=core.changes, guards=guards, policy=policy)
                     code = await serve_stdio(server, stop)
             finally:
                 await core.end_local()

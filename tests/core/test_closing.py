@@ -35,7 +35,7 @@ async def quiet(_phase: str, _fraction: float) -> None: ...
 
 @asynccontextmanager
 async def open_cores(path: Path, ceilings: Limits | None = None) -> AsyncGenerator[Core]:
-    async with open_core(Choices(state=path / "state", ceilings=ceilings), None) as core:
+    async with open_core(Choices(state=path / "state", ceilings=lambda: ceilings), None) as core:
         try:
             yield core
         finally:
@@ -121,7 +121,7 @@ async def test_a_label_that_looks_like_a_hint_makes_no_default_chat(tmp_path: Pa
 
 async def test_a_principal_has_so_many_workspaces_also_after_a_restart(tmp_path: Path) -> None:
     limits = Limits(workspaces=1, principal_times=2)
-    async with open_core(Choices(state=tmp_path / "state", ceilings=limits), None) as core:
+    async with open_core(Choices(state=tmp_path / "state", ceilings=lambda: limits), None) as core:
         chats = [(await chat_of(core, ALICE))[0] for _ in range(3)]
         for scope in chats[:2]:
             await make(core, scope, A)
@@ -132,6 +132,20 @@ async def test_a_principal_has_so_many_workspaces_also_after_a_restart(tmp_path:
         await make(core, (await chat_of(core, BOB))[0], A)
         await core.remove(chats[0], A, keep_volume=True)
         await make(core, chats[2], A)
+
+
+async def test_fewer_workspaces_count_from_the_moment_that_the_operator_says_so(tmp_path: Path) -> None:
+    said: list[Limits | None] = [None]
+    async with open_core(Choices(state=tmp_path / "state", ceilings=lambda: said[-1]), None) as core:
+        scope, _ = await chat_of(core, ALICE)
+        await make(core, scope, A)
+        said.append(Limits(all_workspaces=1))
+        other, _ = await chat_of(core, BOB)
+        with pytest.raises(LimitError, match="`all_workspaces` is 1 for this server, and there are 1"):
+            await make(core, other, A)
+        await make(core, scope, A)
+        said.append(Limits(all_workspaces=2))
+        await make(core, other, A)
 
 
 async def test_a_server_has_so_many_workspaces_whoever_has_them(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ async def asking(
     mode: str, person: Person | None, how: Confirm = Confirm.ALWAYS, core: FakeCore | None = None, **guards: Any
 ) -> AsyncGenerator[Client]:
     more: dict[str, Any] = {"elicitation_callback": person} if person else {}
-    async with open_client(core or FakeCore(), mode, guards=Guards(confirm=how, **guards), **more) as client:
+    async with open_client(core or FakeCore(), mode, guards=Guards(confirm=lambda: how, **guards), **more) as client:
         yield client
 
 
@@ -82,6 +82,17 @@ async def test_removal_is_confirmed_where_it_ends_processes_or_takes_data(mode: 
         person.answer = YES
         await ok(client, "remove_workspace", name="main", keep_data=False)
         assert person.asked[-1] == "Remove the workspace 'main' with all its files? Nothing runs in it."
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_the_operator_says_of_asking_counts_from_the_next_call(mode: str) -> None:
+    core, person, said = FakeCore(), Person(NO), [Confirm.NEVER]
+    guards = Guards(confirm=lambda: said[-1])
+    async with open_client(core, mode, guards=guards, elicitation_callback=person) as client:
+        await ok(client, "provision_workspace", tier=3, name="x")
+        said.append(Confirm.ALWAYS)
+        await refused(client, "provision_workspace", tier=3, name="y")
+        assert (len(core.specs), len(person.asked)) == (1, 1)
 
 
 @pytest.mark.parametrize("mode", MODES)

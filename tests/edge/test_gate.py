@@ -170,7 +170,7 @@ async def test_calls_that_cannot_be_made_are_written_down_without_their_values_a
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("tool", "arguments"), UNFIT)
 async def test_calls_that_cannot_be_made_use_up_the_rate(mode: str, tool: str, arguments: dict[str, Any]) -> None:
-    guards = Guards(admit=Quotas(Limits(calls_per_s=1, calls_burst=3, principal_times=1), lambda: 0.0).admit)
+    guards = Guards(admit=Quotas(lambda: Limits(calls_per_s=1, calls_burst=3, principal_times=1), lambda: 0.0).admit)
     async with open_client(FakeCore(), mode, guards=guards) as client:
         for _ in range(3):
             assert "the limit" not in text_of(await call(client, tool, **arguments))
@@ -195,7 +195,7 @@ async def test_who_may_not_call_a_tool_is_not_told_how_to_call_it(mode: str) -> 
 async def test_addresses_of_nothing_are_counted_and_written_down(mode: str, uri: str) -> None:
     journal, tally = MemoryJournal(), Tally()
     limits = Limits(calls_per_s=1, calls_burst=2, principal_times=1)
-    guards = Guards(admit=Quotas(limits, lambda: 0.0).admit, journal=journal, measure=tally)
+    guards = Guards(admit=Quotas(lambda: limits, lambda: 0.0).admit, journal=journal, measure=tally)
     core = FakeCore()
     async with open_client(core, mode, guards=guards) as client:
         for _ in range(2):

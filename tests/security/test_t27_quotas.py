@@ -40,7 +40,7 @@ class Clock:
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_forty_first_call_of_a_moment_is_refused_and_has_no_effect(mode: str) -> None:
     core, clock, journal = FakeCore(), Clock(), MemoryJournal()
-    guards = Guards(admit=Quotas(Limits(), clock).admit, journal=journal)
+    guards = Guards(admit=Quotas(Limits, clock).admit, journal=journal)
     async with open_client(core, mode, guards=guards) as client:
         for _ in range(40):
             await ok(client, "list_processes")
@@ -60,7 +60,7 @@ async def test_the_forty_first_call_of_a_moment_is_refused_and_has_no_effect(mod
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_ninth_call_at_once_is_refused_and_the_eight_go_on(mode: str) -> None:
     core = FakeCore()
-    guards = Guards(admit=Quotas(Limits(), Clock()).admit)
+    guards = Guards(admit=Quotas(Limits, Clock()).admit)
     async with open_client(core, mode, guards=guards) as client:
         await ok(client, "provision_workspace")
         await ok(client, "start_process", command="x", wait_s=0)
@@ -82,12 +82,12 @@ async def test_the_ninth_call_at_once_is_refused_and_the_eight_go_on(mode: str) 
 
 
 async def test_the_ninth_stream_of_a_principal_is_refused() -> None:
-    guards = Guards(admit=Quotas(Limits(), Clock()).admit)
+    guards = Guards(admit=Quotas(Limits, Clock()).admit)
     async with open_client(FakeCore(), MODES[1], guards=guards) as client:
         async with AsyncExitStack() as streams:
             for _ in range(8):
                 await streams.enter_async_context(client.listen(resource_subscriptions=["ws://containers"]))
-            with pytest.raises(MCPError, match="`streams` is 8 open subscriptions/listen for one principal"):
+            with pytest.raises(MCPError, match="`streams` is 8 open streams"):
                 async with client.listen(resource_subscriptions=["ws://containers"]):
                     pass
             await ok(client, "list_processes")
@@ -111,7 +111,7 @@ async def open_cores(instance: Instance, limits: Limits) -> AsyncGenerator[Core]
     engine = DockerEngine(instance.address)
     rules = WorkspaceRules(default_image=BUSYBOX)
     try:
-        async with open_core(Choices(state=instance.state, ceilings=limits, workspaces=rules), engine) as core:
+        async with open_core(Choices(state=instance.state, ceilings=lambda: limits, workspaces=rules), engine) as core:
             yield core
     finally:
         await engine.aclose()

@@ -12,14 +12,14 @@ from collections.abc import Hashable, Iterable
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import Scope
-from ws_mcp.core.policy.limits import Limits
+from ws_mcp.core.policy.limits import LimitsNow
 from ws_mcp.core.workspaces.model import WorkspaceSpec, WorkspaceState
 
 
 class Ceilings:
-    """Says no to one more, where there are as many as may be. Without `Limits` there are none."""
+    """Says no to one more, where there are as many as may be at this moment."""
 
-    def __init__(self, limits: Limits | None, holdings: Holdings) -> None:
+    def __init__(self, limits: LimitsNow, holdings: Holdings) -> None:
         self._limits = limits
         self._world = holdings
 
@@ -29,7 +29,7 @@ class Ceilings:
         Raises:
             LimitError
         """
-        limits = self._limits
+        limits = self._limits()
         if limits is None:
             return
         found = await self._world.workspaces()
@@ -54,7 +54,7 @@ class Ceilings:
         Raises:
             LimitError
         """
-        limits = self._limits
+        limits = self._limits()
         if limits is None:
             return
         found = [each for each in await self._world.workspaces() if each[1].state is WorkspaceState.RUNNING]

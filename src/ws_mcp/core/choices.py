@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.ids import PrincipalId
-from ws_mcp.core.policy.limits import Limits
+from ws_mcp.core.policy.limits import LimitsNow, unlimited
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
@@ -24,7 +24,7 @@ class Choices:
     devcontainers: DevContainerChoices = field(default_factory=DevContainerChoices)
     keeps_local: bool = False
     limits: ProcessLimits = field(default_factory=ProcessLimits)
-    ceilings: Limits | None = None  # None: only those of one chat, above
+    ceilings: LimitsNow = unlimited  # beside those of one chat, above
 
     def rules_of(self, principal: PrincipalId) -> WorkspaceRules:
         """What workspaces of a principal may be."""

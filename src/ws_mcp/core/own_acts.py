@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 import anyio
@@ -29,15 +29,19 @@ Raises:
 """
 
 
+def _nowhere(_act: OwnAct) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
 class OwnActs:
     """Nothing is to be done before `begin`: servers say there where it is written down; who only looks never begins."""
 
     def __init__(self) -> None:
         self._begun = anyio.Event()
-        self._written: Written | None = None
+        self._written: Written = _nowhere
 
-    def begin(self, written: Written | None) -> None:
-        """From now on. None: it is written down nowhere, as what callers do."""
+    def begin(self, written: Written) -> None:
+        """From now on."""
         self._written = written
         self._begun.set()
 
@@ -45,11 +49,6 @@ class OwnActs:
         """Return once something may be done."""
         await self._begun.wait()
 
-    @asynccontextmanager
-    async def act(self, act: OwnAct) -> AsyncGenerator[None]:
+    def act(self, act: OwnAct) -> AbstractAsyncContextManager[None]:
         """See `Written`."""
-        if self._written is None:
-            yield
-            return
-        async with self._written(act):
-            yield
+        return self._written(act)

@@ -206,8 +206,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
         def listen(place: PlaceId, event: Event) -> None:
             for hear in hearers:
                 hear(place, event)
-            change = change_of(event)
-            if change is not None:
+            if (change := change_of(event)) is not None:
                 changes.emit(change)
 
         async with AsyncExitStack() as stack:

@@ -34,6 +34,15 @@ class Confirm(StrEnum):
     ALWAYS = "always"  # others are refused
 
 
+ConfirmNow = Callable[[], Confirm]
+"""Whether the person is asked at this moment, for a policy can be read again."""
+
+
+def never() -> Confirm:
+    """They are not."""
+    return Confirm.NEVER
+
+
 class Confirmation(BaseModel):
     """What the person is asked for."""
 

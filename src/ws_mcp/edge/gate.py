@@ -17,8 +17,9 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError, StateError, WsError
+from ws_mcp.core.ids import PrincipalId
 from ws_mcp.core.policy.acts import Act, Journal, Transport, Verdict
-from ws_mcp.edge.confirming import Confirm
+from ws_mcp.edge.confirming import Confirm, ConfirmNow, never
 from ws_mcp.edge.identity import Identity, Request
 from ws_mcp.edge.uris import address_of
 
@@ -29,6 +30,13 @@ Admit = Callable[[Act], AbstractContextManager[None]]
 
 Raises:
     LimitError: too many calls of this chat or principal, at once or in a second.
+"""
+
+HoldStream = Callable[[PrincipalId], AbstractContextManager[None]]
+"""Takes a place for a stream while it is open.
+
+Raises:
+    LimitError: too many of this principal.
 """
 
 LOOKS = frozenset({"resources/read", "resources/subscribe", "subscriptions/listen", "completion/complete"})
@@ -60,16 +68,26 @@ class Passage:
     detail: str = ""
 
 
+def always() -> bool:
+    """Yes."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """What stands at the gate; without one of them its part is open."""
+    """What stands at the gate; without one of them its part is open. What each says can change with the policy.
+
+    `hold_stream`: for a transport that holds streams itself.
+    """
 
     decide: Decide | None = None
     admit: Admit | None = None
+    hold_stream: HoldStream | None = None
     journal: Journal | None = None
+    is_audited: Callable[[], bool] = always  # by the journal, if there is one
     measure: Measure | None = None
     transport: Transport = "stdio"
-    confirm: Confirm = Confirm.NEVER
+    confirm: ConfirmNow = never
 
 
 class Gate:
@@ -123,7 +141,7 @@ class Gate:
     @property
     def confirm(self) -> Confirm:
         """Whether the person is asked before what cannot be undone."""
-        return self._guards.confirm
+        return self._guards.confirm()
 
     @property
     def _is_open(self) -> bool:
@@ -188,7 +206,7 @@ class Gate:
 
     @asynccontextmanager
     async def _written(self, act: Act, verdict: Verdict, passage: Passage) -> AsyncGenerator[None]:
-        journal = self._guards.journal
+        journal = self._journal
         intent = await journal.intend(act, verdict) if journal else ""
         try:
             yield
@@ -220,5 +238,9 @@ class Gate:
 
     async def _refused(self, act: Act, verdict: Verdict, passage: Passage) -> None:
         passage.outcome, passage.detail = "denied", verdict.rule
-        if self._guards.journal:
-            self._guards.journal.conclude(await self._guards.journal.intend(act, verdict), "denied", verdict.rule)
+        if journal := self._journal:
+            journal.conclude(await journal.intend(act, verdict), "denied", verdict.rule)
+
+    @property
+    def _journal(self) -> Journal | None:
+        return self._guards.journal if self._guards.is_audited() else None

@@ -92,10 +92,11 @@ class GuardedTool(Tool):
             return ({"chat": chat} if isinstance(chat, str) else {}), error
 
     async def _confirmed(self, known: dict[str, object], context: Context[Any, Any]) -> None:
-        if self._question is not None and self._gate.confirm is not Confirm.NEVER:
+        how = self._gate.confirm
+        if self._question is not None and how is not Confirm.NEVER:
             text = await self._question(known)
             if text:
-                await confirm(self._gate.confirm, text, context)
+                await confirm(how, text, context)
 
 
 def _made_by(result: View | CallToolResult) -> dict[str, str]:

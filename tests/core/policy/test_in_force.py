@@ -51,6 +51,26 @@ async def test_the_flag_for_reading_only_outlasts_every_reload(tmp_path: Path, r
     assert policy.decide(act("start_process")).rule == "read_only"
 
 
+async def test_who_listens_hears_when_who_may_call_what_changes_and_of_nothing_else(
+    tmp_path: Path, real_io_both: None
+) -> None:
+    file = written(tmp_path / "p.toml", GRANT.format(2))
+    policy, heard = PolicyInForce(lambda: read_policy(file), WIDEST, "stdio"), list[bool]()
+
+    async def hear() -> None:
+        heard.append(policy.policy.is_read_only)
+
+    policy.listen(hear)
+    for text in (GRANT.format(2), 'confirm = "always"\n[limits]\n' + GRANT.format(2), "[["):
+        written(file, text)
+        await policy.reload()
+    assert heard == []
+    for text in (GRANT.format(1), "read_only = true\n" + GRANT.format(1)):
+        written(file, text)
+        await policy.reload()
+    assert heard == [False, True]
+
+
 def test_rules_are_remembered_for_a_bounded_number_of_principals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEPT_RULES", 2)
     policy = in_force(everything("*"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio.to_thread
@@ -17,6 +17,9 @@ from ws_mcp.core.policy.narrowing import rules_for
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 KEPT_RULES = 1024  # principals whose rules are remembered
+
+Hear = Callable[[], Awaitable[None]]
+"""Called when who may call which tools changes."""
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class PolicyInForce:
         self._transport: Transport = transport
         self._is_read_only = is_read_only
         self._rules: dict[PrincipalId, WorkspaceRules] = {}
+        self._hearers: list[Hear] = []
         self.policy = self._read_now()
         self.problem = ""
         """Why the file as it is now does not count; "" while it does."""
@@ -49,8 +53,15 @@ class PolicyInForce:
             self.problem = str(error)
             log.warning("the policy stays as it was: %s", error)
             return
-        self.policy, self._rules, self.problem = policy, {}, ""
+        before, self.policy, self._rules, self.problem = self.policy, policy, {}, ""
         log.warning("the policy was read again and counts from now on")
+        if (policy.is_read_only, policy.grants) != (before.is_read_only, before.grants):
+            for hear in self._hearers:
+                await hear()
+
+    def listen(self, hear: Hear) -> None:
+        """Have this called from now on."""
+        self._hearers.append(hear)
 
     def rules_of(self, principal: PrincipalId) -> WorkspaceRules:
         """What workspaces of a principal may be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -19,3 +20,11 @@ class Limits:
     volumes: int = 8  # data of workspaces, also of removed ones
     all_processes: int = 1000  # of the whole instance
     all_workspaces: int = 64
+
+
+LimitsNow = Callable[[], Limits | None]
+"""Those that count at this moment, for a policy can be read again; None: there are none."""
+
+
+def unlimited() -> None:
+    """No limits."""
