@@ -24,7 +24,7 @@ from ws_mcp.core.execd.dial import dial_through
 from ws_mcp.core.execd.places import Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.holdings import Holdings
-from ws_mcp.core.ids import PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
+from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, WorkspaceName, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
 from ws_mcp.core.own_acts import OwnActs
@@ -175,9 +175,6 @@ class Core:
         async def client_of(place: PlaceRef) -> ExecdClient:
             return await self.places.client(place.address)
 
-        def on_started(place: PlaceRef, process: ProcessId) -> None:
-            self._local_starts.note(scope, process, place.address)
-
         return ProcessManager(
             scope=scope,
             client_of=client_of,
@@ -186,8 +183,9 @@ class Core:
             new_id=new_process_id,
             limits=self._choices.limits,
             receipts=self._receipts,
-            on_started=on_started,
+            on_started=lambda place, process: self._local_starts.note(scope, process, place.address),
             has_room=partial(self._ceilings.check_process, scope),
+            may_write=partial(self._workspaces.check_granted, scope) if self._choices.narrowed else None,
         )
 
 

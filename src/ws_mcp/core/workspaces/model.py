@@ -141,6 +141,8 @@ class Workspace:
     exit_code: int | None = None
     notes: tuple[str, ...] = ()
     held: str = ""  # why ws-mcp itself paused it
+    folder: str = ""  # of the host, in place of a volume
+    asked_image: str = ""  # as it was named; `image` is how the engine names it
 
     @property
     def obstacle(self) -> str:
