@@ -19,7 +19,7 @@ from ws_mcp.core.policy.limits import LimitsNow
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.runtime import Core
 from ws_mcp.edge.confirming import Confirm
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 from ws_mcp.settings import Settings
 
 if TYPE_CHECKING:  # see above

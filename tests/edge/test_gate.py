@@ -17,7 +17,7 @@ from ws_mcp.core.errors import LimitError
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.quotas import Quotas
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 
 START = {"command": "true", "workspace": "main"}
 
@@ -29,9 +29,15 @@ def only_reads(act: Act) -> Verdict:
 
 @contextmanager
 def no_room(act: Act) -> Generator[None]:
-    """Too many of whatever it is."""
-    raise LimitError(f"too many calls of {act.verb}")
+    """Too many of whatever it is, but for the beginning of a session."""
+    if act.verb != "initialize":
+        raise LimitError(f"too many calls of {act.verb}")
     yield
+
+
+def begins_with(mode: str) -> int:
+    """The requests of a client before its first call: they count, too."""
+    return int(mode == "legacy")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -170,7 +176,10 @@ async def test_calls_that_cannot_be_made_are_written_down_without_their_values_a
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("tool", "arguments"), UNFIT)
 async def test_calls_that_cannot_be_made_use_up_the_rate(mode: str, tool: str, arguments: dict[str, Any]) -> None:
-    guards = Guards(admit=Quotas(lambda: Limits(calls_per_s=1, calls_burst=3, principal_times=1), lambda: 0.0).admit)
+    burst = 3 + begins_with(mode)
+    guards = Guards(
+        admit=Quotas(lambda: Limits(calls_per_s=1, calls_burst=burst, principal_times=1), lambda: 0.0).admit
+    )
     async with open_client(FakeCore(), mode, guards=guards) as client:
         for _ in range(3):
             assert "the limit" not in text_of(await call(client, tool, **arguments))
@@ -194,7 +203,7 @@ async def test_who_may_not_call_a_tool_is_not_told_how_to_call_it(mode: str) -> 
 @pytest.mark.parametrize("uri", ["ws://nothing", "file:///etc/passwd", "ws://chats/c_none/processes", ""])
 async def test_addresses_of_nothing_are_counted_and_written_down(mode: str, uri: str) -> None:
     journal, tally = MemoryJournal(), Tally()
-    limits = Limits(calls_per_s=1, calls_burst=2, principal_times=1)
+    limits = Limits(calls_per_s=1, calls_burst=2 + begins_with(mode), principal_times=1)
     guards = Guards(admit=Quotas(lambda: limits, lambda: 0.0).admit, journal=journal, measure=tally)
     core = FakeCore()
     async with open_client(core, mode, guards=guards) as client:

@@ -35,7 +35,7 @@ from ws_mcp.core.audit.review import files_of
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.state import open_state
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 
 pytestmark = pytest.mark.usefixtures("real_io")
 MUTATIONS: tuple[tuple[str, dict[str, object]], ...] = (

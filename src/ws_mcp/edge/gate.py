@@ -1,4 +1,4 @@
-"""The one gate before every tool, resource and subscription: policy, quota, audit, in this order, then the effect.
+"""The one gate before every request: quota, policy, audit, in this order, then the effect.
 
 A call that is refused has no effect, and the audit says that it was refused.
 """
@@ -6,88 +6,30 @@ A call that is refused has no effect, and the audit says that it was refused.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import replace
+from functools import partial
 
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError, StateError, WsError
-from ws_mcp.core.ids import PrincipalId
-from ws_mcp.core.policy.acts import Act, Journal, Transport, Verdict
-from ws_mcp.edge.confirming import Confirm, ConfirmNow, never
-from ws_mcp.edge.identity import Identity, Request
-from ws_mcp.edge.uris import address_of
+from ws_mcp.core.ids import Principal
+from ws_mcp.core.policy.acts import Act, Journal, Verdict
+from ws_mcp.edge.confirming import Confirm
+from ws_mcp.edge.guards import Guards, Passage
+from ws_mcp.edge.identity import Identity, Request, Watcher
+from ws_mcp.edge.looks import LOOKS, chat_in, targets_of
+from ws_mcp.edge.sparing import Sparing
 
-Decide = Callable[[Act], Verdict]
-"""Whether an act is allowed; pure, from the policy of this moment."""
-Admit = Callable[[Act], AbstractContextManager[None]]
-"""Takes a place for a call while it runs.
-
-Raises:
-    LimitError: too many calls of this chat or principal, at once or in a second.
-"""
-
-HoldStream = Callable[[PrincipalId], AbstractContextManager[None]]
-"""Takes a place for a stream while it is open.
-
-Raises:
-    LimitError: too many of this principal.
-"""
-
-LOOKS = frozenset({"resources/read", "resources/subscribe", "subscriptions/listen", "completion/complete"})
 CALL = "tools/call"
 ARGUMENTS = "arguments"  # the rule by which a call is refused whose arguments cannot be used
 NO_POLICY = Verdict(is_allowed=True, rule="no policy")
 
 _reached: ContextVar[list[str]] = ContextVar("ws_mcp_reached")  # the verbs of this request that came to the gate
-
-
-class Measure(Protocol):
-    """Who counts acts."""
-
-    def begin(self) -> None:
-        """One began."""
-        ...
-
-    def end(self, verb: str, outcome: str, seconds: float, rule: str) -> None:
-        """It ended. `rule`: which one refused it, or ""."""
-        ...
-
-
-@dataclass(slots=True)
-class Passage:
-    """An act that was let through, while it has its effect."""
-
-    made: Mapping[str, str] = field(default_factory=dict[str, str])
-    outcome: str = "cut short"  # cancelled, or a bug
-    detail: str = ""
-
-
-def always() -> bool:
-    """Yes."""
-    return True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guards:
-    """What stands at the gate; without one of them its part is open. What each says can change with the policy.
-
-    `hold_stream`: for a transport that holds streams itself.
-    """
-
-    decide: Decide | None = None
-    admit: Admit | None = None
-    hold_stream: HoldStream | None = None
-    journal: Journal | None = None
-    is_audited: Callable[[], bool] = always  # by the journal, if there is one
-    measure: Measure | None = None
-    transport: Transport = "stdio"
-    confirm: ConfirmNow = never
 
 
 class Gate:
@@ -96,20 +38,20 @@ class Gate:
     def __init__(self, identity: Identity, guards: Guards) -> None:
         self._identity = identity
         self._guards = guards
+        self._sparing = Sparing(time.monotonic)
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         """As middleware: what looks at resources. Tools come by themselves, with their arguments checked."""
-        if ctx.method not in LOOKS and ctx.method != CALL:
-            return await call_next(ctx)
         try:
             if ctx.method == CALL:
                 async with self._counted():
                     return await call_next(ctx)
-            uri = (ctx.params or {}).get("uri")
-            target = uri if isinstance(uri, str) else ""
-            address = address_of(target)
-            chat = {"chat": address.chat} if address else {}
-            async with self.passed(ctx.method, is_read_only=True, target=target, arguments=chat):
+            if ctx.method in LOOKS:
+                async with self._looking(ctx.method, targets_of(ctx.method, ctx.params)):
+                    return await call_next(ctx)
+            if ctx.request_id is None:
+                return await call_next(ctx)
+            async with self._charged(ctx.method):
                 return await call_next(ctx)
         except WsError as error:
             raise MCPError(INVALID_REQUEST, str(error)) from error
@@ -128,6 +70,36 @@ class Gate:
                 with suppress(InvalidArgumentError):  # what is wrong with it is being said already
                     async with self.passed(CALL, is_read_only=True, unfit=unfit):
                         pass
+
+    @asynccontextmanager
+    async def _looking(self, verb: str, targets: tuple[str, ...]) -> AsyncGenerator[None]:
+        """A stream is about many addresses: each is judged by itself, and all are written down in one line."""
+        for target in targets if len(targets) > 1 else ():
+            if not self._may_watch(self._identity.principal, target):
+                targets = (target,)
+                break
+        async with self.passed(verb, is_read_only=True, target=" ".join(targets), arguments=chat_in(targets)):
+            yield
+
+    @asynccontextmanager
+    async def _charged(self, method: str) -> AsyncGenerator[None]:
+        """What is about nothing of the caller's own is free, but for its rate."""
+        if self._guards.admit is None:
+            yield
+            return
+        who = self._identity.principal
+        act = Act(principal=who, verb=method, is_read_only=True, transport=self._guards.transport)
+        async with self._admitted(act, Passage()):
+            yield
+
+    def watcher(self) -> Watcher:
+        """Who makes the request that is being answered, to be told of changes as long as the policy lets them."""
+        return replace(self._identity.watcher(), may_watch=partial(self._may_watch, self._identity.principal))
+
+    def _may_watch(self, who: Principal, uri: str) -> bool:
+        guards = self._guards
+        act = Act(principal=who, verb="resources/subscribe", target=uri, is_read_only=True, transport=guards.transport)
+        return guards.decide is None or guards.decide(act).is_allowed
 
     def offers(self, tool: str, *, is_read_only: bool) -> bool:
         """Whether the caller may call a tool at all, whatever the arguments."""
@@ -182,11 +154,11 @@ class Gate:
             arguments={} if unfit else arguments or {},
         )
         with self._measured(verb) as passage:
-            verdict = self._guards.decide(act) if self._guards.decide else NO_POLICY
-            if not verdict.is_allowed:
-                await self._refused(act, verdict, passage)
-                raise ForbiddenError(verdict.reason)
             async with self._admitted(act, passage):
+                verdict = self._guards.decide(act) if self._guards.decide else NO_POLICY
+                if not verdict.is_allowed:
+                    await self._refused(act, verdict, passage)
+                    raise ForbiddenError(verdict.reason)
                 if unfit:
                     await self._refused(act, Verdict(is_allowed=False, rule=ARGUMENTS), passage)
                     raise unfit
@@ -200,7 +172,9 @@ class Gate:
                 try:
                     place.enter_context(self._guards.admit(act))
                 except LimitError as error:
-                    await self._refused(act, Verdict(is_allowed=False, rule="limit", reason=str(error)), passage)
+                    passage.outcome, passage.detail = "denied", "limit"
+                    if rule := self._sparing.told(act.principal.id):
+                        await self._refused(act, Verdict(is_allowed=False, rule=rule, reason=str(error)), passage)
                     raise
             yield
 

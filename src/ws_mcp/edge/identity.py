@@ -70,6 +70,7 @@ class Watcher:
 
     principal: PrincipalId
     stands: Callable[[], bool]
+    may_watch: Callable[[str], bool] = bool  # this address, as the policy is now; as it is here, any
 
 
 Standing = Callable[[], Callable[[], bool]]
@@ -231,17 +232,13 @@ def hint_of(ctx: Request) -> Hint | None:
     meta = (ctx.params or {}).get("_meta")
     if not isinstance(meta, Mapping):
         return None
-    values = cast("Mapping[str, object]", meta)
+    values, client = cast("Mapping[str, object]", meta), ctx.session.client_params
+    name = client.client_info.name.lower() if client else ""
     for known in HINT_KEYS:
-        if values.get(known.key) is not None and known.client in _client_name(ctx):
+        if values.get(known.key) is not None and known.client in name:
             text = _checked(values[known.key], known.key)
             return Hint(text=f"{known.host}:{known.key}:{text}", is_shared=False)
     return None
-
-
-def _client_name(ctx: Request) -> str:
-    client = ctx.session.client_params
-    return client.client_info.name.lower() if client else ""
 
 
 def _checked(value: object, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -22,8 +23,10 @@ def read_policy(path: Path, roots: Iterable[Path] = ()) -> Policy:
     Raises:
         PolicyError: it cannot be read, others could have written it, or it is not one.
     """
-    policy = policy_of(_text(path), str(path))
-    real = Path(os.path.realpath(path))
+    try:
+        policy, real = policy_of(_text(path), str(path)), Path(os.path.realpath(path))
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror}") from error
     given = {*roots, *(root for grant in policy.grants for root in grant.roots)}
     for root in sorted(given):
         if real.is_relative_to(os.path.realpath(root)):
@@ -35,7 +38,7 @@ def _text(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if path.is_symlink():
+        if error.errno == errno.ELOOP:
             raise _bad(path, "is a link: name the file that it leads to") from error
         raise _bad(path, f"cannot be opened: {error.strerror}") from error
     try:
