@@ -17,7 +17,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 from ws_mcp.core.errors import InvalidArgumentError
-from ws_mcp.edge.http_choices import is_loopback
+from ws_mcp.core.policy.auth import is_loopback
 from ws_mcp.edge.http_listening import peer_uid
 
 HEAD_BYTES = 8192
