@@ -48,13 +48,12 @@ async def run_http(settings: Settings, choices: HttpChoices, flags: Auth) -> Non
         limits = limits_now(settings, policy, "http")
         told = choices_of(settings, policy, limits)
         async with open_engine(settings) as engine, open_core(told, engine) as core:
-            by, said = None, ""
+            by, check, said = None, None, ""
             if not choices.unix:
                 said = "" if choices.oauth else first_token(file, told.state / OWN)
                 issued = IssuedTokens(choices.oauth) if choices.oauth else None
                 bearers = Bearers(file, issued, choices.oauth.resource if choices.oauth else "")
-                by = authentication(choices, bearers)
-            check = file.admits if by else None
+                by, check = authentication(choices, bearers), bearers.admits
             try:
                 async with open_oversight(settings, core, "http", policy, limits, check=check) as guards:
                     server = build_server(

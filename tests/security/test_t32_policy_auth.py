@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.http_ground import ask, record_for, token_for, write_tokens
 from support.issuer import ISSUER, RESOURCE, Issuer
-from support.peers import project_of, server_argv, server_environment
+from support.peers import project_of, server_environment
 from support.policies import written
+from support.said_server import argv_of, serving
 
 from ws_mcp.cli import run
 from ws_mcp.core.errors import PolicyError
@@ -29,46 +28,6 @@ def issuer() -> Issuer:
 
 def policy(directory: Path, *lines: str) -> Path:
     return written(directory / "policy.toml", "\n".join(("[auth]", *lines, GRANT)))
-
-
-def argv_of(tmp_path: Path, *flags: str, transport: str = "http") -> tuple[str, ...]:
-    port = ("--port", "0") if transport == "http" else ()
-    return (*server_argv(transport, tmp_path / "s", "--engine", "none"), *port, *flags)
-
-
-class Child:
-    """A server, and what it says of itself."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.said = ""
-
-    def line(self, pattern: str) -> str:
-        """What it says next that is like this."""
-        assert self.process.stderr is not None
-        while line := self.process.stderr.readline():
-            self.said += line
-            if found := re.search(pattern, line):
-                return found[0]
-        raise AssertionError(f"it ended without {pattern!r}: {self.said}")
-
-
-@contextmanager
-def serving(tmp_path: Path, *flags: str, transport: str = "http") -> Generator[Child]:
-    process = subprocess.Popen(
-        argv_of(tmp_path, *flags, transport=transport),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=server_environment(),
-        cwd=project_of(tmp_path / "s"),
-    )
-    try:
-        yield Child(process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def refusal(tmp_path: Path, *flags: str) -> str:
@@ -185,3 +144,25 @@ def test_where_nobody_is_asked_for_a_token_that_is_said(tmp_path: Path, transpor
         child.line(
             r"\[auth\] of the policy is about HTTP" if transport == "stdio" else "tokens count for nothing at a unix"
         )
+
+
+def test_metrics_are_told_to_who_has_a_token_of_either_kind(issuer: Issuer, tmp_path: Path) -> None:
+    tokens, keys = write_tokens(tmp_path / "mine", record_for("alice")), issuer.file(tmp_path)
+    lines = (f'tokens_file = "{tokens}"', f'issuer = "{ISSUER}"', f'jwks = "{keys}"', f'resource = "{RESOURCE}"')
+    flags = ("--policy", str(policy(tmp_path, *lines)), "--metrics", "127.0.0.1:0")
+    with serving(tmp_path, *flags) as child:
+        where = child.line(r"(?<=tells of itself at )http://\S+")
+        for path in ("/metrics", "/livez", "/readyz"):
+            for token in (token_for("alice"), issuer.token(scope="ws:read")):
+                assert ask(f"{where}{path}", b"", method="GET", token=token).status == 200
+            for bad in (
+                "",
+                token_for("mallory"),
+                issuer.token(scope="openid"),
+                issuer.token(aud="https://other.example"),
+                issuer.token(key=issuer.unknown),
+                "x" * 20_000,
+            ):
+                assert ask(f"{where}{path}", b"", method="GET", token=bad).status == 401
+        write_tokens(tokens)
+        assert ask(f"{where}/livez", b"", method="GET", token=token_for("alice")).status == 401
