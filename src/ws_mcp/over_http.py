@@ -66,7 +66,9 @@ async def run_http(settings: Settings, choices: HttpChoices, flags: Auth) -> Non
                         chat_header=settings.chat_header,
                         policy=policy,
                     )
-                    code = await serve_http(server, stop, choices, by, partial(_announce, said))
+                    assert guards.hold_stream is not None
+                    ready, hold_stream = partial(_announce, said), guards.hold_stream
+                    code = await serve_http(server, stop, choices, by, ready, hold_stream=hold_stream)
             finally:
                 await core.end_local()
         end(code)
