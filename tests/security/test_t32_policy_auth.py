@@ -12,6 +12,7 @@ from support.http_ground import ask, record_for, token_for, write_tokens
 from support.issuer import ISSUER, RESOURCE, Issuer
 from support.peers import project_of, server_environment
 from support.policies import written
+from support.raw_client import RawClient
 from support.said_server import argv_of, serving
 
 from ws_mcp.cli import run
@@ -134,16 +135,20 @@ def test_what_a_reload_cannot_change_is_named_and_stays(tmp_path: Path) -> None:
         child.line(r"the policy stays as it was: .*line 2 \(auth.token_file\): there is no such key")
 
 
-@pytest.mark.parametrize("transport", ["stdio", "unix"])
-def test_where_nobody_is_asked_for_a_token_that_is_said(tmp_path: Path, transport: str) -> None:
+def test_on_stdio_the_log_says_that_nobody_is_asked_for_a_token(tmp_path: Path) -> None:
     file = policy(tmp_path, 'tokens_file = "/etc/ws-mcp-tokens"')
-    flags = ("--unix", str(tmp_path / "u")) if transport == "unix" else ()
-    with serving(
-        tmp_path, "--policy", str(file), *flags, transport="stdio" if transport == "stdio" else "http"
-    ) as child:
-        child.line(
-            r"\[auth\] of the policy is about HTTP" if transport == "stdio" else "tokens count for nothing at a unix"
-        )
+    with serving(tmp_path, "--policy", str(file), transport="stdio") as child:
+        child.line(r"\[auth\] of the policy is about HTTP and counts for nothing here")
+        RawClient(child.process).connect()  # from here on it takes signals
+        policy(tmp_path, 'principal = "hash"')
+        child.process.send_signal(signal.SIGHUP)
+        child.line(r"counts from now on, but for tokens_file, principal under \[auth\]: that is about HTTP")
+
+
+def test_at_a_unix_socket_the_log_says_so_too(tmp_path: Path) -> None:
+    file = policy(tmp_path, 'tokens_file = "/etc/ws-mcp-tokens"')
+    with serving(tmp_path, "--policy", str(file), "--unix", str(tmp_path / "u")) as child:
+        child.line("tokens count for nothing at a unix socket")
 
 
 def test_metrics_are_told_to_who_has_a_token_of_either_kind(issuer: Issuer, tmp_path: Path) -> None:

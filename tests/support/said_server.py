@@ -20,14 +20,14 @@ def argv_of(tmp_path: Path, *flags: str, transport: str = "http") -> tuple[str, 
 class Child:
     """A server, and what it says of itself."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.said = ""
 
     def line(self, pattern: str) -> str:
         """What it says next that is like this."""
         assert self.process.stderr is not None
-        while line := self.process.stderr.readline():
+        while line := self.process.stderr.readline().decode():
             self.said += line
             if found := re.search(pattern, line):
                 return found[0]
@@ -42,7 +42,6 @@ def serving(tmp_path: Path, *flags: str, transport: str = "http") -> Generator[C
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env=server_environment(),
         cwd=project_of(tmp_path / "s"),
     )

@@ -56,10 +56,11 @@ class PolicyInForce:
             log.warning("the policy stays as it was: %s", error)
             return
         before, self.policy, self._rules, self.problem = self.policy, policy, {}, ""
-        late = ", ".join(differing(self._auth, policy.auth)) if self._transport == "http" else ""
+        late = ", ".join(differing(self._auth, policy.auth))
+        why = "a change of that counts from the next start" if self._transport == "http" else "that is about HTTP"
         log.warning(
             "the policy was read again and counts from now on%s",
-            f", but for {late} under [auth]: a change of that counts from the next start" if late else "",
+            f", but for {late} under [auth]: {why}" if late else "",
         )
         if (policy.is_read_only, policy.grants) != (before.is_read_only, before.grants):
             for hear in self._hearers:
