@@ -13,6 +13,7 @@ from support.policies import written
 from ws_mcp.cli import run
 from ws_mcp.cli_policy import EPILOG
 from ws_mcp.console import Mark
+from ws_mcp.core.policy.auth import FLAGS
 from ws_mcp.core.policy.file import read_policy
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.policy.written import policy_of
@@ -47,7 +48,7 @@ def test_the_example_can_be_used_and_has_every_key(capsys: pytest.CaptureFixture
     fields = "principal tools max_tier images pull roots access templates homes runtimes local devcontainers workspaces"
     limits = [name for name in Limits.__dataclass_fields__ if name not in ("processes", "workspaces")]
     text = EXAMPLE.read_text()
-    others = ("largest", "read_only", "over_http", "audit", "confirm")
+    others = ("largest", "read_only", "over_http", "audit", "confirm", *FLAGS)
     assert not [key for key in (*fields.split(), *limits, *others) if key not in text]
 
 
@@ -86,6 +87,11 @@ def test_what_a_file_leaves_out_is_shown_as_it_counts(capsys: pytest.CaptureFixt
         "of the server: all_processes 1000, all_workspaces 64",
         f"on, in {state}/audit",
         "never: nobody is asked",
+        f"over HTTP only: tokens of {state}/tokens",
+        (
+            "all of it counts anew, but for [auth]: tokens_file, issuer, jwks, resource, audience, principal count "
+            "from the next start"
+        ),
     ]
 
 
@@ -119,9 +125,29 @@ def test_of_flag_and_file_the_stricter_counts(
     assert any(line.startswith(shown) for line in checked(capsys, tmp_path, said + ALICE, *flags))
 
 
+def test_whose_tokens_are_good_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    auth = '[auth]\ntokens_file = "/etc/t"\nissuer = "https://id.example"\njwks = "/etc/k"\n'
+    lines = checked(capsys, tmp_path, auth + 'resource = "https://ws.example/mcp"\n' + ALICE)
+    assert "auth: over HTTP only: tokens of /etc/t" in lines
+    said = (
+        "auth: and those of https://id.example (keys: /etc/k) for https://ws.example/mcp; a principal is the hash of "
+    )
+    assert said + "issuer, client and subject" in lines
+
+
+def test_what_the_flags_contradict_cannot_be_used(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = written(tmp_path / "p.toml", '[auth]\ntokens_file = "/etc/t"\n' + ALICE)
+    assert run(["policy", "check", str(file), "--tokens", "/etc/other"]) == 1
+    assert "--tokens (a flag or a variable) says '/etc/other'" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("text", "doubt"),
     [
+        (
+            '[auth]\nissuer = "https://id.example"\n' + ALICE,
+            "[auth] does not say jwks, resource: over HTTP only servers with --oauth-jwks, --oauth-resource start",
+        ),
         (ALICE.replace('"*"', '"start_proces"', 1), "alice: no tool is called 'start_proces'; there are provision_"),
         (ALICE + "max_tier = 4\n", "alice: max_tier is 4, and [privileged] max_tier is 2, which counts"),
         (
@@ -221,7 +247,7 @@ def test_doctor_tells_the_policy_that_counts(file: Path) -> None:
     facts = policy_facts(Settings(policy=file))
     assert {fact.mark for fact in facts} == {Mark.OK}
     assert facts[1].text == granted(read_policy(file))[0]
-    assert [fact.topic for fact in facts[2:]] == ["limits"] * 4 + ["audit", "confirm"]
+    assert [fact.topic for fact in facts[2:]] == ["limits"] * 4 + ["audit", "confirm", "auth", "at HUP"]
 
 
 def test_doctor_says_that_there_is_none() -> None:
@@ -250,6 +276,23 @@ def test_doctor_judges_a_policy(tmp_path: Path, text: str, mark: Mark, words: st
     assert worst.mark is mark
     assert words in worst.text
     assert worst.is_danger == (mark is not Mark.OK)
+
+
+def test_doctor_looks_at_the_files_that_say_whose_tokens_are_good(tmp_path: Path) -> None:
+    tokens, keys = tmp_path / "tokens", tmp_path / "keys.json"
+    lines = f'tokens_file = "{tokens}"\nissuer = "https://id.example"\njwks = "{keys}"\nresource = "https://a.example"'
+    file = written(tmp_path / "p.toml", f"[auth]\n{lines}\n{ALICE}")
+    for mode, marks, words in (
+        (0o600, [Mark.OK, Mark.OK], "has the issuer's keys"),
+        (0o666, [Mark.BAD, Mark.BAD], "others can write"),
+    ):
+        for each in (written(tokens, ""), written(keys, "{}")):
+            each.chmod(mode)
+        facts = [fact for fact in policy_facts(Settings(policy=file)) if fact.topic == "auth"][2:]
+        assert [fact.mark for fact in facts] == marks
+        assert words in facts[1].text
+    keys.unlink()
+    assert "cannot be read: No such file" in policy_facts(Settings(policy=file))[-1].text
 
 
 def test_doctor_fails_where_others_can_write_the_policy(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

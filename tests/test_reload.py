@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
+from support.http_ground import HELLO, modern, modern_headers
 from support.peers import MODES, Peer, open_peer
 from support.policies import written
+from support.server_process import open_http
 
 from ws_mcp.core.audit.review import entries_of, files_of
 
@@ -82,3 +87,34 @@ async def test_the_audit_begins_and_ends_with_the_file(tmp_path: Path) -> None:
             await operator.says(GRANT)
             await peer.refused("read_output", process_id="p_unknown1")
     assert acts(state) == ["list_containers", "read_output"]
+
+
+async def test_streams_over_http_are_the_policys_in_both_eras(tmp_path: Path) -> None:
+    grant = '[[grant]]\nprincipal = "operator"\ntools = ["*"]\n'
+    file = written(tmp_path / "policy.toml", "[limits]\nstreams = 1\n" + grant)
+    with anyio.fail_after(60), open_http(tmp_path / "state", "--engine", "none", "--policy", str(file)) as server:
+        headers = {"Authorization": f"Bearer {server.token}", "Accept": "application/json, text/event-stream"}
+        async with httpx2.AsyncClient(timeout=30, headers=headers) as client, AsyncExitStack() as stack:
+            assert await stack.enter_async_context(old_stream(client, server.url)) == 200
+            refused = await client.post(
+                server.url,
+                json=modern("subscriptions/listen", notifications={"toolsListChanged": True}),
+                headers=modern_headers("subscriptions/listen"),
+            )
+            assert (refused.status_code, "the limit `streams` is 1" in refused.text) == (429, True)
+            written(file, "[limits]\nstreams = 2\n" + grant)
+            server.child.send_signal(signal.SIGHUP)
+            while True:  # a signal is not answered
+                async with old_stream(client, server.url) as status:
+                    if status == 200:
+                        break
+
+
+@asynccontextmanager
+async def old_stream(client: httpx2.AsyncClient, url: str) -> AsyncGenerator[int]:
+    """Open one of the older era in a session of its own; what is yielded is the status of the answer."""
+    hello = await client.post(url, json=HELLO)
+    session = {"Mcp-Session-Id": hello.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
+    async with client.stream("GET", url, headers=session) as answer:
+        yield answer.status_code
+    await client.delete(url, headers=session)

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
-from ws_mcp.core.errors import InvalidArgumentError
-from ws_mcp.edge.http_choices import HttpChoices, OAuth
+from ws_mcp.core.policy.auth import Auth, Naming
+from ws_mcp.edge.http_choices import HttpChoices
 
 
 def add_http_flags(parser: ArgumentParser) -> None:
@@ -32,12 +32,12 @@ def add_http_flags(parser: ArgumentParser) -> None:
         "--oauth-audience", default="", metavar="TEXT", help="what its tokens are for (default: the same)"
     )
     parser.add_argument(
-        "--oauth-principal", default="hash", choices=["hash", "subject"], help="who somebody is (default %(default)s)"
+        "--oauth-principal", default="", choices=["hash", "subject"], help="who somebody is (default: hash)"
     )
 
 
 def http_choices_of(options: Mapping[str, object]) -> HttpChoices:
-    """What the flags say.
+    """Where to listen, as the flags say.
 
     Raises:
         InvalidArgumentError: they do not go together.
@@ -50,22 +50,17 @@ def http_choices_of(options: Mapping[str, object]) -> HttpChoices:
         tls_key=str(options["tls_key"]),
         is_behind_proxy=bool(options["behind_proxy"]),
         allowed_hosts=tuple(cast("list[str]", options["allowed_host"])),
-        oauth=_oauth_of(options),
     )
 
 
-def _oauth_of(options: Mapping[str, object]) -> OAuth | None:
-    issuer, jwks, resource = (str(options[f"oauth_{name}"]) for name in ("issuer", "jwks", "resource"))
-    if not (issuer or jwks or resource):
-        return None
-    if not (issuer and jwks and resource):
-        raise InvalidArgumentError("--oauth-issuer, --oauth-jwks and --oauth-resource go together: give all three")
-    return OAuth(
-        issuer=issuer,
-        jwks=jwks,
-        resource=resource,
-        audience=str(options["oauth_audience"]) or resource,
-        principal=cast("Literal['hash', 'subject']", options["oauth_principal"]),
+def auth_of(options: Mapping[str, object]) -> Auth:
+    """Whom to believe besides the tokens file, as the flags say."""
+    return Auth(
+        issuer=str(options["oauth_issuer"]),
+        jwks=str(options["oauth_jwks"]),
+        resource=str(options["oauth_resource"]),
+        audience=str(options["oauth_audience"]),
+        principal=cast("Naming | Literal['']", options["oauth_principal"]),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from ws_mcp.cli_http import http_choices_of
+from ws_mcp.cli_http import auth_of, http_choices_of
 from ws_mcp.core.errors import StateError
 from ws_mcp.settings import Settings
 
@@ -47,7 +47,7 @@ def http(settings: Settings, options: dict[str, object]) -> int:
     with _importing():
         from ws_mcp.over_http import run_http  # noqa: PLC0415 - as above
 
-    anyio.run(run_http, settings, choices)
+    anyio.run(run_http, settings, choices, auth_of(options))
     return 0
 
 

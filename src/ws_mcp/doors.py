@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,10 +22,13 @@ from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
 from ws_mcp.settings import MAX_TIER, Settings
 
 if TYPE_CHECKING:  # a server without a policy does not load what reads one
+    from ws_mcp.core.policy.auth import Auth
     from ws_mcp.core.policy.in_force import PolicyInForce
     from ws_mcp.core.policy.model import Policy
 
 NO_ENGINE = "none"
+
+log = logging.getLogger(__name__)
 
 
 def policy_of(settings: Settings, transport: Transport) -> PolicyInForce | None:
@@ -35,19 +39,26 @@ def policy_of(settings: Settings, transport: Transport) -> PolicyInForce | None:
     """
     if settings.policy is None and transport == "stdio" and not settings.read_only:
         return None
-    return policy_in_force(settings, transport)
+    policy = policy_in_force(settings, transport)
+    if policy.policy.auth.said:
+        log.warning("[auth] of the policy is about HTTP and counts for nothing here: who asks is this machine's user")
+    return policy
 
 
-def policy_in_force(settings: Settings, transport: Transport) -> PolicyInForce:
-    """As `policy_of`; without a file all may have what the flags allow, over HTTP no tier that is root on the host."""
-    from ws_mcp.core.policy.file import read_policy  # noqa: PLC0415 - only who has a policy pays for them
+def policy_in_force(settings: Settings, transport: Transport, flags: Auth | None = None) -> PolicyInForce:
+    """As `policy_of`; without a file all may have what the flags allow, over HTTP no tier that is root on the host.
+
+    `flags`: what they say of whose tokens are good; None where nobody is asked for any.
+    """
+    from ws_mcp.auth import policy_with  # noqa: PLC0415 - only who has a policy pays for them
+    from ws_mcp.core.policy.auth import Auth  # noqa: PLC0415 - as above
     from ws_mcp.core.policy.in_force import PolicyInForce  # noqa: PLC0415 - as above
     from ws_mcp.core.policy.model import OPEN  # noqa: PLC0415 - as above
 
-    file = settings.policy
+    file, said = settings.policy, flags or Auth()
 
     def read() -> Policy:
-        return OPEN if file is None else read_policy(file, settings.root)
+        return replace(OPEN, auth=said) if file is None else policy_with(settings, file, said)
 
     return PolicyInForce(read, widest_of(settings), transport, is_read_only=settings.read_only)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ws_mcp.auth import flags_of, oauth_of, tokens_path
 from ws_mcp.console import home_path
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import READ, WRITE
+from ws_mcp.core.policy.auth import Auth
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, limits_now, open_engine, policy_in_force
@@ -22,26 +26,34 @@ from ws_mcp.edge.serve import end, open_stop
 from ws_mcp.edge.token_file import TokenFile, new_token, write_private
 from ws_mcp.oversight import open_oversight
 from ws_mcp.server import build_server
-from ws_mcp.settings import Settings, tokens_of
+from ws_mcp.settings import Settings
 
 OWN = "http-token"
 OPERATOR = "operator"
 
+log = logging.getLogger(__name__)
 
-async def run_http(settings: Settings, choices: HttpChoices) -> None:
-    """Serve over streamable HTTP; leaves the process when it was asked to."""
-    file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http")
+
+async def run_http(settings: Settings, choices: HttpChoices, flags: Auth) -> None:
+    """Serve over streamable HTTP; leaves the process when it was asked to.
+
+    `flags`: whom to believe besides the tokens file, unless the policy says it.
+    """
+    policy = policy_in_force(settings, "http", flags_of(settings, flags))
+    auth = policy.policy.auth
+    file, choices = TokenFile(tokens_path(settings, auth)), replace(choices, oauth=oauth_of(auth))
+    if choices.unix and auth.said:
+        log.warning("tokens count for nothing at a unix socket, also those of [auth]: who may connect is its user")
     async with open_stop(policy.reload if settings.policy else None) as stop:
         limits = limits_now(settings, policy, "http")
         told = choices_of(settings, policy, limits)
         async with open_engine(settings) as engine, open_core(told, engine) as core:
-            by, said = None, ""
+            by, check, said = None, None, ""
             if not choices.unix:
                 said = "" if choices.oauth else first_token(file, told.state / OWN)
                 issued = IssuedTokens(choices.oauth) if choices.oauth else None
                 bearers = Bearers(file, issued, choices.oauth.resource if choices.oauth else "")
-                by = authentication(choices, bearers)
-            check = file.admits if by else None
+                by, check = authentication(choices, bearers), bearers.admits
             try:
                 async with open_oversight(settings, core, "http", policy, limits, check=check) as guards:
                     server = build_server(
@@ -54,7 +66,9 @@ async def run_http(settings: Settings, choices: HttpChoices) -> None:
                         chat_header=settings.chat_header,
                         policy=policy,
                     )
-                    code = await serve_http(server, stop, choices, by, partial(_announce, said))
+                    assert guards.hold_stream is not None
+                    ready, hold_stream = partial(_announce, said), guards.hold_stream
+                    code = await serve_http(server, stop, choices, by, ready, hold_stream=hold_stream)
             finally:
                 await core.end_local()
         end(code)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -37,7 +37,7 @@ async def open_oversight(
     policy: PolicyInForce | None,
     limits: LimitsNow,
     *,
-    check: Callable[[str], bool] | None = None,
+    check: Callable[[str], Awaitable[bool]] | None = None,
 ) -> AsyncGenerator[Guards]:
     """What stands at the gate, as the operator wants it; open as long as the block runs.
 

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, Self, cast
 from mcp.server.mcpserver.tools import Tool
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ws_mcp.auth import flags_of, policy_with
 from ws_mcp.console import Console, Mark, Style, console, home_path
 from ws_mcp.core.errors import InvalidArgumentError, PolicyError
 from ws_mcp.core.ids import SCOPES, Principal, PrincipalId
 from ws_mcp.core.policy.acts import Act, Transport, Verdict
-from ws_mcp.core.policy.file import read_policy
+from ws_mcp.core.policy.auth import FLAGS
 from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.policy.narrowing import is_granted
 from ws_mcp.doors import policy_in_force
@@ -53,7 +54,7 @@ def check(settings: Settings, file: str) -> int:
     """Print what is wrong with a file, or all that it decides; the exit code is 1 if it cannot be used."""
     shown, path = console(), Path(file).expanduser().absolute()
     try:
-        policy = read_policy(path, settings.root)
+        policy = policy_with(settings, path, flags_of(settings))
     except PolicyError as error:
         for problem in error.problems:
             shown.line(f"{shown.mark(Mark.BAD)} {problem}")
@@ -96,6 +97,9 @@ def doubts(policy: Policy) -> list[str]:
         for grant in policy.grants
         if grant.max_tier > policy.max_tier
     ]
+    if missing := policy.auth.missing:
+        flags = ", ".join(FLAGS[key] for key in missing)
+        found.append(f"[auth] does not say {', '.join(missing)}: over HTTP only servers with {flags} start")
     pairs = [(one, other) for one in policy.grants for other in policy.grants if one is not other]
     found += [
         f"{other.principal}'s {inner} is below {one.principal}'s {outer}: who may write there may put anything in its "

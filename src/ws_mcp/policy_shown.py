@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+from ws_mcp.auth import tokens_path
 from ws_mcp.console import home_path
 from ws_mcp.core.audit.file import DIRECTORY
+from ws_mcp.core.policy.auth import FLAGS, Auth
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.policy.model import Grant, Policy
 from ws_mcp.core.workspaces.model import Sizes
@@ -36,7 +38,13 @@ def granted(policy: Policy) -> list[str]:
 def decided(policy: Policy, settings: Settings) -> list[tuple[str, str]]:
     """What else counts with this file and these flags: a topic and a text each."""
     asked = confirm_of(settings, policy)
-    return [*_limits(policy, settings), ("audit", _audit(policy, settings)), ("confirm", f"{asked}: {ASKED[asked]}")]
+    return [
+        *_limits(policy, settings),
+        ("audit", _audit(policy, settings)),
+        ("confirm", f"{asked}: {ASKED[asked]}"),
+        *_auth(policy.auth, settings),
+        ("at HUP", f"all of it counts anew, but for [auth]: {', '.join(FLAGS)} count from the next start"),
+    ]
 
 
 def _grant(grant: Grant, policy: Policy) -> str:
@@ -88,6 +96,17 @@ def _limits(policy: Policy, settings: Settings) -> list[tuple[str, str]]:
             for whose, s in scopes
         ),
     ]
+
+
+def _auth(auth: Auth, settings: Settings) -> list[tuple[str, str]]:
+    tokens = f"over HTTP only: tokens of {home_path(str(tokens_path(settings, auth)))}"
+    if not auth.issuer:
+        return [("auth", tokens)]
+    who = "the subject alone" if auth.principal == "subject" else "the hash of issuer, client and subject"
+    for_what = auth.audience or auth.resource or "what --oauth-resource says"
+    keys = auth.jwks or "where --oauth-jwks says"
+    text = f"and those of {auth.issuer} (keys: {keys}) for {for_what}; a principal is {who}"
+    return [("auth", tokens), ("auth", text)]
 
 
 def _audit(policy: Policy, settings: Settings) -> str:

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
+from ws_mcp.auth import tokens_in_force
 from ws_mcp.console import Style, age_text, console, home_path
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of, free_name, with_record, without
 from ws_mcp.edge.token_file import TokenFile, new_token
-from ws_mcp.settings import Settings, tokens_of
+from ws_mcp.settings import Settings
 
 USE = """\
 {token}
@@ -40,7 +41,7 @@ class Wish:
 def create(settings: Settings, wish: Wish) -> int:
     """Make a token and show it."""
     token, now = new_token(), utc_now()
-    file = TokenFile(tokens_of(settings))
+    file = TokenFile(tokens_in_force(settings))
     with file.changing() as write:
         records = file.records()
         try:
@@ -66,7 +67,7 @@ def create(settings: Settings, wish: Wish) -> int:
 
 def show(settings: Settings) -> int:
     """List the tokens, without any secret."""
-    path = tokens_of(settings)
+    path = tokens_in_force(settings)
     records, now, shown = TokenFile(path).records(), utc_now(), console()
     if not records:
         shown.line(f"There is no token in {home_path(str(path))}. One is made by: ws-mcp token create NAME")
@@ -84,7 +85,7 @@ def show(settings: Settings) -> int:
 
 def revoke(settings: Settings, name: str) -> int:
     """Take a token away, at once and for ever."""
-    file = TokenFile(tokens_of(settings))
+    file = TokenFile(tokens_in_force(settings))
     with file.changing() as write:
         write(without(file.records(), name))
     console().line(f"{name} is revoked: servers refuse it from the next request on")

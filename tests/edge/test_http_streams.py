@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ from support.http_ground import (
 )
 
 from ws_mcp.core.ids import Principal, PrincipalId
+from ws_mcp.core.policy.limits import Limits
 from ws_mcp.edge.attention import LOOK_EVERY_S as ATTENTION_S
 from ws_mcp.edge.bearer import ProvenToken
-from ws_mcp.edge.http_streams import LOOK_EVERY_S, MAX_STREAMS, Streams
+from ws_mcp.edge.http_streams import LOOK_EVERY_S, Streams
 
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
@@ -62,7 +63,7 @@ async def test_a_principal_has_so_many_streams_and_another_has_its_own(era: str,
             httpx2.AsyncClient(timeout=30) as client,
         ):
             async with AsyncExitStack() as stack:
-                for _ in range(MAX_STREAMS):
+                for _ in range(Limits().streams):
                     assert await stack.enter_async_context(stream(ground, client, "alice", era)) == 200
                 async with stream(ground, client, "alice", era) as status:
                     assert status == 429
@@ -72,6 +73,31 @@ async def test_a_principal_has_so_many_streams_and_another_has_its_own(era: str,
                 async with stream(ground, client, "alice", era) as status:
                     if status == 200:
                         break
+
+
+async def test_streams_of_both_eras_are_one_limit_and_it_is_the_operators_of_the_moment(
+    tmp_path: Path, real_io: None
+) -> None:
+    said = [Limits(streams=2)]
+    with anyio.fail_after(60):
+        async with (
+            open_http_ground(tmp_path, record_for("alice"), record_for("bob"), limits=lambda: said[-1]) as ground,
+            httpx2.AsyncClient(timeout=30) as client,
+            AsyncExitStack() as stack,
+        ):
+            for era in MODES:
+                assert await stack.enter_async_context(stream(ground, client, "alice", era)) == 200
+            for era in MODES:
+                async with stream(ground, client, "alice", era) as status:
+                    assert status == 429
+            said.append(Limits(streams=3))
+            assert await stack.enter_async_context(stream(ground, client, "alice", MODES[0])) == 200
+            said.append(Limits(streams=1))
+            for era in MODES:
+                async with stream(ground, client, "alice", era) as status:
+                    assert status == 429
+            async with stream(ground, client, "bob", MODES[1]) as status:
+                assert status == 200
 
 
 class Watching:
@@ -191,7 +217,7 @@ async def test_a_stream_ends_when_its_token_does(virtual_time: None) -> None:
     async with anyio.create_task_group() as tasks:
 
         async def serve() -> None:
-            await Streams(opened)(opened.scope(), opened.receive, opened.send)
+            await Streams(opened, lambda _: nullcontext())(opened.scope(), opened.receive, opened.send)
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(serve)

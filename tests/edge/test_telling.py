@@ -21,7 +21,7 @@ async def told() -> Page:
     return Page(status=200, text="told\n")
 
 
-def is_right(token: str) -> bool:
+async def is_right(token: str) -> bool:
     return token == TOKEN
 
 

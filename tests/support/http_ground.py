@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,8 +24,10 @@ from support.fake_core import FakeCore
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.acts import Journal
 from ws_mcp.core.policy.in_force import PolicyInForce
+from ws_mcp.core.policy.limits import Limits, LimitsNow
 from ws_mcp.core.policy.model import OPEN
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of, written
+from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.bearer import Bearers, Issued, token_principal, token_stands
 from ws_mcp.edge.guards import Decide, Guards
@@ -103,6 +107,7 @@ async def open_http_ground(
     issued: Issued | None = None,
     journal: Journal | None = None,
     decide: Decide | None = None,
+    limits: LimitsNow = Limits,
 ) -> AsyncGenerator[HttpGround]:
     """Serve over real HTTP on the loopback, with the tokens of `records`."""
     choices = choices or HttpChoices(port=0)
@@ -127,7 +132,8 @@ async def open_http_ground(
         listens.set()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(serve_http, server, stop, choices, by, ready)
+        hold_stream = Quotas(limits, time.monotonic).stream
+        tasks.start_soon(partial(serve_http, server, stop, choices, by, ready, hold_stream=hold_stream))
         await listens.wait()
         yield HttpGround(url=addresses[0], tokens=tokens, core=core, notifier=notifier)
         stop.ask()

@@ -9,7 +9,7 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken
 from pydantic import ConfigDict
 
-from ws_mcp.core.ids import Principal
+from ws_mcp.core.ids import READ, Principal
 from ws_mcp.core.policy.tokens import PREFIX
 from ws_mcp.edge.token_file import TokenFile
 
@@ -57,6 +57,11 @@ class Bearers:
             principal=principal,
             stands=lambda: self._file.principal_of(token) == principal,
         )
+
+    async def admits(self, token: str) -> bool:
+        """Whether it lets in to what asks for a token and shows everybody the same."""
+        proven = await self.verify_token(token)
+        return proven is not None and READ in proven.principal.scopes
 
 
 def token_principal() -> Principal:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Literal
-from urllib.parse import urlsplit
 
 from ws_mcp.core.errors import InvalidArgumentError
+from ws_mcp.core.policy.auth import Naming, is_loopback, is_web
 
 PATH = "/mcp"
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -28,14 +26,14 @@ class OAuth:
     jwks: str
     resource: str
     audience: str
-    principal: Literal["hash", "subject"] = "hash"
+    principal: Naming = "hash"
 
     def __post_init__(self) -> None:
         """Raises InvalidArgumentError."""
         for what, url in (("--oauth-issuer", self.issuer), ("--oauth-resource", self.resource)):
-            if not _is_web(url):
+            if not is_web(url):
                 raise InvalidArgumentError(f"{what} {url!r} is no https address (http only on this machine)")
-        if "://" in self.jwks and not _is_web(self.jwks):
+        if "://" in self.jwks and not is_web(self.jwks):
             raise InvalidArgumentError(f"--oauth-jwks {self.jwks!r} is neither an https address nor a file")
 
 
@@ -111,18 +109,3 @@ def names_of(choices: HttpChoices, port: int) -> Names:
     if port:
         origins |= {f"{choices.scheme}://{name}:{port}" for name in (*local, *(name for name, p in more if not p))}
     return Names(hosts=frozenset({(name, "") for name in local} | more), origins=frozenset(origins))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_web(url: str) -> bool:
-    parts = urlsplit(url)
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-    )

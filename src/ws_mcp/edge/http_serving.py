@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import anyio
@@ -21,16 +21,17 @@ from uvicorn import Config, Server
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import READ
 from ws_mcp.edge.bearer import Bearers
+from ws_mcp.edge.guards import HoldStream
 from ws_mcp.edge.http_choices import PATH, HttpChoices, Names, names_of
 from ws_mcp.edge.http_door import Door
 from ws_mcp.edge.http_listening import listening
 from ws_mcp.edge.http_protocol import IDLE_S, BoundedProtocol
+from ws_mcp.edge.http_sessions import MOST, Sessions
 from ws_mcp.edge.http_streams import Streams
 from ws_mcp.edge.serve import Stop
 
 METADATA = "/.well-known/oauth-protected-resource"
 END_S = 2  # how long open calls and streams may go on after serving was asked to end; uvicorn takes whole seconds
-MAX_SESSIONS = 1000  # of clients of the older era; the SDK ends them after 30 idle minutes
 MAX_BODY_BYTES = 4 << 20
 
 
@@ -60,8 +61,12 @@ async def serve_http(
     choices: HttpChoices,
     by: Authentication | None,
     ready: Callable[[str], None] = lambda _: None,
+    *,
+    hold_stream: HoldStream = lambda _: nullcontext(),
 ) -> int:
     """Serve until `stop` is asked; returns the exit code. `ready` is told the address.
+
+    `hold_stream` bounds the streams of each principal, of both eras.
 
     `by` is None on a unix socket only: who may connect there is who the server runs as.
 
@@ -71,7 +76,7 @@ async def serve_http(
     assert by or choices.unix
     with listening(choices) as listener:
         port = 0 if choices.unix else int(listener.getsockname()[1])
-        http = _http_server(_application(server, names_of(choices, port), by), choices)
+        http = _http_server(_application(server, names_of(choices, port), by, hold_stream), choices)
         async with anyio.create_task_group() as tasks:
 
             async def serve() -> None:
@@ -90,7 +95,7 @@ def _address(choices: HttpChoices, port: int) -> str:
     return f"unix:{choices.unix}" if choices.unix else f"{choices.scheme}://{host}:{port}{PATH}"
 
 
-def _application(server: MCPServer, names: Names, by: Authentication | None) -> ASGIApp:
+def _application(server: MCPServer, names: Names, by: Authentication | None, hold_stream: HoldStream) -> ASGIApp:
     # MCPServer takes these only when it is made, where nobody knows yet how it will be served.
     inner = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # mcp>=2.3,<2.4
     app = inner.streamable_http_app(
@@ -100,7 +105,7 @@ def _application(server: MCPServer, names: Names, by: Authentication | None) -> 
             allowed_hosts=[host for name, port in names.hosts for host in _patterns(name, port)],
             allowed_origins=sorted(names.origins),
         ),
-        max_sessions=MAX_SESSIONS,
+        max_sessions=MOST,
         max_request_body_size=MAX_BODY_BYTES,
         auth=by.settings if by else None,
         token_verifier=by.bearers if by else None,
@@ -108,7 +113,10 @@ def _application(server: MCPServer, names: Names, by: Authentication | None) -> 
     # Innermost, so behind the SDK's authentication.
     if by is not None:
         app.user_middleware.append(Middleware(_Everywhere, by.settings))
-    app.user_middleware.append(Middleware(Streams))
+    # There is no public way to see which sessions have ended.
+    sessions = inner.session_manager._server_instances  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
+    app.user_middleware.append(Middleware(Sessions, sessions.keys))
+    app.user_middleware.append(Middleware(Streams, hold_stream))
     return Door(app, names)
 
 

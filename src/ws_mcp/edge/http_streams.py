@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from contextlib import ExitStack
 
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -10,38 +10,35 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ws_mcp.core.errors import LimitError
+from ws_mcp.core.ids import PrincipalId
 from ws_mcp.edge.bearer import ProvenToken
+from ws_mcp.edge.guards import HoldStream
 from ws_mcp.edge.http_choices import PATH
+from ws_mcp.edge.identity import local_principal
 
-MAX_STREAMS = 8  # of one principal
 LOOK_EVERY_S = 15.0  # a revoked token ends its streams by then; it gets nothing more from the next change on
 
 
 class Streams:
     """Stands behind the authentication and before the protocol."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hold: HoldStream) -> None:
         self._app = app
-        self._open = Counter[str]()
+        self._hold = hold
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_ours = scope["type"] == "http" and scope["path"] == PATH
         if not (is_ours and is_stream(scope["method"], Headers(scope=scope))):
             await self._app(scope, receive, send)
             return
-        token = token_of(scope)
-        who = token.principal.id if token else ""
-        if self._open[who] >= MAX_STREAMS:
-            text = f"{MAX_STREAMS} streams are open, as many as one may have; close one\n"
-            await PlainTextResponse(text, 429)(scope, receive, send)
-            return
-        self._open[who] += 1
-        try:
-            await self._serve(token, scope, receive, send)
-        finally:
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+        with ExitStack() as place:
+            try:
+                place.enter_context(self._hold(principal_of(scope)))
+            except LimitError as error:
+                await PlainTextResponse(f"{error}\n", 429)(scope, receive, send)
+                return
+            await self._serve(token_of(scope), scope, receive, send)
 
     async def _serve(self, token: ProvenToken | None, scope: Scope, receive: Receive, send: Send) -> None:
         if token is None:  # a unix socket: who is there cannot change
@@ -73,6 +70,12 @@ class Streams:
 def is_stream(method: str, headers: Headers) -> bool:
     """Whether a request opens one: GET in the older era; the newer one names its method, and the SDK compares it."""
     return method == "GET" or headers.get("mcp-method", "").strip() == "subscriptions/listen"
+
+
+def principal_of(scope: Scope) -> PrincipalId:
+    """Who makes a request: by its token, or at a unix socket who this server runs as."""
+    token = token_of(scope)
+    return (token.principal if token else local_principal()).id
 
 
 def token_of(scope: Scope) -> ProvenToken | None:

@@ -17,10 +17,10 @@ import anyio
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 
 from ws_mcp.core.errors import InvalidArgumentError
-from ws_mcp.edge.http_choices import is_loopback
+from ws_mcp.core.policy.auth import is_loopback
 from ws_mcp.edge.http_listening import peer_uid
 
-HEAD_BYTES = 8192
+HEAD_BYTES = 20_480  # a token has up to 16,384 characters
 REQUEST_S = 5.0  # from the first byte to the last of the answer
 TURNS_S = 0.005  # in which the event loop turns a few times
 END_S = 0.5  # for open connections, when the server ends
@@ -39,7 +39,7 @@ class Page:
 
 
 Pages = Mapping[str, Callable[[], Awaitable[Page]]]
-Check = Callable[[str], bool]
+Check = Callable[[str], Awaitable[bool]]
 """Whether a bearer token lets in."""
 _WORDS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed"}
 
@@ -115,7 +115,7 @@ async def _page(head: bytes, pages: Pages, check: Check | None) -> Page:
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
         return Page(status=400, text="no request of HTTP/1.1\n")
     fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if check is not None and not check(_bearer(fields.get("authorization", ""))):
+    if check is not None and not await check(_bearer(fields.get("authorization", ""))):
         return Page(status=401, text="a token is needed: Authorization: Bearer TOKEN\n")
     method, path, _ = words
     if method != "GET":

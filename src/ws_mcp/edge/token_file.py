@@ -54,10 +54,6 @@ class TokenFile:
         record = record_of(self._records, token, self._now())
         return record.bearer if record else None
 
-    def admits(self, token: str) -> bool:
-        """Whether a token is good now."""
-        return self.principal_of(token) is not None
-
     def has_any(self) -> bool:
         """Whether some token of it is good.
 

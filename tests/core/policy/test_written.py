@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis.strategies import text
 
 from ws_mcp.core.errors import PolicyError
+from ws_mcp.core.policy.auth import Auth
 from ws_mcp.core.policy.model import Grant, Policy
 from ws_mcp.core.policy.written import policy_of
 from ws_mcp.core.workspaces.model import Sizes
@@ -18,6 +19,14 @@ from ws_mcp.core.workspaces.mounts import Access
 
 WHOLE = """
 read_only = true
+
+[auth]
+tokens_file = "/etc/tokens"
+issuer = "https://id.example"
+jwks = "/etc/keys.json"
+resource = "https://ws.example/mcp"
+audience = "ws"
+principal = "subject"
 
 [privileged]
 max_tier = 3
@@ -58,7 +67,15 @@ def test_every_key_has_a_meaning() -> None:
         workspaces=2,
         largest=Sizes(cpus=1.5, pids=100),
     )
-    whole = Policy(grants=(grant,), is_read_only=True, max_tier=3, has_privileged_http=True)
+    auth = Auth(
+        tokens_file="/etc/tokens",
+        issuer="https://id.example",
+        jwks="/etc/keys.json",
+        resource="https://ws.example/mcp",
+        audience="ws",
+        principal="subject",
+    )
+    whole = Policy(grants=(grant,), is_read_only=True, max_tier=3, has_privileged_http=True, auth=auth)
     assert policy_of(WHOLE, "f") == whole
 
 
@@ -80,6 +97,13 @@ def test_a_grant_that_says_little_grants_little() -> None:
         ("a = 1\na = 2\nb = 3", r"f is no TOML: Cannot overwrite a value \(at line 2"),
         ("[privileged]\nmax_tier = 5", r"line 2 \(privileged.max_tier\): Input should be less than or equal to 4"),
         ("privileged.max_tier = 1", r"line 1 \(privileged.max_tier\): Input should be greater"),
+        ('[auth]\ntoken_file = "/t"', r"line 2 \(auth.token_file\): there is no such key"),
+        ('[auth]\ntokens_file = "t"', r"line 2 \(auth.tokens_file\): is no absolute path"),
+        ('[auth]\ntokens_file = ""', r"line 2 \(auth.tokens_file\): String should have at least 1"),
+        ('[auth]\nissuer = "http://id.example"', r"line 2 \(auth.issuer\): is no https address"),
+        ('auth.jwks = "http://id.example/keys"', r"line 1 \(auth.jwks\): is neither an https address"),
+        ('auth.jwks = "keys.json"', r"line 1 \(auth.jwks\): is no absolute path"),
+        ('[auth]\n\nprincipal = "name"', r"line 3 \(auth.principal\): Input should be 'hash' or 'subject'"),
         ("[audti]", r"line 1 \(audti\): there is no such key"),
         ("[[grant]]\ntools = []", r"line 1 \(grant.1.principal\): is missing"),
         ('[[grant]]\nprincipal = "a"', r"line 1 \(grant.1.tools\): is missing"),

@@ -21,16 +21,22 @@ def read_policy(path: Path, roots: Iterable[Path] = ()) -> Policy:
     """The policy that the file says. `roots`: directories that workspaces may be given besides those that it names.
 
     Raises:
-        PolicyError: it cannot be read, others could have written it, or it is not one.
+        PolicyError: it cannot be read, others could have written it, or it is not one; or workspaces could be given it,
+            or what says whose tokens are good.
     """
     try:
-        policy, real = policy_of(_text(path), str(path)), Path(os.path.realpath(path))
+        policy = policy_of(_text(path), str(path))
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror}") from error
-    given = {*roots, *(root for grant in policy.grants for root in grant.roots)}
-    for root in sorted(given):
-        if real.is_relative_to(os.path.realpath(root)):
-            raise _bad(path, f"is below {root}, which workspaces may be given: keep it elsewhere")
+    auth = policy.auth
+    named = {"tokens_file": auth.tokens_file, "jwks": auth.jwks if auth.jwks.startswith("/") else ""}
+    whose = {f"names {key} {file!r}, which": file for key, file in named.items() if file}
+    given = sorted({*roots, *(root for grant in policy.grants for root in grant.roots)})
+    for what, file in {"": str(path), **whose}.items():
+        real = Path(os.path.realpath(file))
+        for root in given:
+            if real.is_relative_to(os.path.realpath(root)):
+                raise _bad(path, f"{what} is below {root}, which workspaces may be given: keep it elsewhere".lstrip())
     return policy
 
 

@@ -11,6 +11,7 @@ import anyio.to_thread
 from ws_mcp.core.errors import PolicyError
 from ws_mcp.core.ids import PrincipalId
 from ws_mcp.core.policy.acts import Act, Transport, Verdict
+from ws_mcp.core.policy.auth import differing
 from ws_mcp.core.policy.decide import decide
 from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.policy.narrowing import rules_for
@@ -42,6 +43,7 @@ class PolicyInForce:
         self._rules: dict[PrincipalId, WorkspaceRules] = {}
         self._hearers: list[Hear] = []
         self.policy = self._read_now()
+        self._auth = self.policy.auth  # a server goes on with those that it began with
         self.problem = ""
         """Why the file as it is now does not count; "" while it does."""
 
@@ -54,7 +56,12 @@ class PolicyInForce:
             log.warning("the policy stays as it was: %s", error)
             return
         before, self.policy, self._rules, self.problem = self.policy, policy, {}, ""
-        log.warning("the policy was read again and counts from now on")
+        late = ", ".join(differing(self._auth, policy.auth))
+        why = "a change of that counts from the next start" if self._transport == "http" else "that is about HTTP"
+        log.warning(
+            "the policy was read again and counts from now on%s",
+            f", but for {late} under [auth]: {why}" if late else "",
+        )
         if (policy.is_read_only, policy.grants) != (before.is_read_only, before.grants):
             for hear in self._hearers:
                 await hear()

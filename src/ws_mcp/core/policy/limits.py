@@ -13,7 +13,7 @@ class Limits:
     calls_at_once: int = 8
     calls_per_s: float = 10.0
     calls_burst: int = 40  # calls that may come at once after a pause
-    streams: int = 8  # open `subscriptions/listen` of one principal
+    streams: int = 8  # open ones of one principal, of both eras
     principal_times: int = 4  # a principal may have as much as so many chats
     processes: int = 32  # that run
     workspaces: int = 16

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ws_mcp.core.ids import PrincipalId
+from ws_mcp.core.policy.auth import Auth
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.mounts import Access
@@ -49,6 +50,7 @@ class Policy:
     limits: Limits | None = None  # None: those of the transport
     audits: bool | None = None  # None: yes, since there is a file
     confirm: Asking = "never"
+    auth: Auth = field(default_factory=Auth)  # over HTTP
 
     def grant_of(self, principal: PrincipalId) -> Grant | None:
         """The grant that counts for a principal: their own, else everybody's."""

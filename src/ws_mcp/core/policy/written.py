@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ws_mcp.core.errors import PolicyError
+from ws_mcp.core.policy.auth import Auth, Naming, is_web
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.policy.model import Asking, Grant, Policy
 from ws_mcp.core.workspaces.image_patterns import is_pattern
@@ -37,10 +38,24 @@ def _plain(path: str) -> str:
     return path
 
 
+def _web(url: str) -> str:
+    if not is_web(url):
+        raise ValueError("is no https address (http only on this machine)")
+    return url
+
+
+def _keys(place: str) -> str:
+    if "://" in place and not is_web(place):
+        raise ValueError("is neither an https address (http only on this machine) nor a file")
+    return place if "://" in place else _plain(place)
+
+
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
 _Names = Annotated[list[Annotated[str, Field(pattern=r"^[\w.*-]{1,64}$")]], Field(max_length=MAX_ITEMS)]
 _Images = Annotated[list[Annotated[_Text, AfterValidator(_pattern)]], Field(max_length=MAX_ITEMS)]
-_Paths = Annotated[list[Annotated[_Text, AfterValidator(_plain)]], Field(max_length=MAX_ITEMS)]
+_Path = Annotated[_Text, AfterValidator(_plain)]
+_Paths = Annotated[list[_Path], Field(max_length=MAX_ITEMS)]
+_Web = Annotated[_Text, AfterValidator(_web)]
 _Tier = Annotated[int, Field(ge=1, le=max(TIERS))]
 _Count = Annotated[int, Field(ge=1, le=1 << 20)]
 _Size = Annotated[int, Field(ge=0, le=1 << 20)]
@@ -109,12 +124,26 @@ class _Limits(_Table):
     all_workspaces: _Count = _DEFAULTS.all_workspaces
 
 
+class _Auth(_Table):
+    tokens_file: _Path = ""
+    issuer: _Web = ""
+    jwks: Annotated[_Text, AfterValidator(_keys)] = ""
+    resource: _Web = ""
+    audience: _Text = ""
+    principal: Naming | None = None
+
+    def auth(self) -> Auth:
+        """As a value."""
+        return Auth(**self.model_dump(exclude={"principal"}), principal=self.principal or "")
+
+
 class _File(_Table):
     read_only: bool = False
     audit: bool | None = None
     confirm: Asking = "never"
     limits: _Limits | None = None
     privileged: _Privileged = _Privileged()
+    auth: _Auth = _Auth()
     grant: Annotated[list[_Grant], Field(max_length=MAX_ITEMS)] = []
 
 
@@ -146,6 +175,7 @@ def policy_of(text: str, name: str) -> Policy:
         limits=Limits(**file.limits.model_dump()) if file.limits else None,
         audits=file.audit,
         confirm=file.confirm,
+        auth=file.auth.auth(),
     )
 
 
