@@ -34,7 +34,7 @@ ATTEMPTS: dict[str, str] = {
     "routes": "ip route add 192.0.2.0/24 dev lo",
     "more open files": "ulimit -n 8192",
     "a cgroup": "cd /sys/fs/cgroup; cd pids; mkdir own",
-    "more memory": "cd /sys/fs/cgroup; f=memory.max; test -e $f || f=memory/memory.limit_in_bytes; echo 9999999999 > $f",
+    "more memory": "cd /sys/fs/cgroup; f=memory.max; test -e $f || f=memory/memory.limit_in_bytes; echo 1G > $f",
     "the process daemon": "echo x > /.ws-mcp/execd",
     "more shared memory": "dd if=/dev/zero of=/dev/shm/x bs=1M count=80",
 }

@@ -20,6 +20,7 @@ from support.canaries import (
     command_lines,
     fail,
     hits,
+    open_files_of,
     provision,
 )
 from support.edge_client import MODES, call, open_client, refused
@@ -60,12 +61,6 @@ async def use_handle(peer: Peer) -> str:
     with pytest.raises(MCPError):
         await peer.resource(f"ws://chats/{handle[:-1]}_/processes")
     return handle
-
-
-def open_files_of(state: Path) -> str:
-    """What is in files that somebody else could be shown: all but those of mode 0600."""
-    shown = [file for file in state.rglob("*") if file.is_file() and file.stat().st_mode & 0o077]
-    return "\n".join(file.read_bytes().decode(errors="replace") for file in shown)
 
 
 async def test_no_canary_is_anywhere_after_every_success_and_forty_failures(instance: Instance, tmp_path: Path) -> None:

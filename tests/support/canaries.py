@@ -118,5 +118,11 @@ def command_lines() -> str:
     return "\n".join(found)
 
 
+def open_files_of(state: Path) -> str:
+    """What is in files that somebody else could be shown: all but those of mode 0600."""
+    shown = [file for file in state.rglob("*") if file.is_file() and file.stat().st_mode & 0o077]
+    return "\n".join(file.read_bytes().decode(errors="replace") for file in shown)
+
+
 def hits(where: str, text: str) -> list[str]:
     return [f"{one[:14]} in {where}" for one in ALL if one in text]
