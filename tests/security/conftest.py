@@ -15,3 +15,10 @@ def instance(engine_ground: EngineGround, tmp_path: Path) -> Generator[Instance]
     """A fresh instance on the real engine; all that it made there is removed at the end."""
     with open_instance(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def each_instance(each_ground: EngineGround, tmp_path: Path) -> Generator[Instance]:
+    """The same, once on Docker and once on Podman where there is one."""
+    with open_instance(tmp_path, each_ground.address) as made:
+        yield made

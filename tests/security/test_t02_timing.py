@@ -20,26 +20,32 @@ pytestmark = [
     pytest.mark.usefixtures("real_io"),
     pytest.mark.skipif(not sandbox.has_bubblewrap(), reason="bubblewrap is not installed"),
 ]
-PAIRS, ROUNDS = 60, 10  # of pairs: on a busy machine more of them are needed until the middle is where it is
+PAIRS, ROUNDS = 25, 10  # the busier the machine, the more rounds: what only it makes is not always on one side
 MOST_S = 0.001  # the row's own figure
 UNKNOWN = "A" * 22
 Ask = Callable[[], Awaitable[str]]
 
 
 async def difference_s(foreign: Ask, unknown: Ask) -> float:
-    """By how much the one takes longer than the other, in the middle of as many pairs as show that."""
+    """By how much the one takes longer, in the middle of some pairs; 0 if it is now the one and now the other."""
     found: list[float] = []
     for _ in range(ROUNDS):
-        for number in range(PAIRS):
-            took: dict[Ask, float] = {}
-            for ask in (foreign, unknown) if number % 2 else (unknown, foreign):
-                begin = time.perf_counter()
-                await ask()
-                took[ask] = time.perf_counter() - begin
-            found.append(took[foreign] - took[unknown])
-        if abs(statistics.median(found)) < MOST_S:
+        found.append(statistics.median([await pair_s(foreign, unknown, turn=number) for number in range(PAIRS)]))
+        if min(found) < 0 < max(found):
+            return 0
+        if abs(found[-1]) < MOST_S:
             break
-    return statistics.median(found)
+    return min(found, key=abs)
+
+
+async def pair_s(foreign: Ask, unknown: Ask, *, turn: int) -> float:
+    """By how much the one took longer; each is first every other time."""
+    took: dict[Ask, float] = {}
+    for ask in (foreign, unknown) if turn % 2 else (unknown, foreign):
+        begin = time.perf_counter()
+        await ask()
+        took[ask] = time.perf_counter() - begin
+    return took[foreign] - took[unknown]
 
 
 def asks(town: Town, mode: str, home: Home, other: Home) -> dict[str, tuple[Ask, Ask]]:
@@ -59,10 +65,6 @@ def asks(town: Town, mode: str, home: Home, other: Home) -> dict[str, tuple[Ask,
         "a process": (
             tool("read_output", process_id=other.process, chat=home.chat),
             tool("read_output", process_id="p_zzzzzzzz", chat=home.chat),
-        ),
-        "a process to signal": (
-            tool("signal_process", process_id=other.process, chat=home.chat),
-            tool("signal_process", process_id="p_zzzzzzzz", chat=home.chat),
         ),
         "a workspace": (
             tool("stop_workspace", name=other.workspace, chat=home.chat),
