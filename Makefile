@@ -82,8 +82,9 @@ bench: setup  ## ratios against the alternatives, as a table (needs a container 
 format: setup  ## put the code into our format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-fuzz: setup  ## fuzzing, long; FUZZ_CASES (default 20000) says how many cases each fuzzer tries, FUZZ_SEED where it begins
+fuzz: setup  ## fuzzing, long; FUZZ_CASES (default 20000) says how many cases each fuzzer tries, FUZZ_SEED where it begins; then a million steps of reused pids
 	@FUZZ_CASES=$${FUZZ_CASES:-20000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/fuzz)
+	@cd execd && $(GO_ENV) CGO_ENABLED=0 REUSE_STEPS=1000000 ../$(BIN)/go test -count=1 -run TestNoSignalReachesAnother .
 
 snapshots: setup  ## accept changed tool schemas and docs
 	@UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/tools tests/edge tests/test_docs.py

@@ -248,7 +248,7 @@ func (p *process) findLingering() []member {
 	isHeld := p.open > 0
 	p.mu.Unlock()
 	if isHeld || syscall.Kill(-p.pid, 0) != syscall.ESRCH || p.registry.hasAdopted(p.mark()) {
-		return p.registry.family(p.kin())
+		return p.registry.family(p)
 	}
 	return nil
 }

@@ -116,9 +116,9 @@ func (h *hunt) run(sig syscall.Signal, grace time.Duration) toll {
 // signal sends sig to everything that lives of the process.
 func (p *process) signal(sig syscall.Signal, grace time.Duration) (toll, error) {
 	h := &hunt{
-		find:   func() []member { return p.registry.family(p.kin()) },
+		find:   func() []member { return p.registry.family(p) },
 		leader: p.pid,
-		strike: func(sig syscall.Signal) bool { return p.registry.reaper.signalGroup(p.pid, sig) },
+		strike: p.strikeGroup,
 	}
 	t := h.run(sig, grace)
 	if t.signalled == 0 && p.hasEnded() {
@@ -136,6 +136,12 @@ func (p *process) signal(sig syscall.Signal, grace time.Duration) (toll, error) 
 		}
 	}
 	return t, nil
+}
+
+// strikeGroup signals the group of the leader while it is there. Its number, once it was reaped, may be that of another
+// child of execd, whose group this would be.
+func (p *process) strikeGroup(sig syscall.Signal) bool {
+	return !p.kin().isReaped && p.registry.reaper.signalGroup(p.pid, sig)
 }
 
 // endAtLimit ends a process whose time is over.

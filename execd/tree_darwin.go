@@ -11,7 +11,8 @@ func (m member) send(sig syscall.Signal) bool { return syscall.Kill(-m.group, si
 
 func ticksNow() uint64 { return 0 }
 
-func (r *registry) family(k kin) []member {
+func (r *registry) family(p *process) []member {
+	k := p.kin()
 	if group := (member{k.pid, k.pid}); group.isAlive() {
 		return []member{group}
 	}

@@ -31,8 +31,11 @@ func (m member) isDead() bool { return m.state == 'Z' || m.state == 'X' }
 // isAlive says whether this very process, not a later one with its pid, still runs.
 func (m member) isAlive() bool {
 	now, err := readMember(m.pid)
-	return err == nil && now.start == m.start && !now.isDead()
+	return err == nil && m.isStill(now)
 }
+
+// isStill says whether what has the pid now is this very process.
+func (m member) isStill(now member) bool { return now.start == m.start && !now.isDead() }
 
 func ticksNow() uint64 {
 	var now syscall.Timespec
@@ -130,17 +133,17 @@ func readEnviron(pid int) ([]byte, error) {
 
 // closure completes a set with all descendants, and with all processes in the sessions and groups of its members
 // unless one who leads them is alive and not in the set: then they are of others. Nobody above execd is ever in it.
-func closure(all []member, set map[int]member) []member {
+func closure(all []member, set map[int]member, self int) []member {
 	byPid := map[int]member{}
 	for _, m := range all {
 		byPid[m.pid] = m
 	}
 	isAbove := map[int]bool{0: true, 1: true}
-	for pid := os.Getpid(); pid > 0; pid = byPid[pid].parent {
+	for pid := self; pid > 0; pid = byPid[pid].parent {
 		isAbove[pid] = true
 	}
 	maps.DeleteFunc(set, func(pid int, _ member) bool { return isAbove[pid] })
-	own := byPid[os.Getpid()]
+	own := byPid[self]
 	isOurs := func(number int) bool {
 		if number == own.session || number == own.group || number == 0 { // 0: outside of this pid namespace
 			return false
@@ -172,11 +175,17 @@ func closure(all []member, set map[int]member) []member {
 // family is what lives of a process: its group and session, its descendants, and those that left both but carry
 // its mark in their environment. A session number is trusted only as long as it cannot have been recycled: while the
 // leader is not reaped, or for processes that are older than its end.
-func (r *registry) family(k kin) []member {
+func (r *registry) family(p *process) []member {
+	all := census()
+	k := p.kin() // after the census: a leader that is not reaped now had its number all the time
+	return k.among(all, os.Getpid(), r.reaper.owns, environHolds)
+}
+
+// among decides who of all is of the family. owns says whether a pid is a child that execd started and did not reap.
+func (k kin) among(all []member, self int, owns func(int) bool, holds func(member, string) bool) []member {
 	if k.pid <= 1 {
 		return nil // it never ran
 	}
-	all := census()
 	set := map[int]member{}
 	for _, m := range all {
 		if m.start < k.start {
@@ -185,11 +194,11 @@ func (r *registry) family(k kin) []member {
 		isSame := m.pid == k.pid || m.session == k.pid || m.group == k.pid
 		if isSame && (!k.isReaped || m.start <= k.end) && (m.pid != k.pid || !k.isReaped) {
 			set[m.pid] = m
-		} else if !r.reaper.owns(m.pid) && (isSame || !r.reaper.owns(m.session)) && environHolds(m, k.mark) {
+		} else if !owns(m.pid) && (isSame || !owns(m.session)) && holds(m, k.mark) {
 			set[m.pid] = m
 		}
 	}
-	return closure(all, set)
+	return closure(all, set, self)
 }
 
 // descendants are all processes below execd. Since it is the subreaper none can leave.
@@ -200,7 +209,7 @@ func (r *registry) descendants() []member {
 			set[m.pid] = m
 		}
 	}
-	return closure(all, set)
+	return closure(all, set, self)
 }
 
 // leftovers are processes of a former execd of this place.
@@ -212,7 +221,7 @@ func leftovers(place string) []member {
 			set[m.pid] = m
 		}
 	}
-	return closure(all, set)
+	return closure(all, set, os.Getpid())
 }
 
 // hasAdopted says whether an orphan that carries the mark has become execd's own child.

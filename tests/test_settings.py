@@ -34,6 +34,7 @@ FLAGS = (
     ("workspaces", "3"),
     ("ended", "7"),
     ("idle-stop-s", "600"),
+    ("volume-mib", "2048"),
 )
 VARIABLES = {
     "WS_MCP_IMAGE": "debian:13",
@@ -50,6 +51,7 @@ VARIABLES = {
     "WS_MCP_WORKSPACES": "3",
     "WS_MCP_ENDED": "7",
     "WS_MCP_IDLE_STOP_S": "600",
+    "WS_MCP_VOLUME_MIB": "2048",
 }
 RULES = WorkspaceRules(
     max_tier=3,
@@ -68,6 +70,7 @@ RULES = WorkspaceRules(
     workspaces=3,
     keep_ended=7,
     idle_stop_s=600,
+    volume_mib=2048,
 )
 
 

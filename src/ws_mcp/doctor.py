@@ -25,7 +25,7 @@ from ws_mcp.core.errors import StateError, WsError, one_line
 from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
 from ws_mcp.core.runtime import Core, open_core
-from ws_mcp.core.workspaces.model import OBSTACLES, Workspace, WorkspaceState
+from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.doctor_devcontainers import devcontainer_facts
 from ws_mcp.doctor_engine import engine_facts
 from ws_mcp.doctor_policy import policy_facts
@@ -164,7 +164,7 @@ async def _asked(core: Core) -> list[Fact]:
 async def _ask(core: Core, workspace: Workspace, facts: dict[str, Fact]) -> None:
     name = f"{workspace.name} ({workspace.kind.value}, {workspace.place[:14]})"
     if workspace.state is not WorkspaceState.RUNNING:
-        advice = OBSTACLES.get(workspace.state, "provision_workspace starts it")
+        advice = workspace.obstacle or "provision_workspace starts it"
         facts[workspace.place] = Fact("workspace", f"{name} is {workspace.state.value}: {advice}")
         return
     try:

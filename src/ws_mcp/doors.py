@@ -135,6 +135,7 @@ def rules_of(settings: Settings) -> WorkspaceRules:
         container_runtime=settings.container_runtime,
         workspaces=settings.workspaces,
         keep_ended=settings.ended,
+        volume_mib=settings.volume_mib,
         idle_stop_s=settings.idle_stop_s,
     )
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ws_mcp.core.policy.acts import Transport
+from ws_mcp.core.own_acts import OwnAct
+from ws_mcp.core.policy.acts import Journal, Transport
 from ws_mcp.core.policy.limits import LimitsNow
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.runtime import Core
 from ws_mcp.edge.confirming import Confirm
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 from ws_mcp.settings import Settings
 
 if TYPE_CHECKING:  # see above
@@ -56,6 +58,7 @@ async def open_oversight(
             opened = open_journal(core.state.directory, instance.key, clean=SECRETS.clean)
             journal = await stack.enter_async_context(opened)
             guards = replace(guards, journal=journal)
+        core.own_acts.begin(partial(_written_down, lambda: journal if guards.is_audited() else None))
         if settings.metrics:
             from ws_mcp.edge.telling import open_telling  # noqa: PLC0415 - see the top
             from ws_mcp.metrics import open_measures  # noqa: PLC0415 - see the top
@@ -102,3 +105,13 @@ def confirm_of(settings: Settings, policy: Policy | None) -> Confirm:
     """Whether the person is asked: the stricter of what the operator says in both places."""
     said = [settings.confirm, policy.confirm if policy else settings.confirm]
     return Confirm(max(said, key=STRICTER.index))
+
+
+def _written_down(journal: Callable[[], Journal | None], act: OwnAct) -> AbstractAsyncContextManager[None]:
+    """What the server does by itself is written down as what callers do."""
+    where = journal()
+    if where is None:
+        return nullcontext()
+    from ws_mcp.core.audit.own import written_down  # noqa: PLC0415 - see the top
+
+    return written_down(where, act)

@@ -20,7 +20,8 @@ from ws_mcp.core.policy.narrowing import is_granted
 from ws_mcp.doors import policy_in_force
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.core_port import Core
-from ws_mcp.edge.gate import Gate, Guards
+from ws_mcp.edge.gate import Gate
+from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.identity import Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.tool import tool_of

@@ -17,7 +17,7 @@ from ws_mcp.core.ids import Scope
 from ws_mcp.core.processes.model import ProcessInfo, ProcessState
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.runtime import Core, open_core
-from ws_mcp.core.workspaces.model import OBSTACLES, Workspace, WorkspaceState
+from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.doors import choices_of, open_engine
 from ws_mcp.ps_devcontainers import seen_of, show_devcontainers
 from ws_mcp.ps_processes import CHAT_CHARACTERS, HEADERS, processes_in, row_of
@@ -112,8 +112,8 @@ def show_place(shown: Console, place: Place, now: datetime, *, show_ended: bool)
     if place.unknown:
         shown.line(f"    its processes are unknown now: {place.unknown}", Style.YELLOW)
         return
-    if obstacle := OBSTACLES.get(workspace.state):
-        shown.line(f"    its processes are unknown now: {obstacle}", Style.YELLOW)
+    if workspace.obstacle:
+        shown.line(f"    its processes are unknown now: {workspace.obstacle}", Style.YELLOW)
         return
     if workspace.state is not WorkspaceState.RUNNING:
         shown.line("    provision_workspace starts it again; processes of before are gone", Style.DIM)

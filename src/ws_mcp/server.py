@@ -21,7 +21,8 @@ from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, limits_now, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
-from ws_mcp.edge.gate import Gate, Guards
+from ws_mcp.edge.gate import Gate
+from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.identity import Hint, Identity, Standing, always_stands, local_principal
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.offered import Offered
@@ -84,7 +85,7 @@ def build_server(
     """
     identity = Identity(core, principal_of, default_hint, standing, chat_header)
     gate = Gate(identity, guards or Guards())
-    notifier = notifier or Notifier(topics(identity), identity.watcher)
+    notifier = notifier or Notifier(topics(identity), gate.watcher)
     if changes is not None:
         changes.listen(partial(_tell, notifier))
     if policy is not None:

@@ -130,6 +130,9 @@ class Settings(BaseModel):
         Field(description="Ask the person before tiers 3 and 4, ending processes, removing data; auto: if able"),
     ] = "never"
     workspaces: Annotated[int, Field(ge=1, le=1000, description="Container workspaces of one chat")] = 16
+    volume_mib: Annotated[
+        int, Field(ge=0, le=1 << 30, description="Pause a workspace whose data takes more MiB; 0: no limit")
+    ] = 0
     idle_stop_s: Annotated[
         int,
         Field(ge=0, le=IDLE_S, description="Stop a workspace in which nothing ran for so many seconds; 0: never"),

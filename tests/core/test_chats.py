@@ -137,3 +137,22 @@ async def test_the_use_of_a_chat_is_noted_once_a_day(tmp_path: Path) -> None:
         world.pass_days(0.2)
         await chats.find(ME, made.handle)
         assert world.used_at() == {world.now.isoformat()}
+
+
+async def test_looking_at_a_chat_makes_none_and_is_no_use_of_it(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        chats = world.chats()
+        looked = chats.default_of(ME, "project:/a")
+        assert await chats.list(ME) == ()
+        assert await chats.default(ME, "project:/a") == looked
+        made = await chats.new(ME, "x")
+        noted = world.used_at()
+        assert not (await chats.look(ME, made.handle)).is_due
+        world.pass_days(2)
+        assert (await chats.look(ME, made.handle)).is_due
+        assert world.used_at() == noted
+        await chats.find(ME, made.handle)
+        assert not (await chats.look(ME, made.handle)).is_due
+        for principal, handle in ((PrincipalId("another"), made.handle), (ME, "c_none")):
+            with pytest.raises(ChatNotFoundError):
+                await chats.look(principal, handle)

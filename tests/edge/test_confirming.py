@@ -15,7 +15,7 @@ from support.memory_journal import MemoryJournal
 
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.edge.confirming import Confirm
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 
 YES, NO = ElicitResult(action="accept", content={"confirm": True}), ElicitResult(action="decline")
 

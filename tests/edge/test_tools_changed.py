@@ -19,7 +19,7 @@ from support.policies import WIDEST, everything
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.policy.in_force import PolicyInForce
 from ws_mcp.core.policy.model import Policy
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 from ws_mcp.server import build_server
 
 LOOKING = Policy(grants=(everything("*", tools=("list_*",)),))

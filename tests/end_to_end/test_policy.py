@@ -38,13 +38,20 @@ async def test_a_workspace_of_a_higher_tier_is_out_of_reach_once_it_is_not_grant
     file = written(tmp_path / "p.toml", ME + wide)
     async with each_instance.open_peer("--policy", str(file)) as peer:
         await peer.ok("provision_workspace", tier=2)
-        assert (await peer.read(await peer.start("echo there"))).output == "there\n"
+        process = await peer.start("echo there; exec cat", keep_stdin=True)
+        assert (await peer.read(process)).output == "there\n"
     for flags in (("--max-tier", "1"), ("--read-only",)):
         async with each_instance.open_peer("--policy", str(file), *flags) as peer:
             await peer.refused("start_process", command="id")
             await peer.refused("provision_workspace")
             assert [*(await peer.workspaces())] == ["main"]
     async with each_instance.open_peer("--policy", str(file), "--max-tier", "1") as peer:
-        assert "not granted now" in await peer.refused("start_process", command="id")
+        for tool, arguments in (
+            ("start_process", {"command": "id"}),
+            ("write_input", {"process_id": process, "text": "x\n"}),
+            ("workspace_files", {"action": "write", "path": "/workspace/x", "content": "x"}),
+        ):
+            assert "not granted now" in await peer.refused(tool, **arguments)
+        await peer.ok("signal_process", process_id=process, signal="KILL")
         await peer.ok("remove_workspace", name="main")
     assert each_instance.containers == []

@@ -17,7 +17,7 @@ from support.fuzzing import arguments_for, chances, mutated_value, schemas, told
 from support.policies import everything, in_force
 
 from ws_mcp.core.policy.in_force import PolicyInForce
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 
 SCHEMAS = schemas()
 WIDE = in_force(everything(ALICE))

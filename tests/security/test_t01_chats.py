@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from mcp import Client
@@ -14,14 +16,28 @@ from support.edge_client import MODES, ok, open_client, refused, resource
 from support.fake_core import FakeCore
 
 from ws_mcp.core.chats import ChatNotFoundError, Chats
+from ws_mcp.core.choices import Choices
 from ws_mcp.core.clock import utc_now
+from ws_mcp.core.database import open_database
 from ws_mcp.core.ids import Principal, PrincipalId, Scope
 from ws_mcp.core.processes.manager import ProcessManager
-from ws_mcp.core.state import open_state
+from ws_mcp.core.runtime import open_core
+from ws_mcp.core.state import State, open_state
 from ws_mcp.server import build_server
+
+T = TypeVar("T")
 
 A, B = PrincipalId("alice"), PrincipalId("bob")
 GUESSES = 100_000
+WIRE_GUESSES = 1000  # of each era
+
+
+class AtOnce(State):
+    """A state that is asked in the thread of the test: for many small questions."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._database:
+            return work(self._database)
 
 
 def no_manager(_scope: Scope) -> ProcessManager:
@@ -56,15 +72,36 @@ async def test_a_handle_that_was_tampered_with_opens_nothing(tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("real_io")
 async def test_a_hundred_thousand_guesses_hit_nothing_and_make_nothing(tmp_path: Path) -> None:
-    async with open_chats(tmp_path) as chats:
-        known = {(await chats.new(A, str(number))).handle for number in range(50)}
-        guesses = {f"c_{secrets.token_urlsafe(16)}" for _ in range(GUESSES)}
-        assert len(guesses) == GUESSES
-        assert not known & guesses  # a handle has 128 bits, so what is guessed is another one
-        for guess in list(guesses)[:2000]:
-            with pytest.raises(ChatNotFoundError):
-                await chats.find(A, guess)
-        assert len(await chats.list(A)) == 50
+    async with open_chats(tmp_path):
+        pass
+    state = AtOnce(tmp_path / "state", open_database(tmp_path / "state"))
+    chats = Chats(state, utc_now, no_manager, nobody)
+    known = {(await chats.new(A, str(number))).handle for number in range(50)}
+    hits = 0
+    for _ in range(GUESSES):
+        try:
+            await chats.find(A, f"c_{secrets.token_urlsafe(16)}")
+            hits += 1
+        except ChatNotFoundError:
+            continue
+    assert hits == 0
+    assert {(await chats.find(A, handle)).handle for handle in known} == known
+    assert len(await chats.list(A)) == 50
+    await state.aclose()
+
+
+@pytest.mark.usefixtures("real_io")
+@pytest.mark.parametrize("mode", MODES)
+async def test_guesses_of_a_client_are_one_answer_and_make_nothing(tmp_path: Path, mode: str) -> None:
+    async with open_core(Choices(state=tmp_path / "state"), None) as core:
+        theirs = [await core.new_chat(B, str(number)) for number in range(50)]
+        server = build_server(core, default_hint=None, principal_of=lambda: Principal(id=A))
+        async with Client(server, mode=mode) as client:
+            guesses = [f"c_{secrets.token_urlsafe(16)}" for _ in range(WIRE_GUESSES)]
+            said = {await refused(client, "list_processes", chat=chat) for chat in guesses}
+            assert len(said) == 1
+            assert {await refused(client, "list_processes", chat=each.handle) for each in theirs} == said
+        assert await core.chats(A) == ()
 
 
 @pytest.mark.usefixtures("real_io")

@@ -21,6 +21,7 @@ from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.policy.acts import Transport
 from ws_mcp.core.workspaces.model import Ask, Replace, Workspace, WorkspaceKind, WorkspaceState
+from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
@@ -113,7 +114,7 @@ class OneWorkspace:
     """A workspace that runs, in place of all local ones."""
 
     def __init__(self, tier: int) -> None:
-        self._found = Workspace(
+        self.it = Workspace(
             name=SPEC.name,
             kind=WorkspaceKind.LOCAL,
             place=PlaceId("p"),
@@ -125,7 +126,7 @@ class OneWorkspace:
 
     async def find(self, scope: Scope, name: WorkspaceName) -> Workspace | None:
         await anyio.lowlevel.checkpoint()
-        return self._found if (scope, name) == (SCOPE, SPEC.name) else None
+        return self.it if (scope, name) == (SCOPE, SPEC.name) else None
 
     def address(self, place: PlaceId) -> PlaceAddress:
         return PlaceAddress(place=place, container=None, binary="", directory="/none", user="")
@@ -136,6 +137,30 @@ class Connected:
 
     def has(self, address: PlaceAddress) -> bool:
         return True
+
+
+def found(**change: Any) -> Workspace:
+    made = OneWorkspace(2).it
+    return replace(made, kind=WorkspaceKind.CONTAINER, asked_image="img:1", **change)
+
+
+@pytest.mark.parametrize(
+    ("rules", "workspace", "said"),
+    [
+        (WorkspaceRules(has_local=False), replace(found(), kind=WorkspaceKind.LOCAL), "no local workspaces"),
+        (WorkspaceRules(images=("other:*",)), found(), "image 'img:1' is not one"),
+        (WorkspaceRules(max_tier=1), found(), "what tier 2 may, which you are not granted now"),
+        (WorkspaceRules(roots=(Path("/b"),)), found(folder="/a/x"), "its folder is not below"),
+        (WorkspaceRules(roots=(Path("/a"),), access=Access.READ_ONLY), found(folder="/a/x"), "access 'read_write'"),
+    ],
+)
+def test_what_was_made_while_more_was_granted_is_not_worked_in(
+    rules: WorkspaceRules, workspace: Workspace, said: str
+) -> None:
+    workspace = replace(workspace, access=Access.READ_WRITE)
+    with pytest.raises(ForbiddenError, match=said):
+        rules.check_found(workspace)
+    WorkspaceRules(roots=(Path("/a"),)).check_found(workspace)
 
 
 @pytest.mark.parametrize(("tier", "most"), list(itertools.product(GRANTS, GRANTS)))

@@ -23,7 +23,7 @@ from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Ask, WorkspaceKind, WorkspaceSpec
 from ws_mcp.core.workspaces.rules import WorkspaceRules
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 
 BOB = PrincipalId("bob")
 

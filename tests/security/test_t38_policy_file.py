@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 from support.peers import server_environment
 from support.policies import ALICE, WIDEST, written
@@ -17,6 +18,7 @@ from support.raw_client import RawClient
 from ws_mcp.core.errors import PolicyError
 from ws_mcp.core.policy.file import MAX_BYTES, read_policy
 from ws_mcp.core.policy.in_force import PolicyInForce
+from ws_mcp.edge.serve import open_stop
 
 GOOD = '[[grant]]\nprincipal = "alice"\ntools = ["list_*"]\n'
 
@@ -120,6 +122,20 @@ def test_no_server_begins_with_it(file: Path, tmp_path: Path, tamper: Callable[[
         assert done.returncode == 1
         assert said in done.stderr
         assert (len(done.stderr.splitlines()), done.stdout) == (1, "")
+
+
+async def test_a_reading_that_fails_in_an_unforeseen_way_keeps_the_server_and_what_counted(
+    caplog: pytest.LogCaptureFixture, real_io: None
+) -> None:
+    async def broken() -> None:
+        raise ValueError("a bug")
+
+    async with open_stop(broken) as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        with anyio.fail_after(10):
+            while "what was to be read again stays" not in caplog.text:  # noqa: ASYNC110 - the log tells nobody
+                await anyio.sleep(0.01)
+        assert not stop.is_asked
 
 
 def test_a_policy_that_a_workspace_could_be_given_does_not_count(file: Path) -> None:

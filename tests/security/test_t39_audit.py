@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from mcp import Client
 from support.audit_ground import INSTANCE_KEY, full_disk, lines_of
 from support.edge_client import MODES, ok, open_client, refused, resource
 from support.fake_core import FakeCore, FakeProcess
+from support.http_ground import (
+    HELLO,
+    VERSIONS,
+    Reply,
+    ask,
+    modern,
+    modern_headers,
+    open_http_ground,
+    record_for,
+    token_for,
+)
+from support.memory_journal import MemoryJournal
 
 from ws_mcp.cli import run
 from ws_mcp.core.audit.chain import chain_key
@@ -21,7 +35,7 @@ from ws_mcp.core.audit.review import files_of
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.state import open_state
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 
 pytestmark = pytest.mark.usefixtures("real_io")
 MUTATIONS: tuple[tuple[str, dict[str, object]], ...] = (
@@ -101,6 +115,52 @@ async def test_the_intent_is_on_the_disk_before_the_effect_and_the_outcome_names
     (outcome,) = (line for line in lines_of(tmp_path) if line.get("of") == seen[-1]["seq"])
     assert (outcome["outcome"], outcome["made"]) == ("ok", {"process_id": started["process_id"]})
     assert "secret-in-a-command" not in "".join(file.read_text() for file in files_of(tmp_path))
+
+
+MALFORMED: tuple[dict[str, object], ...] = (
+    {},
+    {"name": 7, "arguments": {}},
+    {"name": "start_process", "arguments": ["private"]},
+    {"name": "start_process", "arguments": "private"},
+    {"name": ["start_process"]},
+    {"name": "private", "arguments": {}},
+    {"name": "start_process", "arguments": {"command": "true", "no_such": "private"}},
+    {"name": "start_process"},
+)
+
+
+async def test_calls_that_are_none_leave_a_line_each_in_both_eras(tmp_path: Path) -> None:
+    journal = MemoryJournal()
+    with anyio.fail_after(30):
+        async with open_http_ground(tmp_path, record_for("alice"), journal=journal) as ground:
+
+            async def told(message: object, **headers: str) -> Reply:
+                return await anyio.to_thread.run_sync(
+                    partial(ask, ground.url, message, token=token_for("alice"), **headers)
+                )
+
+            session = {
+                "Mcp-Session-Id": (await told(HELLO)).headers["mcp-session-id"],
+                "MCP-Protocol-Version": VERSIONS["legacy"],
+            }
+            await told({"jsonrpc": "2.0", "method": "notifications/initialized"}, **session)
+            for params in MALFORMED:
+                for message, headers in (
+                    (modern("tools/call", **params), modern_headers("tools/call", str(params.get("name", "")))),
+                    ({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}, session),
+                ):
+                    before = len(journal.outcomes)
+                    reply = await told(message, **headers)
+                    assert reply.status == 400 or b'"error"' in reply.body or b'"isError":true' in reply.body
+                    # What is refused for its headers was no call yet.
+                    assert reply.status == 400 or journal.outcomes[before:] == [
+                        (journal.acts[-1], "denied", "arguments")
+                    ]
+            assert journal.acts.count("tools/call") >= 6
+            assert journal.acts.count("start_process") == 4
+            assert "private" not in repr(journal.lines)
+            assert ground.core.specs == []
+            assert (await told(modern("tools/list"), **modern_headers("tools/list"))).status == 200
 
 
 def edited(lines: list[bytes]) -> list[bytes]:

@@ -15,7 +15,7 @@ from support.policies import ALICE
 from ws_mcp.core.ids import PrincipalId
 from ws_mcp.core.policy.acts import Transport
 from ws_mcp.core.policy.in_force import PolicyInForce
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 
 
 class Server:

@@ -11,7 +11,7 @@ from mcp.types import CallToolResult, Implementation, TextContent, TextResourceC
 
 from support.fake_core import FakeCore
 from ws_mcp.core.ids import Principal, PrincipalId
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.identity import Hint
 from ws_mcp.server import build_server
 

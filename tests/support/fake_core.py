@@ -92,6 +92,7 @@ class FakeChat:
     handle: str
     label: str
     is_default: bool
+    is_due: bool = False
 
 
 class FakeProcess:
@@ -383,12 +384,18 @@ class FakeCore:
     async def engine_answers(self) -> bool:
         return self.has_engine
 
+    def default_chat_of(self, principal: PrincipalId, hint: str) -> FakeChat:
+        return _chat(f"{principal}/{hint}", hint, is_default=True)
+
     async def default_chat(self, principal: PrincipalId, hint: str) -> FakeChat:
         self.asked_chats.append((principal, hint))
-        return self._remember(principal, f"{principal}/{hint}", hint, is_default=True)
+        return self._remember(principal, self.default_chat_of(principal, hint))
 
     async def new_chat(self, principal: PrincipalId, label: str) -> FakeChat:
-        return self._remember(principal, f"new-{len(self.chats_by)}", label, is_default=False)
+        return self._remember(principal, _chat(f"new-{len(self.chats_by)}", label, is_default=False))
+
+    async def look_at_chat(self, principal: PrincipalId, handle: str) -> FakeChat:
+        return replace(await self.chat(principal, handle), is_due=True)
 
     async def chat(self, principal: PrincipalId, handle: str) -> FakeChat:
         if (principal, handle) not in self.chats_by:
@@ -468,11 +475,14 @@ class FakeCore:
         """A process, whoever has it."""
         return next(p.made[i] for p in self.by_scope.values() for i in p.made if i == process)
 
-    def _remember(self, principal: PrincipalId, seed: str, label: str, *, is_default: bool) -> FakeChat:
-        digest = hashlib.sha256(seed.encode()).hexdigest()
-        chat = FakeChat(id=ChatId(digest[32:48]), handle=f"c_{digest[:22]}", label=label, is_default=is_default)
+    def _remember(self, principal: PrincipalId, chat: FakeChat) -> FakeChat:
         self.chats_by[principal, chat.handle] = chat
         return chat
+
+
+def _chat(seed: str, label: str, *, is_default: bool) -> FakeChat:
+    digest = hashlib.sha256(seed.encode()).hexdigest()
+    return FakeChat(id=ChatId(digest[32:48]), handle=f"c_{digest[:22]}", label=label, is_default=is_default)
 
 
 def _request(spec: WorkspaceSpec) -> dict[str, object]:

@@ -22,6 +22,7 @@ from mcp.types import Implementation
 
 from support.fake_core import FakeCore
 from ws_mcp.core.ids import READ, WRITE
+from ws_mcp.core.policy.acts import Journal
 from ws_mcp.core.policy.in_force import PolicyInForce
 from ws_mcp.core.policy.limits import Limits, LimitsNow
 from ws_mcp.core.policy.model import OPEN
@@ -29,7 +30,7 @@ from ws_mcp.core.policy.tokens import TokenRecord, digest_of, written
 from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.bearer import Bearers, Issued, token_principal, token_stands
-from ws_mcp.edge.gate import Decide, Guards, Journal
+from ws_mcp.edge.guards import Decide, Guards
 from ws_mcp.edge.http_choices import HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
 from ws_mcp.edge.identity import Identity

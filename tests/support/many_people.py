@@ -16,7 +16,7 @@ from support.edge_client import MODES, text_of
 from ws_mcp.core.choices import Choices
 from ws_mcp.core.ids import Principal, PrincipalId
 from ws_mcp.core.runtime import Core, open_core
-from ws_mcp.edge.gate import Guards
+from ws_mcp.edge.guards import Guards
 from ws_mcp.server import build_server
 
 PEOPLE = ("alice", "bob", "carol")

@@ -8,7 +8,7 @@ from typing import Protocol
 from ws_mcp.core.errors import InvalidArgumentError, NotFoundError
 from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.processes.port import PlaceRef, PlacesUnknownError
-from ws_mcp.core.workspaces.model import OBSTACLES, WorkspaceState
+from ws_mcp.core.workspaces.model import WorkspaceState
 from ws_mcp.core.workspaces.registry import Workspaces
 
 
@@ -48,7 +48,7 @@ class ChatPlaces:
                 workspace=workspace.name,
                 address=self._workspaces.address(workspace),
                 is_running=workspace.state is WorkspaceState.RUNNING,
-                obstacle=OBSTACLES.get(workspace.state, ""),
+                obstacle=workspace.obstacle,
             )
             for workspace in found.workspaces
         )

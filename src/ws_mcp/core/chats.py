@@ -34,12 +34,13 @@ PREFIX = "c_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRef:
-    """A chat that somebody is in."""
+    """A chat that somebody is in. `is_due`: it was only looked at, and that it is used has to be noted."""
 
     id: ChatId
     handle: str
     label: str
     is_default: bool
+    is_due: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,11 @@ class Chats:
         """The chat that `hint` selects among the principal's own; the same one after a restart."""
         return await self._remembered(principal, self._default_handle(principal, hint), _shown(hint), is_default=True)
 
+    def default_of(self, principal: PrincipalId, hint: str) -> ChatRef:
+        """The same one, whether or not it was made."""
+        handle = self._default_handle(principal, hint)
+        return ChatRef(id=ChatId(_id_of(handle)), handle=handle, label=_shown(hint), is_default=True)
+
     async def new(self, principal: PrincipalId, label: str) -> ChatRef:
         """A chat that nobody has had before."""
         return await self._remembered(principal, _handle(secrets.token_bytes(16)), label, is_default=False)
@@ -84,6 +90,18 @@ class Chats:
         if record is None:
             raise ChatNotFoundError
         return ChatRef(id=ChatId(record.chat), handle=handle, label=record.label, is_default=False)
+
+    async def look(self, principal: PrincipalId, handle: str) -> ChatRef:
+        """As `find`, for who may not be allowed to use it: nothing is changed by it.
+
+        Raises:
+            NotFoundError
+        """
+        record = await self._known.look(_id_of(handle), principal)
+        if record is None:
+            raise ChatNotFoundError
+        is_due = self._known.is_due(record)
+        return ChatRef(id=ChatId(record.chat), handle=handle, label=record.label, is_default=False, is_due=is_due)
 
     async def list(self, principal: PrincipalId) -> tuple[ListedChat, ...]:
         """The principal's chats, newest first."""

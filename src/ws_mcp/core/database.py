@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ws_mcp.core.errors import StateError, one_line
 
-SCHEMA = 4
+SCHEMA = 5
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 KEY = 32  # bytes of the key that signs labels
 # What SQLite says of a damaged schema can hold its bytes, and Python fails to read that.
@@ -46,6 +46,10 @@ CREATE TABLE IF NOT EXISTS provisions (
     PRIMARY KEY (chat, request_key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS idle_stops (place TEXT PRIMARY KEY, idle_stop_s INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS disk_holds (
+    place TEXT PRIMARY KEY, container TEXT NOT NULL, size INTEGER NOT NULL, quota_mib INTEGER NOT NULL,
+    until INTEGER NOT NULL, is_final INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS devcontainers (
     engine TEXT NOT NULL, container TEXT NOT NULL, folder BLOB NOT NULL, config BLOB NOT NULL, body TEXT NOT NULL,
     at INTEGER NOT NULL, PRIMARY KEY (engine, container)

@@ -41,7 +41,7 @@ class KnownChats:
         now = self._now()
 
         def work(db: sqlite3.Connection) -> bool:
-            if _found(db, record.chat, record.principal, now) is not None:
+            if _used(db, record.chat, record.principal, now) is not None:
                 return False
             columns = (record.chat, record.principal, record.label, record.created_at, now.isoformat())
             statement = (
@@ -54,7 +54,15 @@ class KnownChats:
     async def find(self, chat: str, principal: str) -> ChatRecord | None:
         """The chat, if it exists and belongs to `principal`; it is used now."""
         now = self._now()
-        return await self._state.run(lambda db: _found(db, chat, principal, now))
+        return await self._state.run(lambda db: _used(db, chat, principal, now))
+
+    async def look(self, chat: str, principal: str) -> ChatRecord | None:
+        """As `find`, but it is not used by that."""
+        return await self._state.run(lambda db: _found(db, chat, principal))
+
+    def is_due(self, record: ChatRecord) -> bool:
+        """Whether its next use has to be noted."""
+        return _is_due(record.used_at, self._now())
 
     async def list(self, principal: str) -> tuple[ChatRecord, ...]:
         """All chats of a principal, newest first."""
@@ -97,13 +105,20 @@ AND NOT EXISTS (SELECT 1 FROM starts WHERE starts.chat = chats.chat) AND chat = 
 """
 
 
-def _found(database: sqlite3.Connection, chat: str, principal: str, now: datetime) -> ChatRecord | None:
+def _found(database: sqlite3.Connection, chat: str, principal: str) -> ChatRecord | None:
     row = database.execute(f"{_SELECT} WHERE chat = ? AND principal = ?", (chat, principal)).fetchone()
-    if row is None:
-        return None
-    if row[4] < (now - NOTE_USE_EVERY).isoformat():
+    return None if row is None else _record(row)
+
+
+def _used(database: sqlite3.Connection, chat: str, principal: str, now: datetime) -> ChatRecord | None:
+    record = _found(database, chat, principal)
+    if record is not None and _is_due(record.used_at, now):
         database.execute("UPDATE chats SET used_at = ? WHERE chat = ?", (now.isoformat(), chat))
-    return _record(row)
+    return record
+
+
+def _is_due(used_at: str, now: datetime) -> bool:
+    return used_at < (now - NOTE_USE_EVERY).isoformat()
 
 
 def _record(row: tuple[str, ...]) -> ChatRecord:

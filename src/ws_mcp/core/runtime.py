@@ -24,9 +24,10 @@ from ws_mcp.core.execd.dial import dial_through
 from ws_mcp.core.execd.places import Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.holdings import Holdings
-from ws_mcp.core.ids import NewProcessId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_process_id
+from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, WorkspaceName, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
+from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
@@ -69,12 +70,14 @@ class Core:
         now: Now,
         changes: Changes,
         local_starts: LocalStarts,
+        own_acts: OwnActs,
     ) -> None:
         self.local = LocalWorkspaces(state, choices.local, now)
         self.rules_of = choices.rules_of
         self.places = places
         self.state = state
         self.changes = changes
+        self.own_acts = own_acts
         self._engine = engine
         self._choices = choices
         self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
@@ -94,6 +97,8 @@ class Core:
             has_room=self._ceilings.check_workspace,
         )
         self._chats = Chats(state, now, self._make_manager, self._holdings.owners)
+        self.look_at_chat = self._chats.look
+        self.default_chat_of = self._chats.default_of
         self._closer = Closer(self._chats, self._workspaces, self._provisions, self._holdings)
         self._local_starts = local_starts
 
@@ -170,22 +175,18 @@ class Core:
         async def client_of(place: PlaceRef) -> ExecdClient:
             return await self.places.client(place.address)
 
-        def on_started(place: PlaceRef, process: ProcessId) -> None:
-            self._local_starts.note(scope, process, place.address)
-
         return ProcessManager(
             scope=scope,
             client_of=client_of,
             places_of=partial(self._chat_places.all, scope),
             place_of=partial(self._chat_places.of, scope),
-            new_id=self._new_id,
+            new_id=new_process_id,
             limits=self._choices.limits,
             receipts=self._receipts,
-            on_started=on_started,
+            on_started=lambda place, process: self._local_starts.note(scope, process, place.address),
             has_room=partial(self._ceilings.check_process, scope),
+            may_write=partial(self._workspaces.check_granted, scope) if self._choices.narrowed else None,
         )
-
-    _new_id: NewProcessId = staticmethod(new_process_id)
 
 
 @asynccontextmanager
@@ -197,23 +198,21 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
     """
     async with open_state(choices.state) as state:
         secret_of = _secrets_of(state.instance.key)
-        changes, local_starts = Changes(), LocalStarts()
+        changes, local_starts, acts = Changes(), LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
 
         def listen(place: PlaceId, event: Event) -> None:
             for hear in hearers:
                 hear(place, event)
-            change = change_of(event)
-            if change is not None:
+            if (change := change_of(event)) is not None:
                 changes.emit(change)
 
         async with AsyncExitStack() as stack:
             places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
             keeping = None
             if engine is not None:
-                idle_stop_s = choices.workspaces.idle_stop_s
                 opened = open_keeping(
-                    engine, state, places, choices.rules_of, idle_stop_s=idle_stop_s, changes=changes, now=now
+                    engine, state, places, choices.rules_of, choices.workspaces, acts=acts, changes=changes, now=now
                 )
                 keeping = await stack.enter_async_context(opened)
             chosen = open_chosen(
@@ -233,6 +232,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 now=now,
                 changes=changes,
                 local_starts=local_starts,
+                own_acts=acts,
             )
 
 

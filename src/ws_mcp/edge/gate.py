@@ -1,4 +1,4 @@
-"""The one gate before every tool, resource and subscription: policy, quota, audit, in this order, then the effect.
+"""The one gate before every request: quota, policy, audit, in this order, then the effect.
 
 A call that is refused has no effect, and the audit says that it was refused.
 """
@@ -6,101 +6,30 @@ A call that is refused has no effect, and the audit says that it was refused.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import partial
 
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
-from ws_mcp.core.errors import ForbiddenError, LimitError, StateError, WsError
-from ws_mcp.core.ids import PrincipalId
-from ws_mcp.core.policy.acts import Act, Transport, Verdict
-from ws_mcp.edge.confirming import Confirm, ConfirmNow, never
-from ws_mcp.edge.identity import Identity, Request
-from ws_mcp.edge.uris import address_of
+from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError, StateError, WsError
+from ws_mcp.core.ids import Principal
+from ws_mcp.core.policy.acts import Act, Journal, Verdict
+from ws_mcp.edge.confirming import Confirm
+from ws_mcp.edge.guards import Guards, Passage
+from ws_mcp.edge.identity import Identity, Request, Watcher
+from ws_mcp.edge.looks import LOOKS, chat_in, targets_of
+from ws_mcp.edge.sparing import Sparing
 
-Decide = Callable[[Act], Verdict]
-"""Whether an act is allowed; pure, from the policy of this moment."""
-Admit = Callable[[Act], AbstractContextManager[None]]
-"""Takes a place for a call while it runs.
+CALL = "tools/call"
+ARGUMENTS = "arguments"  # the rule by which a call is refused whose arguments cannot be used
+NO_POLICY = Verdict(is_allowed=True, rule="no policy")
 
-Raises:
-    LimitError: too many calls of this chat or principal, at once or in a second.
-"""
-
-HoldStream = Callable[[PrincipalId], AbstractContextManager[None]]
-"""Takes a place for a stream while it is open.
-
-Raises:
-    LimitError: too many of this principal.
-"""
-
-LOOKS = frozenset({"resources/read", "resources/subscribe", "subscriptions/listen", "completion/complete"})
-
-
-class Journal(Protocol):
-    """Where acts are written down: the intent before the effect, the outcome after."""
-
-    async def intend(self, act: Act, verdict: Verdict) -> str:
-        """Write the intent; when this returns it is on the disk. Returns what the outcome names it by.
-
-        Raises:
-            StateError: it cannot be written; then nothing may be done.
-        """
-        ...
-
-    def conclude(self, intent: str, outcome: str, detail: str = "", made: Mapping[str, str] | None = None) -> None:
-        """Write what became of it: `ok`, `failed`, `denied`, `cut short`.
-
-        `detail`: the class of the error, or the rule; `made`: ids of what the call made or changed.
-        """
-        ...
-
-
-class Measure(Protocol):
-    """Who counts acts."""
-
-    def begin(self) -> None:
-        """One began."""
-        ...
-
-    def end(self, verb: str, outcome: str, seconds: float, rule: str) -> None:
-        """It ended. `rule`: which one refused it, or ""."""
-        ...
-
-
-@dataclass(slots=True)
-class Passage:
-    """An act that was let through, while it has its effect."""
-
-    made: Mapping[str, str] = field(default_factory=dict[str, str])
-    outcome: str = "cut short"  # cancelled, or a bug
-    detail: str = ""
-
-
-def always() -> bool:
-    """Yes."""
-    return True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guards:
-    """What stands at the gate; without one of them its part is open. What each says can change with the policy.
-
-    `hold_stream`: for a transport that holds streams itself.
-    """
-
-    decide: Decide | None = None
-    admit: Admit | None = None
-    hold_stream: HoldStream | None = None
-    journal: Journal | None = None
-    is_audited: Callable[[], bool] = always  # by the journal, if there is one
-    measure: Measure | None = None
-    transport: Transport = "stdio"
-    confirm: ConfirmNow = never
+_reached: ContextVar[list[str]] = ContextVar("ws_mcp_reached")  # the verbs of this request that came to the gate
 
 
 class Gate:
@@ -109,19 +38,68 @@ class Gate:
     def __init__(self, identity: Identity, guards: Guards) -> None:
         self._identity = identity
         self._guards = guards
+        self._sparing = Sparing(time.monotonic)
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         """As middleware: what looks at resources. Tools come by themselves, with their arguments checked."""
-        if ctx.method not in LOOKS:
-            return await call_next(ctx)
-        uri = str((ctx.params or {}).get("uri") or "")
-        address = address_of(uri)
-        chat = {"chat": address.chat} if address else {}
         try:
-            async with self.passed(ctx.method, is_read_only=True, target=uri, arguments=chat):
+            if ctx.method == CALL:
+                async with self._counted():
+                    return await call_next(ctx)
+            if ctx.method in LOOKS:
+                async with self._looking(ctx.method, targets_of(ctx.method, ctx.params)):
+                    return await call_next(ctx)
+            if ctx.request_id is None:
+                return await call_next(ctx)
+            async with self._charged(ctx.method):
                 return await call_next(ctx)
         except WsError as error:
             raise MCPError(INVALID_REQUEST, str(error)) from error
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncGenerator[None]:
+        """A call of no tool, or with no object of arguments, ends before it comes to the gate: it counts as well."""
+        reached: list[str] = []
+        token = _reached.set(reached)
+        try:
+            yield
+        finally:
+            _reached.reset(token)
+            if not reached:
+                unfit = InvalidArgumentError("this is no call of a tool")
+                with suppress(InvalidArgumentError):  # what is wrong with it is being said already
+                    async with self.passed(CALL, is_read_only=True, unfit=unfit):
+                        pass
+
+    @asynccontextmanager
+    async def _looking(self, verb: str, targets: tuple[str, ...]) -> AsyncGenerator[None]:
+        """A stream is about many addresses: each is judged by itself, and all are written down in one line."""
+        for target in targets if len(targets) > 1 else ():
+            if not self._may_watch(self._identity.principal, target):
+                targets = (target,)
+                break
+        async with self.passed(verb, is_read_only=True, target=" ".join(targets), arguments=chat_in(targets)):
+            yield
+
+    @asynccontextmanager
+    async def _charged(self, method: str) -> AsyncGenerator[None]:
+        """What is about nothing of the caller's own is free, but for its rate."""
+        if self._guards.admit is None:
+            yield
+            return
+        who = self._identity.principal
+        act = Act(principal=who, verb=method, is_read_only=True, transport=self._guards.transport)
+        async with self._admitted(act, Passage()):
+            yield
+
+    def watcher(self) -> Watcher:
+        """Who makes the request that is being answered, to be told of changes as long as the policy lets them."""
+        return replace(self._identity.watcher(), may_watch=partial(self._may_watch, self._identity.principal))
+
+    def _may_watch(self, who: Principal, uri: str) -> bool:
+        guards = self._guards
+        act = Act(principal=who, verb="resources/subscribe", target=uri, is_read_only=True, transport=guards.transport)
+        return guards.decide is None or guards.decide(act).is_allowed
 
     def offers(self, tool: str, *, is_read_only: bool) -> bool:
         """Whether the caller may call a tool at all, whatever the arguments."""
@@ -137,19 +115,33 @@ class Gate:
         """Whether the person is asked before what cannot be undone."""
         return self._guards.confirm()
 
+    @property
+    def _is_open(self) -> bool:
+        guards = self._guards
+        return guards.decide is None and guards.admit is None and guards.journal is None and guards.measure is None
+
     @asynccontextmanager
     async def passed(
-        self, verb: str, *, is_read_only: bool, target: str = "", arguments: Mapping[str, object] | None = None
+        self,
+        verb: str,
+        *,
+        is_read_only: bool,
+        target: str = "",
+        arguments: Mapping[str, object] | None = None,
+        unfit: InvalidArgumentError | None = None,
     ) -> AsyncGenerator[Passage]:
-        """The time in which the act may have its effect.
+        """The time in which the act may have its effect. `unfit`: why it has no arguments, and so cannot be done.
 
         Raises:
             ForbiddenError: the policy refuses it.
             LimitError: there are too many.
+            InvalidArgumentError: it is unfit.
             StateError: it cannot be written down.
         """
-        guards = self._guards
-        if guards.decide is None and guards.admit is None and guards.journal is None and guards.measure is None:
+        _reached.get([]).append(verb)
+        if self._is_open:
+            if unfit:
+                raise unfit
             yield Passage()
             return
         act = Act(
@@ -158,16 +150,20 @@ class Gate:
             verb=verb,
             target=target,
             is_read_only=is_read_only,
-            transport=guards.transport,
-            arguments=arguments or {},
+            transport=self._guards.transport,
+            arguments={} if unfit else arguments or {},
         )
         with self._measured(verb) as passage:
-            verdict = guards.decide(act) if guards.decide else Verdict(is_allowed=True, rule="no policy")
-            if not verdict.is_allowed:
-                await self._refused(act, verdict, passage)
-                raise ForbiddenError(verdict.reason)
-            async with self._admitted(act, passage), self._written(act, verdict, passage):
-                yield passage
+            async with self._admitted(act, passage):
+                verdict = self._guards.decide(act) if self._guards.decide else NO_POLICY
+                if not verdict.is_allowed:
+                    await self._refused(act, verdict, passage)
+                    raise ForbiddenError(verdict.reason)
+                if unfit:
+                    await self._refused(act, Verdict(is_allowed=False, rule=ARGUMENTS), passage)
+                    raise unfit
+                async with self._written(act, verdict, passage):
+                    yield passage
 
     @asynccontextmanager
     async def _admitted(self, act: Act, passage: Passage) -> AsyncGenerator[None]:
@@ -176,7 +172,9 @@ class Gate:
                 try:
                     place.enter_context(self._guards.admit(act))
                 except LimitError as error:
-                    await self._refused(act, Verdict(is_allowed=False, rule="limit", reason=str(error)), passage)
+                    passage.outcome, passage.detail = "denied", "limit"
+                    if rule := self._sparing.told(act.principal.id):
+                        await self._refused(act, Verdict(is_allowed=False, rule=rule, reason=str(error)), passage)
                     raise
             yield
 

@@ -21,7 +21,7 @@ from uvicorn import Config, Server
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import READ
 from ws_mcp.edge.bearer import Bearers
-from ws_mcp.edge.gate import HoldStream
+from ws_mcp.edge.guards import HoldStream
 from ws_mcp.edge.http_choices import PATH, HttpChoices, Names, names_of
 from ws_mcp.edge.http_door import Door
 from ws_mcp.edge.http_listening import listening

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.ids import PrincipalId
 from ws_mcp.edge.bearer import ProvenToken
-from ws_mcp.edge.gate import HoldStream
+from ws_mcp.edge.guards import HoldStream
 from ws_mcp.edge.http_choices import PATH
 from ws_mcp.edge.identity import local_principal
 

@@ -70,13 +70,14 @@ class Watcher:
 
     principal: PrincipalId
     stands: Callable[[], bool]
+    may_watch: Callable[[str], bool] = bool  # this address, as the policy is now; as it is here, any
 
 
 Standing = Callable[[], Callable[[], bool]]
 """What says, later, whether who makes the request that is being answered is still let in."""
 
 _request: ContextVar[Request] = ContextVar("ws_mcp_request")
-_callers: ContextVar[dict[str, Caller]] = ContextVar("ws_mcp_callers")  # of the request, by the handle that it gave
+_looked: ContextVar[dict[str, ChatRef]] = ContextVar("ws_mcp_looked")  # chats of the request, by the handle it gave
 
 
 def stdio_hint(environment: Mapping[str, str], directory: str) -> Hint:
@@ -133,12 +134,12 @@ class Identity:
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
         if ctx.request_id is None and not ctx.method.startswith("notifications/"):
             return None  # a request that wants no answer: the SDK does nothing with it, and nothing after this may
-        token, callers = _request.set(ctx), _callers.set({})
+        token, looked = _request.set(ctx), _looked.set({})
         try:
             return await call_next(ctx)
         finally:
             _request.reset(token)
-            _callers.reset(callers)
+            _looked.reset(looked)
 
     async def caller(self, handle: str = "") -> Caller:
         """The caller, in the chat with this handle, or in the one of its token, or in the one that the hints select.
@@ -147,29 +148,38 @@ class Identity:
             NotFoundError: no such chat, whoever else has it, or not the one that the token is for.
             InvalidArgumentError: nothing says which chat is meant, or what says it cannot be read.
         """
-        known = _callers.get()
-        if handle not in known:
-            known[handle] = await self._found(handle)
-        return known[handle]
-
-    async def _found(self, handle: str) -> Caller:
-        principal, hint = self.principal, self._hint()
+        chat, principal, hint = await self.look(handle), self.principal, self._hint()
         if handle:
-            found = self._in(await self._core.chat(principal.id, handle))
-            if principal.chat and hint and found.scope.chat != (await self._default(hint.text)).id:
+            return self._in(await self._core.chat(principal.id, handle) if chat.is_due else chat)
+        assert hint is not None  # or there was nothing to be looked at
+        return self._in(await self._default(hint.text), is_shared=hint.is_shared)
+
+    async def look(self, handle: str = "") -> ChatRef:
+        """The chat of the caller, which may not be made yet; nothing is changed by looking. Raises as `caller`."""
+        looked = _looked.get()
+        if handle not in looked:
+            looked[handle] = await self._found(handle)
+        return looked[handle]
+
+    async def _found(self, handle: str) -> ChatRef:
+        principal, hint = self.principal, self._hint()
+        default = self._core.default_chat_of(principal.id, hint.text) if hint else None
+        if handle:
+            found = await self._core.look_at_chat(principal.id, handle)
+            if principal.chat and default and found.id != default.id:
                 raise ChatNotFoundError  # for this token there is one chat
             return found
-        if hint is None:
+        if default is None:
             raise InvalidArgumentError(
                 "this connection does not say which chat it belongs to: call provision_workspace first, then give the "
                 "`chat` that it returns to every other call"
             )
-        return self._in(await self._default(hint.text), is_shared=hint.is_shared)
+        return default
 
     async def chat_of(self, handle: str) -> ChatId | None:
         """The chat that a call is about, as far as it can be known before the call: not of a new or unknown one."""
         try:
-            return None if handle == "new" else (await self.caller(handle)).scope.chat
+            return None if handle == "new" else (await self.look(handle)).id
         except WsError:
             return None
 
@@ -222,17 +232,13 @@ def hint_of(ctx: Request) -> Hint | None:
     meta = (ctx.params or {}).get("_meta")
     if not isinstance(meta, Mapping):
         return None
-    values = cast("Mapping[str, object]", meta)
+    values, client = cast("Mapping[str, object]", meta), ctx.session.client_params
+    name = client.client_info.name.lower() if client else ""
     for known in HINT_KEYS:
-        if values.get(known.key) is not None and known.client in _client_name(ctx):
+        if values.get(known.key) is not None and known.client in name:
             text = _checked(values[known.key], known.key)
             return Hint(text=f"{known.host}:{known.key}:{text}", is_shared=False)
     return None
-
-
-def _client_name(ctx: Request) -> str:
-    client = ctx.session.client_params
-    return client.client_info.name.lower() if client else ""
 
 
 def _checked(value: object, name: str) -> str:

@@ -87,7 +87,7 @@ class Peer:
             self._sending.cancel()
 
     async def _deliver(self, event: ServerEvent) -> None:
-        if not self.watcher.stands():
+        if not self.watcher.stands() or (isinstance(event, ResourceUpdated) and not self.watcher.may_watch(event.uri)):
             return
         with anyio.move_on_after(SEND_S) as scope:
             await self._send(event)

@@ -20,6 +20,8 @@ from mcp.server import MCPServer
 
 from ws_mcp.edge.stdio import open_stdio, standard_streams
 
+log = logging.getLogger(__name__)
+
 OnReload = Callable[[], Awaitable[None]]
 """Reads again what the operator may have changed."""
 
@@ -70,11 +72,19 @@ async def _take_signals(stop: Stop, on_reload: OnReload | None, *, task_status: 
         task_status.started()
         async for taken in signals:
             if on_reload and taken is signal.SIGHUP:
-                await on_reload()
+                await _reloaded(on_reload)
                 continue
             if stop.is_asked:
                 os._exit(128 + taken)
             stop.ask(taken)
+
+
+async def _reloaded(on_reload: OnReload) -> None:
+    try:
+        await on_reload()
+    except Exception:
+        # A file that cannot be read again must not end what serves others.
+        log.exception("what was to be read again stays as it was")
 
 
 def end(code: int) -> NoReturn:

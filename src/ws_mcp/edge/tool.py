@@ -13,7 +13,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
-from ws_mcp.core.errors import WsError
+from ws_mcp.core.errors import InvalidArgumentError, WsError
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.confirming import Confirm, Question, UnansweredError, confirm
 from ws_mcp.edge.errors import bug, failed
@@ -66,8 +66,10 @@ class GuardedTool(Tool):
     ) -> CallToolResult | InputRequiredResult:
         intake = Intake(arguments)
         try:
-            known = checked(self, arguments)
-            async with self._gate.passed(self.name, is_read_only=self._effect.is_read_only, arguments=known) as passage:
+            known, unfit = self._taken(arguments)
+            async with self._gate.passed(
+                self.name, is_read_only=self._effect.is_read_only, arguments=known, unfit=unfit
+            ) as passage:
                 await self._confirmed(known, context)
                 result = await self.fn(**known)
                 passage.made = _made_by(result)
@@ -80,6 +82,14 @@ class GuardedTool(Tool):
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
             return failed(bug(self.name, error))
         return result if isinstance(result, CallToolResult) else answered(cast("View", result))
+
+    def _taken(self, arguments: dict[str, Any]) -> tuple[dict[str, object], InvalidArgumentError | None]:
+        """The arguments, or whose call it is that cannot be made with them, and why."""
+        try:
+            return checked(self, arguments), None
+        except InvalidArgumentError as error:
+            chat = cast("object", arguments.get("chat"))
+            return ({"chat": chat} if isinstance(chat, str) else {}), error
 
     async def _confirmed(self, known: dict[str, object], context: Context[Any, Any]) -> None:
         how = self._gate.confirm

@@ -38,11 +38,11 @@ class OwnResources:
         result = await call_next(ctx)
         if ctx.method == "resources/list" and isinstance(result, dict):
             try:
-                caller = await self._identity.caller()
+                chat = await self._identity.look()
             except WsError:
                 return result  # nothing says which chat is meant: only what all have is listed
             own = {
-                "uri": processes_uri(caller.chat),
+                "uri": processes_uri(chat.handle),
                 "name": "processes",
                 "title": "Processes of this chat",
                 "description": "Processes of this chat in all its workspaces, running first, newest first.",

@@ -23,6 +23,7 @@ from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.places import PlaceAddress, Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.ids import ContainerId, PlaceId
+from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces.idle import IdleStops
 from ws_mcp.core.workspaces.idle_plan import Idle
@@ -51,7 +52,7 @@ class Ground:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.state, self.now)
         self.world = LiveIdleWorld(
-            self.fake, self.state, self.ledger, self.watch, places=self.places, client_of=self.client_of
+            self.fake, self.state, self.ledger, self.watch, acts=OwnActs(), places=self.places, client_of=self.client_of
         )
         self.stops = IdleStops(self.world, STOP_S, self.now)
 

@@ -49,7 +49,7 @@ class _Waiter:
 
 
 class AuditJournal:
-    """See `edge.gate.Journal`. Made by `open_journal`."""
+    """See `policy.acts.Journal`. Made by `open_journal`."""
 
     def __init__(self, file: AuditFile, key: bytes, clean: Clean) -> None:
         self._file = file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -23,13 +24,16 @@ def read_policy(path: Path, roots: Iterable[Path] = ()) -> Policy:
         PolicyError: it cannot be read, others could have written it, or it is not one; or workspaces could be given it,
             or what says whose tokens are good.
     """
-    policy = policy_of(_text(path), str(path))
-    auth = policy.auth
-    named = {"tokens_file": auth.tokens_file, "jwks": auth.jwks if auth.jwks.startswith("/") else ""}
-    whose = {f"names {key} {file!r}, which": file for key, file in named.items() if file}
+    try:
+        policy = policy_of(_text(path), str(path))
+        auth = policy.auth
+        named = {"tokens_file": auth.tokens_file, "jwks": auth.jwks if auth.jwks.startswith("/") else ""}
+        whose = {f"names {key} {file!r}, which": file for key, file in named.items() if file}
+        reals = {what: Path(os.path.realpath(file)) for what, file in {"": str(path), **whose}.items()}
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror}") from error
     given = sorted({*roots, *(root for grant in policy.grants for root in grant.roots)})
-    for what, file in {"": str(path), **whose}.items():
-        real = Path(os.path.realpath(file))
+    for what, real in reals.items():
         for root in given:
             if real.is_relative_to(os.path.realpath(root)):
                 raise _bad(path, f"{what} is below {root}, which workspaces may be given: keep it elsewhere".lstrip())
@@ -40,7 +44,7 @@ def _text(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if path.is_symlink():
+        if error.errno == errno.ELOOP:
             raise _bad(path, "is a link: name the file that it leads to") from error
         raise _bad(path, f"cannot be opened: {error.strerror}") from error
     try:

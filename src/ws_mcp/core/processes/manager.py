@@ -35,7 +35,7 @@ from ws_mcp.core.processes.model import (
     Woke,
     Written,
 )
-from ws_mcp.core.processes.port import ClientOf, HasRoom, OnStarted, PlaceOf, PlaceRef, PlacesOf, StartReceipts
+from ws_mcp.core.processes.port import ClientOf, HasRoom, Leave, OnStarted, PlaceOf, PlaceRef, PlacesOf, StartReceipts
 from ws_mcp.core.processes.reach import SHORT_S, Question, Repeat
 from ws_mcp.core.processes.render import is_held
 from ws_mcp.core.processes.roster import Roster
@@ -63,9 +63,11 @@ class ProcessManager:
         receipts: StartReceipts,
         on_started: OnStarted = lambda _place, _process: None,
         has_room: HasRoom | None = None,
+        may_write: Leave | None = None,
     ) -> None:
         self._chat = scope.chat
         self._limits = limits
+        self._may_write = may_write
         self._atlas = Atlas(places_of, place_of)
         self._roster = Roster(limits.remembered, limits.ended)
         self._inquiry = Inquiry(scope.chat, client_of, self._atlas, self._roster)
@@ -167,9 +169,12 @@ class ProcessManager:
         Raises:
             NotFoundError: the chat has no such process.
             ConflictError: it has no open stdin, or has ended.
+            ForbiddenError: its workspace may more than is granted now.
             OutcomeUnknownError: how much arrived is not known.
         """
         checks.check_input(data, self._limits)
+        if self._may_write is not None:
+            await self._may_write((await self._finder.info(process)).workspace)
         fields = {"process": process, "chat": self._chat, "close": close}
         question = Question(op="write", fields=lambda: fields, body=data, repeat=Repeat.NEVER)
         written = await self._finder.about(process, question, lambda reply, _: integer(reply.header, "written"))

@@ -84,5 +84,11 @@ PlaceOf = Callable[[WorkspaceName | None], Awaitable[PlaceRef]]
 """The place that a start means; raises what the workspaces say."""
 OnStarted = Callable[[PlaceRef, ProcessId], None]
 """Told of each process that was newly started by this server, unless it has ended by then."""
+Leave = Callable[[WorkspaceName], Awaitable[None]]
+"""Whether what runs in a workspace may still be told something.
+
+Raises:
+    ForbiddenError
+"""
 HasRoom = Callable[[], Awaitable[None]]
 """Raises `LimitError` where one more process would be too many, whatever the chat itself may have."""

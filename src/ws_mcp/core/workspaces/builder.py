@@ -85,6 +85,9 @@ class Builder:
         found = self._look.found
         if step is Step.NOTHING and found is not None:
             return await self._prepared(found, is_fresh=False)
+        if step is Step.GO_ON and found is not None:
+            await self._engine.unpause(found.id)
+            return await self._prepared(await self._engine.inspect(found.id), is_fresh=False)
         if step is Step.START and found is not None:
             await report("waiting for its turn", 0.5)
             async with self._turns:

@@ -41,6 +41,8 @@ def workspace_of(container: Container) -> Workspace:
         network=recipe.network if recipe is not None else container.network,
         has_secrets=recipe is not None and bool(recipe.secrets_digest),
         access=recipe.access if recipe is not None and recipe.folder else Access.NONE,
+        folder=recipe.folder if recipe is not None else "",
+        asked_image=recipe.image if recipe is not None else "",
         exit_code=container.exit_code if state is WorkspaceState.STOPPED else None,
         notes=tuple(_notes(container)),
     )

@@ -14,6 +14,7 @@ from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.execd.protocol import ExecdProtocolError, Header, children, integer
 from ws_mcp.core.ids import PlaceId
+from ws_mcp.core.own_acts import OwnAct, OwnActs
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.idle_plan import Activity
@@ -38,11 +39,13 @@ class LiveIdleWorld:
         watch: Watch,
         *,
         places: Places,
+        acts: OwnActs,
         client_of: Callable[[Workspace], Awaitable[ExecdClient]],
     ) -> None:
         self._engine = engine
         self._state = state
         self._places = places
+        self._acts = acts
         self._watch = watch
         self._client_of = client_of
         self._ledger = ledger
@@ -84,7 +87,11 @@ class LiveIdleWorld:
         return is_ours and found.name == workspace.place and found.state is ContainerState.RUNNING
 
     async def stop(self, workspace: Workspace) -> None:
-        if workspace.container is not None:
+        if workspace.container is None:
+            return
+        owner = naming.scope_of((await self._engine.inspect(workspace.container)).labels)
+        act = OwnAct(owner=owner, verb="stop_workspace", workspace=workspace.name, rule="idle_stop_s")
+        async with self._acts.act(act):
             await self._engine.stop(workspace.container, STOP_GRACE_S)
 
 

@@ -1,8 +1,8 @@
-"""The tasks that keep container workspaces as they should be: the kept list, the sweep, idle stops."""
+"""The tasks that keep container workspaces as they should be: the kept list, the sweep, idle stops, disk quota."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,13 +12,15 @@ from ws_mcp.core.changes import Changes
 from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import Places
+from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.repeat import repeat
 from ws_mcp.core.state import State
+from ws_mcp.core.workspaces import disk, idle
+from ws_mcp.core.workspaces.disk import DiskQuota
 from ws_mcp.core.workspaces.execd_inside import ExecdInside, address_of
-from ws_mcp.core.workspaces.idle import LOOK_S, IdleStops
 from ws_mcp.core.workspaces.idle_world import LiveIdleWorld
 from ws_mcp.core.workspaces.ledger import Ledger
-from ws_mcp.core.workspaces.rules import RulesOf
+from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
 from ws_mcp.core.workspaces.sweeper import Sweeper, open_sweeping
 from ws_mcp.core.workspaces.watch import Watch, open_watch
@@ -38,8 +40,9 @@ async def open_keeping(
     state: State,
     places: Places,
     rules_of: RulesOf,
+    defaults: WorkspaceRules,
     *,
-    idle_stop_s: int,
+    acts: OwnActs,
     changes: Changes,
     now: Now,
 ) -> AsyncGenerator[Keeping]:
@@ -56,15 +59,23 @@ async def open_keeping(
             ledger,
             watch,
             places=places,
+            acts=acts,
             client_of=lambda workspace: places.client(address_of(workspace)),
         )
-        await stack.enter_async_context(_open_idle_stops(IdleStops(world, idle_stop_s, now)))
+        stops = idle.IdleStops(world, defaults.idle_stop_s, now)
+        quota = DiskQuota(engine, state, ledger, watch, acts=acts, quota_mib=defaults.volume_mib, now=now)
+        await stack.enter_async_context(_open_looks(acts, stops, quota))
         yield Keeping(workspaces=workspaces, watch=watch)
 
 
 @asynccontextmanager
-async def _open_idle_stops(stops: IdleStops) -> AsyncGenerator[None]:
+async def _open_looks(acts: OwnActs, stops: idle.IdleStops, quota: DiskQuota) -> AsyncGenerator[None]:
+    async def look_on(what: str, every_s: float, look: Callable[[], Awaitable[object]]) -> None:
+        await acts.begun()
+        await repeat(what, every_s, look)
+
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(repeat, "the stop of idle workspaces", LOOK_S, stops.look)
+        tasks.start_soon(look_on, "the stop of idle workspaces", idle.LOOK_S, stops.look)
+        tasks.start_soon(look_on, "the look at the sizes of data", disk.LOOK_S, quota.look)
         yield
         tasks.cancel_scope.cancel()

@@ -101,7 +101,7 @@ class Ledger:
         """A workspace is gone: its secrets and settings go, too."""
 
         def work(db: sqlite3.Connection) -> None:
-            for table in ("secrets", "idle_stops"):
+            for table in ("secrets", "idle_stops", "disk_holds"):
                 db.execute(f"DELETE FROM {table} WHERE place = ?", (place,))  # noqa: S608 - a table of the line above
 
         await self._state.run(work)

@@ -140,6 +140,14 @@ class Workspace:
     sandbox: str = ""  # local only: "bubblewrap" or "none"
     exit_code: int | None = None
     notes: tuple[str, ...] = ()
+    held: str = ""  # why ws-mcp itself paused it
+    folder: str = ""  # of the host, in place of a volume
+    asked_image: str = ""  # as it was named; `image` is how the engine names it
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing can be asked of it now though its processes may live; "" where that is not so."""
+        return f"it is paused: {self.held}" if self.held else OBSTACLES.get(self.state, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

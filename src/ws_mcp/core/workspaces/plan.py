@@ -9,6 +9,7 @@ from ws_mcp.core.engine.model import Container, ContainerState
 from ws_mcp.core.errors import ConflictError
 from ws_mcp.core.ids import WorkspaceName
 from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.disk_plan import DiskHold
 from ws_mcp.core.workspaces.model import Replace
 
 _LIVE = (ContainerState.RUNNING, ContainerState.RESTARTING)
@@ -19,6 +20,7 @@ class Step(StrEnum):
 
     NOTHING = "none"
     START = "started"
+    GO_ON = "resumed"  # it was paused for the size of its data, and is given time to delete some
     CREATE = "created"
     RECREATE = "recreated"
     REPLACE = "replaced"  # it was created and never started: a server died in between, nothing of worth is in it
@@ -53,11 +55,13 @@ def plan_workspace(
     reasons: tuple[str, ...],
     running: int | None,
     replace: Replace,
+    hold: DiskHold | None = None,
 ) -> Plan:
     """Which step leads from what was found to what is asked for.
 
     `asked`: what the wish changes of what is recorded; `reasons`: all differences, those included. `running`: how many
-    processes run in it, None when nobody can tell.
+    processes run in it, None when nobody can tell. `hold`: what is remembered of this
+    container if it was paused for the size of its data.
 
     Raises:
         ConflictError: making it anew would end processes, and nobody said that it may; or it is paused.
@@ -67,7 +71,7 @@ def plan_workspace(
     if found.state is ContainerState.CREATED and found.started_at is None:
         return Plan(step=Step.REPLACE)
     if found.state is ContainerState.PAUSED:
-        raise ConflictError(f"workspace {workspace!r} is paused on the engine; unpause its container first")
+        return _of_paused(workspace, hold, asked, reasons)
     if not reasons:
         return Plan(step=Step.NOTHING if found.state in _LIVE else Step.START)
     is_idle = found.state not in _LIVE or running == 0
@@ -82,3 +86,18 @@ def plan_workspace(
         f'end what runs in it ({many}): call again with replace="always" to do so (its data is kept), or choose '
         "another name"
     )
+
+
+def _of_paused(
+    workspace: WorkspaceName, hold: DiskHold | None, asked: tuple[str, ...], reasons: tuple[str, ...]
+) -> Plan:
+    if hold is None:
+        raise ConflictError(f"workspace {workspace!r} is paused on the engine; unpause its container first")
+    if hold.is_final:
+        raise ConflictError(f"workspace {workspace!r} is paused: {hold.reason}")
+    if asked:
+        raise ConflictError(
+            f"workspace {workspace!r} is paused, since {hold.reason}; what you ask for changes it "
+            f"({'; '.join(asked)}): let it go on without changes first"
+        )
+    return Plan(step=Step.GO_ON, reasons=reasons)

@@ -6,7 +6,7 @@ What was resolved before is remembered only as long as a connection to its execd
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from ws_mcp.core.errors import (
     EngineError,
@@ -23,7 +23,6 @@ from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.keeping import Keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
-    OBSTACLES,
     Workspace,
     WorkspaceKind,
     WorkspaceListing,
@@ -51,7 +50,7 @@ class Workspaces:
         self._watch = keeping.watch if keeping is not None else None
         self._places = places
         self._narrowed = narrowed
-        self._resolved: dict[tuple[Scope, WorkspaceName], tuple[PlaceAddress, int]] = {}
+        self._resolved: dict[tuple[Scope, WorkspaceName], Workspace] = {}
 
     async def list(self, scope: Scope) -> WorkspaceListing:
         """The chat's workspaces; containers are unknown, not absent, while the engine does not answer."""
@@ -59,7 +58,7 @@ class Workspaces:
         if self._watch is None:
             return WorkspaceListing(workspaces=local)
         sight = await self._watch.list()
-        found = (*sight.of(scope), *local)
+        found = (*await self.containers.shown(sight.of(scope)), *local)
         for workspace in found:
             if workspace.state is not WorkspaceState.RUNNING:
                 # Its connection may not have noticed: a start would be sent into what cannot answer.
@@ -92,17 +91,17 @@ class Workspaces:
         # "main" wins wherever it exists, so without a name it need not be looked for as long as it is connected.
         meant = MAIN if name is None else name
         known = self._resolved.get((scope, meant))
-        if known is not None and self._places.has(known[0]):
-            self._check_tier(scope, meant, known[1])
-            return meant, known[0]
+        if known is not None and self._places.has(self.address(known)):
+            self._check_granted(scope, known)
+            return meant, self.address(known)
         workspace = await self.meant(scope, name)
-        if obstacle := OBSTACLES.get(workspace.state):
-            raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {obstacle}")
+        if workspace.obstacle:
+            raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {workspace.obstacle}")
         if workspace.state is not WorkspaceState.RUNNING:
             raise PlaceUnavailableError(
                 f"workspace {workspace.name!r} is stopped; call provision_workspace to start it"
             )
-        self._check_tier(scope, workspace.name, workspace.tier)
+        self._check_granted(scope, workspace)
         self.remember(scope, workspace)
         return workspace.name, self.address(workspace)
 
@@ -124,19 +123,35 @@ class Workspaces:
 
     def remember(self, scope: Scope, workspace: Workspace) -> None:
         """It was just seen to answer: the next start there need not look for it."""
-        self._resolved[scope, workspace.name] = self.address(workspace), workspace.tier
+        self._resolved[scope, workspace.name] = workspace
 
     def forget(self, scope: Scope, name: WorkspaceName) -> None:
         """It is about to change: look for it again."""
         self._resolved.pop((scope, name), None)
 
-    def _check_tier(self, scope: Scope, name: WorkspaceName, tier: int) -> None:
+    async def check_granted(self, scope: Scope, name: WorkspaceName) -> None:
+        """That work may go on in a workspace of the chat; what is no workspace of it is not judged.
+
+        Raises:
+            ForbiddenError
+        """
+        if self._narrowed is None:
+            return
+        known = self._resolved.get((scope, name))
+        with suppress(NotFoundError):
+            self._check_granted(scope, known or await self.found(scope, name))
+
+    def _check_granted(self, scope: Scope, workspace: Workspace) -> None:
         """A workspace outlives the grant that it was made with, and another transport may give its principal less."""
-        if self._narrowed is not None and tier > self._narrowed(scope.principal).max_tier:
+        if self._narrowed is None:
+            return
+        try:
+            self._narrowed(scope.principal).check_found(workspace)
+        except ForbiddenError as error:
             raise ForbiddenError(
-                f"workspace {name!r} may do what tier {tier} may, which you are not granted now: nothing is started in "
-                "it; remove_workspace removes it"
-            )
+                f"nothing is started or written in workspace {workspace.name!r} any more: {error}; remove_workspace "
+                "removes it"
+            ) from error
 
     @property
     def sees_engine(self) -> bool:

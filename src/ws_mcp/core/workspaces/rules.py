@@ -10,7 +10,7 @@ from ws_mcp.core.engine.model import Image
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError
 from ws_mcp.core.ids import PrincipalId
 from ws_mcp.core.workspaces import image_patterns
-from ws_mcp.core.workspaces.model import Sizes
+from ws_mcp.core.workspaces.model import Sizes, Workspace, WorkspaceKind
 from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, Tier, granted
 
@@ -36,6 +36,7 @@ class WorkspaceRules:
     container_runtime: str = ""  # "" = the engine's default; runsc, kata
     workspaces: int = 16  # of one chat
     keep_ended: int = 100
+    volume_mib: int = 0  # that the data of one may take before it is paused; 0: any
     idle_stop_s: int = 0  # of a workspace that does not say itself after how long; 0: never
     has_local: bool = True
     has_devcontainers: bool = True
@@ -106,6 +107,22 @@ class WorkspaceRules:
                 f"access {access.value!r} to a folder is more than the operator's policy gives you: at most "
                 f"{self.access.value!r}"
             )
+
+    def check_found(self, found: Workspace) -> None:
+        """That work may go on in a workspace, which may have been made while more was granted.
+
+        Raises:
+            ForbiddenError
+        """
+        if found.tier > self.max_tier:
+            raise ForbiddenError(f"it may do what tier {found.tier} may, which you are not granted now")
+        if found.kind is WorkspaceKind.LOCAL:
+            self.check_local()
+        self.check_name(found.asked_image)
+        if found.folder:
+            self.check_folder(found.access)
+            if not any(Path(found.folder).is_relative_to(root) for root in self.roots):
+                raise ForbiddenError("its folder is not below a directory that the operator gives you now")
 
     def sizes_of(self, number: int, asked: Sizes) -> Sizes:
         """The sizes of a container of a tier.

@@ -13,7 +13,7 @@ import anyio
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.body import container_body
-from ws_mcp.core.engine.model import BindMount, Container
+from ws_mcp.core.engine.model import BindMount, Container, ContainerState
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import LimitError, NotFoundError
 from ws_mcp.core.execd.client import ExecdClient
@@ -22,6 +22,8 @@ from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Builder, Means, Report
+from ws_mcp.core.workspaces.disk_holds import DiskHolds
+from ws_mcp.core.workspaces.disk_plan import hold_of
 from ws_mcp.core.workspaces.file_access import StoppedFiles
 from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
@@ -49,6 +51,7 @@ class ContainerWorkspaces:
         self._inside = inside
         self._key = state.instance.key
         self._ledger = Ledger(state, now)
+        self._holds = DiskHolds(state, now)
         self._looking = Looking(engine, state)
         self._removal = Removal(engine, state, self._ledger)
         self._means = Means(
@@ -108,7 +111,11 @@ class ContainerWorkspaces:
         found = await self._looking.container(self.place(scope, name))
         if found is None or not naming.is_ours(self._key, found.name, found.labels):
             return None
-        return workspace_of(found)
+        return (await self._holds.shown((workspace_of(found),)))[0]
+
+    async def shown(self, found: tuple[Workspace, ...]) -> tuple[Workspace, ...]:
+        """Workspaces as seen on the engine, with what only this instance knows of them."""
+        return await self._holds.shown(found)
 
     async def readiness(self, workspace: Workspace, client: ExecdClient, probe: Probe) -> Readiness:
         """Wait for a probe; an answer in any case."""
@@ -149,13 +156,17 @@ class ContainerWorkspaces:
         listed = await self._ours(labels)
         found = [c for each in listed if (c := await self._looking.container(each.id)) is not None]
         found.sort(key=lambda container: (container.created_at, container.name))
-        return tuple((naming.scope_of(container.labels), workspace_of(container)) for container in found)
+        workspaces = await self._holds.shown(tuple(workspace_of(container) for container in found))
+        return tuple(zip((naming.scope_of(container.labels) for container in found), workspaces, strict=True))
 
     async def _ours(self, labels: Mapping[str, str]) -> list[Container]:
         return [c for c in await self._engine.list_containers(labels) if naming.is_ours(self._key, c.name, c.labels)]
 
     async def _planned(self, look: Look, ask: Ask) -> Plan:
         running: int | None = 0
+        hold = None
+        if look.found is not None and look.found.state is ContainerState.PAUSED:
+            hold = hold_of(workspace_of(look.found), (await self._holds.all()).get(look.place))
         if look.reasons and look.found is not None:
             running = await self._inside.running(workspace_of(look.found))
         return plan_workspace(
@@ -165,6 +176,7 @@ class ContainerWorkspaces:
             reasons=look.reasons,
             running=running,
             replace=ask.replace,
+            hold=hold,
         )
 
     async def _do_under_lock(
@@ -180,6 +192,8 @@ class ContainerWorkspaces:
                 await self._check_count(scope, rules)
             if look.binds.folder is not None:
                 await self._check_apart(look.place, look.binds.folder.path)
+            if plan.step is Step.GO_ON:
+                await self._holds.let_go(place)
             return await Builder(self._means, look).do(plan.step, rules, report), plan
 
     async def _check_count(self, scope: Scope, rules: WorkspaceRules) -> None:

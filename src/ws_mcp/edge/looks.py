@@ -1,0 +1,32 @@
+"""Which requests look at resources, and at which (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from ws_mcp.edge.uris import address_of
+
+LISTEN = "subscriptions/listen"
+LOOKS = frozenset({"resources/read", "resources/subscribe", LISTEN, "completion/complete"})
+
+
+def targets_of(method: str, params: object) -> tuple[str, ...]:
+    """The addresses that a look is about, as they were sent; what is no address is none here, and refused later."""
+    if not isinstance(params, Mapping):
+        return ()
+    said = cast("Mapping[str, object]", params)
+    if method == LISTEN:
+        asked = said.get("notifications")
+        some = cast("Mapping[str, object]", asked).get("resourceSubscriptions") if isinstance(asked, Mapping) else None
+        found: list[object] = cast("list[object]", some) if isinstance(some, list) else []
+    else:
+        found = [said.get("uri")]
+    return tuple(dict.fromkeys(each for each in found if isinstance(each, str)))
+
+
+def chat_in(targets: tuple[str, ...]) -> Mapping[str, str]:
+    """The chat that all addresses name, as an argument; none where they name none, or several."""
+    found = {address.chat for target in targets if (address := address_of(target.partition("?")[0]))}
+    chat = found.pop() if len(found) == 1 else ""
+    return {"chat": chat} if chat else {}
