@@ -50,6 +50,17 @@ class Case:
         """With its variables in place, as far as they are known."""
         return before_creation(value, self.key.folder, self.allowances.local_env)
 
+    def why_not_reached(self, path: str) -> str:
+        """Why a definition does not reach a real path; empty if it does."""
+        if not any(is_below(path, root) for root in self.allowances.roots):
+            return "it is not below the roots that the operator named"
+        if self.allowances.within is None:
+            return ""
+        own = (self.key.folder, *self.allowances.within)
+        if any(is_below(path, self.paths.real(root)) for root in own):
+            return ""
+        return "it is neither in the folder of the definition nor below a root that the operator's policy gives you"
+
 
 def mount_violations(case: Case, subject: str, value: object) -> Iterator[Violation]:
     """Of a mount in the form of `--mount`, or of the object that the CLI makes one from."""
@@ -98,8 +109,7 @@ def bind_violations(case: Case, subject: str, source: str, text: str) -> Iterato
     elif _SOCKET.fullmatch(basename(path)):
         why = "a socket of this machine lets the container rule whoever listens there (an engine: the whole machine)"
         yield Violation(subject=subject, value=text, why=why)
-    elif not any(is_below(path, root) for root in (*allowed.roots, *allowed.mounts)):
-        why = "it is not below the roots that the operator named"
+    elif not any(is_below(path, root) for root in allowed.mounts) and (why := case.why_not_reached(path)):
         yield Violation(subject=subject, value=text, why=why, allow=f"mount:{path}")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +41,10 @@ class Policing:
         self._engine = engine
         self._own = own
         self.allowances = allowances
+
+    def within(self, roots: Iterable[str]) -> Policing:
+        """The same for who may have, of the operator's roots, only what is below these."""
+        return Policing(self._engine, replace(self.allowances, within=tuple(roots)), self._own)
 
     async def check_definition(self, name: str, definition: Definition) -> None:
         """Before anything of it is run."""

@@ -205,8 +205,8 @@ def _file(case: Case, subject: str, value: object) -> Iterator[Violation]:
     real = case.paths.real(normpath(join(dirname(case.key.config), path)))
     if not path or "${" in path or not path.isprintable():
         yield Violation(subject=subject, value=str(value), why="where it leads is not known")
-    elif not any(is_below(real, root) for root in case.allowances.roots):
-        yield Violation(subject=subject, value=path, why="leads out of the roots that the operator named")
+    elif why := case.why_not_reached(real):
+        yield Violation(subject=subject, value=path, why=why)
     elif case.paths.is_closed(real):
         yield Violation(subject=subject, value=path, why=CLOSED)
 
