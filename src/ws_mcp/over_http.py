@@ -12,7 +12,7 @@ from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, limits_of, open_engine, policy_in_force
+from ws_mcp.doors import choices_of, given_roots, limits_of, open_engine, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
 from ws_mcp.edge.http_choices import HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
@@ -21,6 +21,7 @@ from ws_mcp.edge.oauth import IssuedTokens
 from ws_mcp.edge.serve import end, open_stop
 from ws_mcp.edge.token_file import TokenFile, new_token, write_private
 from ws_mcp.oversight import open_oversight
+from ws_mcp.own_files import check_apart
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings, tokens_of
 
@@ -30,10 +31,11 @@ OPERATOR = "operator"
 
 async def run_http(settings: Settings, choices: HttpChoices) -> None:
     """Serve over streamable HTTP; leaves the process when it was asked to."""
-    file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http")
+    file, policy = TokenFile(tokens_of(settings)), policy_in_force(settings, "http", choices)
+    check_apart(settings, choices, given_roots(settings, policy))
     async with open_stop(policy.reload if settings.policy else None) as stop:
         limits = limits_of(settings, policy, "http")
-        told = choices_of(settings, policy, limits)
+        told = choices_of(settings, policy, limits, choices)
         async with open_engine(settings) as engine, open_core(told, engine) as core:
             by, said = None, ""
             if not choices.unix:
