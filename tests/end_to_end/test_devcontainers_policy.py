@@ -18,6 +18,7 @@ from support.host_ground import git
 from support.images import BUSYBOX
 from support.peers import Json, Peer, until
 from support.real_engine import EngineGround
+from support.tier_probe import output_of
 
 pytestmark = pytest.mark.timeout(120)
 MARKER = "marker"
@@ -124,6 +125,38 @@ async def test_no_word_of_the_operator_mounts_the_state_directory(shared_project
             shutil.rmtree(state.parent / ".git")
             assert project.containers == []
             assert (await recreate(peer, folder=str(project.folder)))["change"] == "created"
+
+
+async def test_a_directory_that_is_swapped_for_a_link_at_the_start_is_found_out(
+    shared_projects: Projects, peer: Peer
+) -> None:
+    project = shared_projects.project("swapped")
+    data, aside, other = (project.folder / name for name in ("data", "aside", "other"))
+    data.mkdir()
+    other.mkdir()
+    (other / "secret").write_text("s3cret")
+    project.define(mounts=["type=bind,source=${localWorkspaceFolder}/data,target=/data"])
+    with anyio.fail_after(90):
+        container = container_of(await recreate(peer, folder=str(project.folder)))
+        assert await output_of(peer, "ls /data", project.name) == ""
+        docker("stop", "--time", "0", container)
+        data.rename(aside)
+        data.symlink_to(other)
+        docker("start", container)
+        data.unlink()
+        aside.rename(data)
+        # The engine shows the innocent path, and has the other directory.
+        assert docker("exec", container, "cat", "/data/secret") == "s3cret"
+        refusal = await peer.refused("start_process", command="cat /data/secret", workspace=project.name)
+        assert "at /data another directory is mounted" in refusal
+        assert "s3cret" not in refusal
+        docker("restart", "--time", "0", container)
+
+        async def is_well() -> bool:
+            result = await peer.call("start_process", command="ls /data", workspace=project.name)
+            return not result.is_error
+
+        await until(is_well)
 
 
 async def test_a_definition_that_is_changed_while_it_is_used_counts_as_it_was_checked(

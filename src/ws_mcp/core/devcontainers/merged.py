@@ -16,6 +16,7 @@ from ws_mcp.core.devcontainers.run_args import capability_violations, is_publish
 from ws_mcp.core.devcontainers.sightings import has_folder, is_below
 from ws_mcp.core.engine.model import BindMount, Container, Volume
 from ws_mcp.core.errors import ForbiddenError
+from ws_mcp.core.host.model import Given
 
 _SEAL = object()
 
@@ -35,11 +36,13 @@ _OPTIONS = {
 class Cleared:
     """Proof that a container is of a dev container below the roots and has no right that is not allowed.
 
-    Only `clear` makes one: who demands it cannot be handed a container that merely carries labels.
+    Only `clear` makes one: who demands it cannot be handed a container that merely carries labels. `given`: what was
+    found where its mounts lead.
     """
 
     key: Key
     container: Container
+    given: tuple[Given, ...] = ()
     seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +93,9 @@ def clear(
     if violations:
         told = "; ".join(str(violation) for violation in violations)
         raise ForbiddenError(f"container {container.name!r} can do more than the operator allows: {told}")
-    return Cleared(key=key, container=container, seal=_SEAL)
+    binds = (mount for mount in container.mounts if isinstance(mount, BindMount))
+    given = (paths.given(paths.real(each.source), each.target) for each in binds)
+    return Cleared(key=key, container=container, given=tuple(filter(None, given)), seal=_SEAL)
 
 
 def _privileges(case: Case, container: Container) -> Iterator[Violation]:

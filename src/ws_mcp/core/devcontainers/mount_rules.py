@@ -13,6 +13,7 @@ from ws_mcp.core.devcontainers.model import Key
 from ws_mcp.core.devcontainers.sightings import is_below
 from ws_mcp.core.devcontainers.substitution import before_creation
 from ws_mcp.core.engine.record import Record
+from ws_mcp.core.host.model import Given
 
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SOCKET = re.compile(r".*\.(sock|socket)|docker\.raw", re.IGNORECASE)
@@ -28,11 +29,13 @@ CLOSED = "is, holds, or is in, what no workspace may have (system, engine or ws-
 class Paths:
     """What this machine says of its paths. As made here it says what their text does.
 
-    `real`: where one really leads; `is_closed`: whether nobody may have it, whatever the operator allows.
+    `real`: where one really leads; `is_closed`: whether nobody may have it, whatever the operator allows; `given`: what
+    is there, for who mounts it at the second path.
     """
 
     real: Callable[[str], str] = normpath
     is_closed: Callable[[str], bool] = lambda _: False
+    given: Callable[[str, str], Given | None] = lambda _path, _target: None
 
 
 TEXT = Paths()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from ws_mcp.core.engine.model import Container, Volume, VolumeMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.engine.record import Record as Members
 from ws_mcp.core.errors import EngineNotFoundError, ImageNotFoundError
-from ws_mcp.core.host.closed import closed_places, is_closed
+from ws_mcp.core.host.closed import closed_places, given_at, is_closed
 
 T = TypeVar("T")
 
@@ -110,5 +110,10 @@ class Policing:
         if self._own is None:
             return check(TEXT)
         places = closed_places(self._own, (await self._engine.info()).endpoint)
-        paths = Paths(real=os.path.realpath, is_closed=partial(is_closed, places=places))
+        # Each path is followed once: what is compared later is what was checked.
+        paths = Paths(real=cache(_real), is_closed=partial(is_closed, places=places), given=given_at)
         return await anyio.to_thread.run_sync(check, paths)
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path)

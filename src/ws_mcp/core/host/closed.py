@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from ws_mcp.core.host.model import Given
+
 SYSTEM = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/run"), Path("/var/run"))
 ENGINE_DATA = (Path("/var/lib/docker"), Path("/var/lib/containers"), Path("/var/lib/containerd"))
 UNIX = "unix://"
@@ -72,6 +74,15 @@ def has_socket_with_two_names(places: Iterable[Path]) -> bool:
             if stat.S_ISSOCK(status.st_mode) and status.st_nlink > 1:
                 return True
     return False
+
+
+def given_at(real: str, target: str) -> Given | None:
+    """What is at a path without links, which is mounted at `target`; None: nothing."""
+    with suppress(OSError):
+        status = os.lstat(real)
+        is_directory = stat.S_ISDIR(status.st_mode)
+        return Given(target=target, device=status.st_dev, inode=status.st_ino, is_directory=is_directory)
+    return None
 
 
 def is_closed(real: str, places: Sequence[Path]) -> bool:
