@@ -28,6 +28,7 @@ from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.doctor_devcontainers import devcontainer_facts
 from ws_mcp.doctor_engine import engine_facts
+from ws_mcp.doctor_own import own_facts
 from ws_mcp.doctor_policy import policy_facts
 from ws_mcp.doctor_rules import rule_facts
 from ws_mcp.doors import choices_of, open_engine
@@ -56,6 +57,7 @@ async def doctor(settings: Settings) -> int:
     state, rules = choices.state, choices.workspaces
     say(state_facts := await anyio.to_thread.run_sync(_state, state))
     say(of_policy := await anyio.to_thread.run_sync(policy_facts, settings))
+    say(of_own := await anyio.to_thread.run_sync(own_facts, settings))
     say(_programs())
     async with open_engine(settings) as engine:
         async with shown.progress("asking the container engine"):
@@ -74,6 +76,8 @@ async def doctor(settings: Settings) -> int:
     verdict = "no workspace can be made here" if is_bad else f"workspaces can be {' or '.join(can)}"
     if any(fact.mark is Mark.BAD for fact in of_policy):
         verdict = "the policy has to be changed first"
+    elif any(fact.mark is Mark.BAD for fact in of_own):
+        verdict = "the server's own files have to be put in order first"
     shown.line()
     shown.line(verdict, Style.RED if is_bad else Style.GREEN)
     return int(is_bad)

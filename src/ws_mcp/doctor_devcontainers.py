@@ -100,7 +100,7 @@ def podman_facts(info: EngineInfo) -> list[Fact]:
 
 
 async def _definitions(choices: DevContainerChoices, state: Path) -> Fact:
-    rules = HostRules(roots=choices.roots, closed=(state,))
+    rules = HostRules(roots=choices.roots, closed=(state, *choices.closed))
     found = len(await HostDefinitions(rules, str(Path.home())).discover())
     text = f"{found} definition{'s' if found != 1 else ''} below the roots"
     labels = ", ".join(f"{name}={value}" for name, value in choices.labels.items())

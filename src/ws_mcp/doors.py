@@ -19,12 +19,14 @@ from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
+from ws_mcp.own_files import key_file, own_files
 from ws_mcp.settings import MAX_TIER, Settings
 
-if TYPE_CHECKING:  # a server without a policy does not load what reads one
+if TYPE_CHECKING:  # a server without a policy does not load what reads one, nor one without HTTP what that needs
     from ws_mcp.core.policy.auth import Auth
     from ws_mcp.core.policy.in_force import PolicyInForce
     from ws_mcp.core.policy.model import Policy
+    from ws_mcp.edge.http_choices import HttpChoices
 
 NO_ENGINE = "none"
 
@@ -45,7 +47,9 @@ def policy_of(settings: Settings, transport: Transport) -> PolicyInForce | None:
     return policy
 
 
-def policy_in_force(settings: Settings, transport: Transport, flags: Auth | None = None) -> PolicyInForce:
+def policy_in_force(
+    settings: Settings, transport: Transport, flags: Auth | None = None, http: HttpChoices | None = None
+) -> PolicyInForce:
     """As `policy_of`; without a file all may have what the flags allow, over HTTP no tier that is root on the host.
 
     `flags`: what they say of whose tokens are good; None where nobody is asked for any.
@@ -60,12 +64,14 @@ def policy_in_force(settings: Settings, transport: Transport, flags: Auth | None
     def read() -> Policy:
         return replace(OPEN, auth=said) if file is None else policy_with(settings, file, said)
 
-    return PolicyInForce(read, widest_of(settings), transport, is_read_only=settings.read_only)
+    widest = widest_of(settings, http)
+    widest = replace(widest, closed=(*widest.closed, *key_file(said.jwks)))
+    return PolicyInForce(read, widest, transport, is_read_only=settings.read_only)
 
 
-def widest_of(settings: Settings) -> WorkspaceRules:
+def widest_of(settings: Settings, http: HttpChoices | None = None) -> WorkspaceRules:
     """What anybody may at most. With a policy file a flag that is not given narrows nothing: the file has the word."""
-    rules = rules_of(settings)
+    rules = rules_of(settings, http)
     if settings.policy is None:
         return rules
     given = settings.model_fields_set
@@ -77,11 +83,27 @@ def widest_of(settings: Settings) -> WorkspaceRules:
     )
 
 
-def choices_of(settings: Settings, policy: PolicyInForce | None = None, limits: LimitsNow = unlimited) -> Choices:
+def given_roots(settings: Settings, policy: PolicyInForce | None) -> tuple[Path, ...]:
+    """Below which anybody may be given folders."""
+    if policy is None or settings.policy is None:
+        return settings.root
+    from ws_mcp.core.policy.narrowing import common  # noqa: PLC0415 - as above
+
+    granted = (root for grant in policy.policy.grants for root in common(widest_of(settings).roots, grant.roots))
+    return tuple(dict.fromkeys((*settings.root, *granted)))
+
+
+def choices_of(
+    settings: Settings,
+    policy: PolicyInForce | None = None,
+    limits: LimitsNow = unlimited,
+    http: HttpChoices | None = None,
+) -> Choices:
     """What the core is told."""
+    rules = rules_of(settings, http)
     return Choices(
         state=settings.state.expanduser().absolute(),
-        workspaces=rules_of(settings),
+        workspaces=rules,
         narrowed=policy.rules_of if policy else None,
         local=LocalRules(
             may_run_unsandboxed=settings.allow_host_processes,
@@ -90,6 +112,7 @@ def choices_of(settings: Settings, policy: PolicyInForce | None = None, limits: 
         ),
         devcontainers=DevContainerChoices(
             roots=settings.root,
+            closed=rules.closed,
             allow=settings.devcontainer_allow,
             cli=settings.devcontainer_cli,
             engine=settings.engine,
@@ -119,7 +142,7 @@ def limits_of(settings: Settings, policy: Policy | None, transport: Transport) -
     return replace(said or Limits(), processes=settings.running, workspaces=settings.workspaces)
 
 
-def rules_of(settings: Settings) -> WorkspaceRules:
+def rules_of(settings: Settings, http: HttpChoices | None = None) -> WorkspaceRules:
     """What workspaces may be."""
     return WorkspaceRules(
         max_tier=settings.max_tier,
@@ -129,6 +152,7 @@ def rules_of(settings: Settings) -> WorkspaceRules:
         default_image=settings.image,
         may_pull=settings.pull,
         roots=settings.root,
+        closed=own_files(settings, http),
         templates=settings.template,
         homes=settings.home,
         server_url=settings.server_url,

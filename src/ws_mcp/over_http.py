@@ -16,7 +16,7 @@ from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.auth import Auth
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, limits_now, open_engine, policy_in_force
+from ws_mcp.doors import choices_of, given_roots, limits_now, open_engine, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
 from ws_mcp.edge.http_choices import HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
@@ -25,6 +25,7 @@ from ws_mcp.edge.oauth import IssuedTokens
 from ws_mcp.edge.serve import end, open_stop
 from ws_mcp.edge.token_file import TokenFile, new_token, write_private
 from ws_mcp.oversight import open_oversight
+from ws_mcp.own_files import check_apart
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings
 
@@ -39,14 +40,15 @@ async def run_http(settings: Settings, choices: HttpChoices, flags: Auth) -> Non
 
     `flags`: whom to believe besides the tokens file, unless the policy says it.
     """
-    policy = policy_in_force(settings, "http", flags_of(settings, flags))
+    policy = policy_in_force(settings, "http", flags_of(settings, flags), choices)
     auth = policy.policy.auth
     file, choices = TokenFile(tokens_path(settings, auth)), replace(choices, oauth=oauth_of(auth))
     if choices.unix and auth.said:
         log.warning("tokens count for nothing at a unix socket, also those of [auth]: who may connect is its user")
+    check_apart(settings, choices, given_roots(settings, policy))
     async with open_stop(policy.reload if settings.policy else None) as stop:
         limits = limits_now(settings, policy, "http")
-        told = choices_of(settings, policy, limits)
+        told = choices_of(settings, policy, limits, choices)
         async with open_engine(settings) as engine, open_core(told, engine) as core:
             by, check, said = None, None, ""
             if not choices.unix:

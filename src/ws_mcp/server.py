@@ -18,7 +18,7 @@ from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, limits_now, open_engine, policy_of
+from ws_mcp.doors import choices_of, given_roots, limits_now, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate
@@ -30,6 +30,7 @@ from ws_mcp.edge.serve import end, open_stop, serve_stdio
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
 from ws_mcp.oversight import open_oversight
+from ws_mcp.own_files import check_apart
 from ws_mcp.resources import add_resources
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
@@ -137,6 +138,7 @@ def _trace_discreetly(server: MCPServer, tools: frozenset[str]) -> None:
 async def run_stdio(settings: Settings, hint: Hint) -> None:
     """Serve one client over stdin and stdout; leaves the process when that ends."""
     policy = policy_of(settings, "stdio")
+    check_apart(settings, None, given_roots(settings, policy))
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
         limits = limits_now(settings, policy, "stdio")
         async with open_engine(settings) as engine, open_core(choices_of(settings, policy, limits), engine) as core:

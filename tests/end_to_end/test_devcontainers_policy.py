@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import cast
@@ -13,9 +14,11 @@ import pytest
 from support.dev_projects import CONFIG, Projects, container_of, listed, recreate
 from support.devcontainer_ground import FOLDER
 from support.docker_cli import docker
+from support.host_ground import git
 from support.images import BUSYBOX
 from support.peers import Json, Peer, until
 from support.real_engine import EngineGround
+from support.tier_probe import output_of
 
 pytestmark = pytest.mark.timeout(120)
 MARKER = "marker"
@@ -72,7 +75,7 @@ async def test_what_is_not_allowed_is_refused_all_at_once_and_nothing_of_it_runs
     project.define(
         initializeCommand=f"touch {marker}",
         containerEnv={"STOLEN": "${localEnv:SECRET}"},
-        mounts=["type=bind,source=/,target=/host"],
+        mounts=["type=bind,source=/etc,target=/host"],
         runArgs=["--pid=host"],
         capAdd=["SYS_ADMIN"],
     )
@@ -84,7 +87,7 @@ async def test_what_is_not_allowed_is_refused_all_at_once_and_nothing_of_it_runs
     strong.define(image=image)
     with anyio.fail_after(90):
         refusal = await peer.refused("recreate_devcontainer", folder=str(project.folder))
-        for word in ("initialize-command", "local-env:SECRET", "mount:/", "run-arg:--pid", "capability:SYS_ADMIN"):
+        for word in ("initialize-command", "local-env:SECRET", "mount:/etc", "run-arg:--pid", "capability:SYS_ADMIN"):
             assert f"--devcontainer-allow {word}" in refusal
         assert "s3cret" not in refusal
         assert project.containers == []
@@ -102,6 +105,58 @@ async def test_what_is_not_allowed_is_refused_all_at_once_and_nothing_of_it_runs
         assert marker.exists()
         environment = cast("Json", project.inspected()["Config"])["Env"]
         assert "GIVEN=s3cret" in cast("list[str]", environment)
+
+
+async def test_no_word_of_the_operator_mounts_the_state_directory(shared_projects: Projects) -> None:
+    project, state = shared_projects.project("greedy"), shared_projects.instance.state
+    flags = ("--root", str(state.parent), "--devcontainer-allow", f"mount:{state}")
+    with anyio.fail_after(90):
+        async with shared_projects.open_peer(*flags) as peer:
+            for source in (state, state.parent, "/run"):
+                project.define(mounts=[f"type=bind,source={source},target=/host"])
+                refusal = await peer.refused("recreate_devcontainer", folder=str(project.folder))
+                assert "what no workspace may have" in refusal
+            # Without one of its own a folder's repository is the one that it is in, and that is mounted.
+            project.define()
+            git(state.parent, "init", "-q")
+            refusal = await peer.refused("recreate_devcontainer", folder=str(project.folder))
+            assert "the workspace's mount" in refusal
+            assert "what no workspace may have" in refusal
+            shutil.rmtree(state.parent / ".git")
+            assert project.containers == []
+            assert (await recreate(peer, folder=str(project.folder)))["change"] == "created"
+
+
+async def test_a_directory_that_is_swapped_for_a_link_at_the_start_is_found_out(
+    shared_projects: Projects, peer: Peer
+) -> None:
+    project = shared_projects.project("swapped")
+    data, aside, other = (project.folder / name for name in ("data", "aside", "other"))
+    data.mkdir()
+    other.mkdir()
+    (other / "secret").write_text("s3cret")
+    project.define(mounts=["type=bind,source=${localWorkspaceFolder}/data,target=/data"])
+    with anyio.fail_after(90):
+        container = container_of(await recreate(peer, folder=str(project.folder)))
+        assert await output_of(peer, "ls /data", project.name) == ""
+        docker("stop", "--time", "0", container)
+        data.rename(aside)
+        data.symlink_to(other)
+        docker("start", container)
+        data.unlink()
+        aside.rename(data)
+        # The engine shows the innocent path, and has the other directory.
+        assert docker("exec", container, "cat", "/data/secret") == "s3cret"
+        refusal = await peer.refused("start_process", command="cat /data/secret", workspace=project.name)
+        assert "at /data another directory is mounted" in refusal
+        assert "s3cret" not in refusal
+        docker("restart", "--time", "0", container)
+
+        async def is_well() -> bool:
+            result = await peer.call("start_process", command="ls /data", workspace=project.name)
+            return not result.is_error
+
+        await until(is_well)
 
 
 async def test_a_definition_that_is_changed_while_it_is_used_counts_as_it_was_checked(

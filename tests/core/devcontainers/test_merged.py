@@ -10,6 +10,7 @@ from support.devcontainer_values import ROOT, SHOP, SHOP_MOUNT, container, label
 from ws_mcp.core.devcontainers.allowances import Allowances, allowances_of
 from ws_mcp.core.devcontainers.merged import Cleared, check_container, clear
 from ws_mcp.core.devcontainers.model import Key, Record
+from ws_mcp.core.devcontainers.mount_rules import Paths
 from ws_mcp.core.engine.model import BindMount, Container, Published, TmpfsMount, Volume, VolumeMount
 from ws_mcp.core.errors import ForbiddenError
 from ws_mcp.core.ids import ContainerId
@@ -52,7 +53,6 @@ RIGHTS: list[tuple[dict[str, object], str]] = [
     ({"host_access": ("volumes of other containers",)}, "run-arg:--volumes-from"),
     ({"mounts": (SHOP_MOUNT, BindMount(source="/", target="/h"))}, "mount:/"),
     ({"mounts": (SHOP_MOUNT, BindMount(source="/home/annex", target="/h"))}, "mount:/home/annex"),
-    ({"mounts": (SHOP_MOUNT, BindMount(source="/run/docker.sock", target="/s"))}, "mount:/run/docker.sock"),
     ({"published": (Published(container_port=80, host_ip="0.0.0.0", host_port=80),)}, "publish"),
     ({"published": (Published(container_port=80, host_ip="::", host_port=80),)}, "publish"),
 ]
@@ -67,11 +67,17 @@ def test_a_right_that_is_not_allowed_is_found_whatever_the_labels_say(rights: di
     assert clear(found, MADE, allowances_of([word], (ROOT,), {}))
 
 
+def test_no_word_allows_a_socket() -> None:
+    found = container(mounts=(SHOP_MOUNT, BindMount(source="/run/docker.sock", target="/s")))
+    (violation,) = check_container(found, SHOP, allowances_of(["mount:/run/docker.sock"], (ROOT,), {}))
+    assert str(violation).endswith("nothing allows it")
+
+
 def test_a_mount_counts_where_it_really_leads() -> None:
     found = container(mounts=(SHOP_MOUNT, BindMount(source=f"{ROOT}/link", target="/h")))
     links = {f"{ROOT}/link": "/etc"}
     assert check_container(found, SHOP, PLAIN) == ()
-    (violation,) = check_container(found, SHOP, PLAIN, lambda path: links.get(path, path))
+    (violation,) = check_container(found, SHOP, PLAIN, Paths(real=lambda path: links.get(path, path)))
     assert violation.allow == "mount:/etc"
 
 
@@ -106,7 +112,7 @@ def test_a_container_of_a_folder_that_is_below_no_root_gets_no_proof() -> None:
     with pytest.raises(ForbiddenError, match="--root"):
         clear(found, replace(ADOPTED, key=other), PLAIN)
     with pytest.raises(ForbiddenError, match="--root"):
-        clear(container(), ADOPTED, PLAIN, lambda path: "/etc" if path == SHOP.folder else path)
+        clear(container(), ADOPTED, PLAIN, Paths(real=lambda path: "/etc" if path == SHOP.folder else path))
 
 
 def test_a_proof_cannot_be_made_by_hand() -> None:

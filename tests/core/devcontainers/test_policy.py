@@ -11,6 +11,7 @@ from hypothesis.strategies import dictionaries, lists, recursive, sampled_from, 
 from support.devcontainer_values import ROOT, SHOP
 
 from ws_mcp.core.devcontainers.allowances import Allowances, Violation, allowances_of, refusal_of
+from ws_mcp.core.devcontainers.mount_rules import Paths
 from ws_mcp.core.devcontainers.policy import (
     check_definition,
     check_image,
@@ -33,7 +34,7 @@ def allowed(*words: str) -> Allowances:
 
 
 def check(properties: Mapping[str, object], allowances: Allowances = PLAIN) -> tuple[Violation, ...]:
-    return check_definition(SHOP, properties, allowances, real)
+    return check_definition(SHOP, properties, allowances, Paths(real=real))
 
 
 HARMLESS: list[dict[str, object]] = [
@@ -143,8 +144,8 @@ ATTACKS: list[tuple[str, object, str]] = [
     ("mounts", ["type=bind,source=/home/ann/../bob,target=/e"], "mount:/home/bob"),
     ("mounts", ["type=bind,source=${localWorkspaceFolder}/../../bob,target=/e"], "mount:/home/bob"),
     ("mounts", ["type=bind,source=${localWorkspaceFolder}/out,target=/e"], "mount:/"),
-    ("mounts", ["type=bind,source=/var/run/docker.sock,target=/s"], "mount:/var/run/docker.sock"),
-    ("mounts", [f"type=bind,source={ROOT}/shop/docker.sock,target=/s"], f"mount:{ROOT}/shop/docker.sock"),
+    ("mounts", ["type=bind,source=/var/run/docker.sock,target=/s"], ""),
+    ("mounts", [f"type=bind,source={ROOT}/shop/docker.sock,target=/s"], ""),
     ("mounts", ["type=bind,source=~/.ssh,target=/s"], ""),
     ("mounts", ["type=bind,source=.,target=/s"], ""),
     ("mounts", ["type=bind,source=shop,target=/s"], ""),
@@ -302,7 +303,9 @@ def test_a_long_or_odd_value_is_shown_short_and_in_one_line() -> None:
 def test_a_folder_or_a_definition_that_is_not_below_a_root_is_refused_whatever_it_says() -> None:
     subjects = [each.subject for each in check({"image": "x"}, Allowances(roots=("/srv",)))]
     assert subjects == ["the folder", "the definition"]
-    assert check_definition(SHOP, {"image": "x"}, PLAIN, lambda path: "/etc" if path == SHOP.config else path)
+    assert check_definition(
+        SHOP, {"image": "x"}, PLAIN, Paths(real=lambda path: "/etc" if path == SHOP.config else path)
+    )
 
 
 @pytest.mark.parametrize(
@@ -327,6 +330,7 @@ def test_an_allowance_reaches_as_far_as_it_says(properties: dict[str, object], w
     [
         ({"mounts": ["type=bind,source=/srv/cache2,target=/c"]}, "mount:/srv/cache"),
         ({"mounts": ["type=bind,source=/srv/cache/docker.sock,target=/c"]}, "mount:/srv/cache"),
+        ({"mounts": ["type=bind,source=/srv/docker.sock,target=/c"]}, "mount:/srv/docker.sock"),
         ({"mounts": ["type=bind,source=${localEnv:HOME}/../bob,target=/c"]}, "local-env:HOME"),
         (
             {"features": {"ghcr.io/devcontainers/features/../../evil/x:1": {}}},

@@ -18,10 +18,12 @@ MAX_WORD = 200
 class Allowances:
     """Real paths, and names as they are written. `local_env`: variables of this machine that may be read, with values.
 
-    `features`: names of remote features, `*` at the end stands for any rest.
+    `features`: names of remote features, `*` at the end stands for any rest. `within`: of the roots, what who asks may
+    have beside the folder of a definition; None: all.
     """
 
     roots: tuple[str, ...] = ()
+    within: tuple[str, ...] | None = None
     mounts: tuple[str, ...] = ()  # what may be mounted besides
     initialize_command: bool = False
     privileged: bool = False

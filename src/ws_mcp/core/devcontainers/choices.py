@@ -12,6 +12,7 @@ class DevContainerChoices:
     """The operator's choices. Without roots there are no dev containers."""
 
     roots: tuple[Path, ...] = ()
+    closed: tuple[Path, ...] = ()  # as in `WorkspaceRules`
     allow: tuple[str, ...] = ()  # see `allowances.WORDS`
     cli: str = ""  # "" = it is looked for
     engine: str = ""  # as the operator named it, for the CLI

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ws_mcp.core.changes import Changes
@@ -33,10 +34,16 @@ class Chosen:
     acts: DevContainers | NoDevContainers
     places: DevPlaces | NoDevContainers
     rules_of: RulesOf
+    roots: tuple[Path, ...] = ()  # below which they are
 
     def acts_of(self, principal: PrincipalId) -> DevContainers | NoDevContainers:
-        """Those that a principal may have: all or none."""
-        return self.acts if self.rules_of(principal).has_devcontainers else _NOT_GRANTED
+        """Those that a principal may have: all or none. What they may have of this machine is the principal's."""
+        rules = self.rules_of(principal)
+        if not rules.has_devcontainers:
+            return _NOT_GRANTED
+        if isinstance(self.acts, NoDevContainers) or rules.roots == self.roots:
+            return self.acts
+        return self.acts.within(tuple(map(str, rules.roots)))
 
     def places_of(self, principal: PrincipalId) -> DevPlaces | NoDevContainers:
         """The places of those that a principal may have."""
@@ -68,4 +75,4 @@ async def open_chosen(
     from ws_mcp.core.devcontainers.composition import open_below  # noqa: PLC0415
 
     async with open_below(choices, engine, state, places, changes=changes, now=now) as (acts, devplaces):
-        yield Chosen(acts=acts, places=devplaces, rules_of=rules_of)
+        yield Chosen(acts=acts, places=devplaces, rules_of=rules_of, roots=choices.roots)

@@ -30,7 +30,7 @@ async def open_below(
     """The dev containers below the roots that the operator chose, as acts and as places."""
     roots = tuple([await real_root(path, ANSWER_S) for path in choices.roots])
     rules = DevContainerRules(
-        host=HostRules(roots=choices.roots, closed=(state.directory,)),
+        host=HostRules(roots=choices.roots, closed=(state.directory, *choices.closed)),
         allowances=allowances_of(choices.allow, roots, os.environ),
         labels=dict(choices.labels),
         home=str(Path.home()),

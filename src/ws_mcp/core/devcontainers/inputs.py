@@ -18,8 +18,9 @@ from typing import TypeVar, cast
 from ws_mcp.core.devcontainers.canonical import DIGITS
 from ws_mcp.core.devcontainers.definition import shown
 from ws_mcp.core.devcontainers.jsonc import unreadable
+from ws_mcp.core.host.closed import SYSTEM
 from ws_mcp.core.host.model import HostRules
-from ws_mcp.core.host.opening import CLOSED, FILE
+from ws_mcp.core.host.opening import FILE
 
 T = TypeVar("T")
 KEPT = 50_000  # results; about 300 bytes each
@@ -84,7 +85,7 @@ class Inputs:
 
     def begin(self, known: Collection[str] = ()) -> None:
         """Look again where the roots are; before each look. `known`: more of them, which nobody has to look for."""
-        closed = self._roots[1] or tuple(os.path.realpath(path) for path in (*CLOSED, *self._rules.closed))
+        closed = self._roots[1] or tuple(os.path.realpath(path) for path in (*SYSTEM, *self._rules.closed))
         self._roots = (*(os.path.realpath(root) for root in self._rules.roots), *known), closed
 
     def made(self, path: str, look: Look, make: Callable[[str, str], T]) -> T | None:

@@ -10,7 +10,9 @@ import io
 import logging
 import secrets
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 import anyio
@@ -25,6 +27,7 @@ from ws_mcp.core.devcontainers.environment import (
     probed_of,
     shell_of,
 )
+from ws_mcp.core.devcontainers.given import check_given
 from ws_mcp.core.devcontainers.merged import Cleared
 from ws_mcp.core.devcontainers.model import Record
 from ws_mcp.core.engine.model import Container, ContainerState, ExecSpec, VolumeMount
@@ -32,7 +35,7 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError, ImageNotFoundError, PlaceUnavailableError, WsError
 from ws_mcp.core.execd import delivery
 from ws_mcp.core.execd.binaries import Binary, NoBinaryError, binary
-from ws_mcp.core.execd.client import STREAM_ERRORS, open_execd
+from ws_mcp.core.execd.client import STREAM_ERRORS, ExecdClient, open_execd
 from ws_mcp.core.execd.failures import ExecdUnavailableError, failure_of
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
@@ -84,6 +87,7 @@ class ExecdInside:
             address = self._address(container, person, program)
             if not await self._answers(address):
                 await self._bring(address, container, person, program)
+            await check_given(partial(self._connected, address), cleared.given)
         except EngineError as error:
             raise PlaceUnavailableError(f"nothing can be started in it: {error}") from error
         return address
@@ -143,16 +147,21 @@ class ExecdInside:
             raise PlaceUnavailableError(f"an execd listens there already: {failure.reason}; restart the container")
         return failure is None
 
-    async def _failure(self, address: PlaceAddress) -> ExecdUnavailableError | None:
+    @asynccontextmanager
+    async def _connected(self, address: PlaceAddress) -> AsyncGenerator[ExecdClient]:
         argv = (address.binary, "attach", "--dir", address.directory, "--wait-ms", "0")
         spec, secret, name = ExecSpec(argv=argv, user=address.user), self._secret(address), self._client_name
+        async with (
+            self._engine.open_exec(_container_of(address), spec) as stream,
+            open_execd(stream, secret, on_event=None, client_name=name) as client,
+        ):
+            yield client
+
+    async def _failure(self, address: PlaceAddress) -> ExecdUnavailableError | None:
         failure = ExecdUnavailableError(f"it said nothing for {HELLO_S:g} s")
         with anyio.move_on_after(HELLO_S):
             try:
-                async with (
-                    self._engine.open_exec(_container_of(address), spec) as stream,
-                    open_execd(stream, secret, on_event=None, client_name=name),
-                ):
+                async with self._connected(address):
                     return None
             except* (WsError, *STREAM_ERRORS) as group:
                 failure = _failure_of(group)

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from posixpath import normpath
 
 from ws_mcp.core.devcontainers.allowances import Allowances, Violation
 from ws_mcp.core.devcontainers.model import Key, Record
-from ws_mcp.core.devcontainers.mount_rules import Case, RealPath, why_not_bound
+from ws_mcp.core.devcontainers.mount_rules import TEXT, Case, Paths, bind_violations
 from ws_mcp.core.devcontainers.run_args import capability_violations, is_published_here, security_violations
 from ws_mcp.core.devcontainers.sightings import has_folder, is_below
 from ws_mcp.core.engine.model import BindMount, Container, Volume
 from ws_mcp.core.errors import ForbiddenError
+from ws_mcp.core.host.model import Given
 
 _SEAL = object()
 
@@ -36,11 +36,13 @@ _OPTIONS = {
 class Cleared:
     """Proof that a container is of a dev container below the roots and has no right that is not allowed.
 
-    Only `clear` makes one: who demands it cannot be handed a container that merely carries labels.
+    Only `clear` makes one: who demands it cannot be handed a container that merely carries labels. `given`: what was
+    found where its mounts lead.
     """
 
     key: Key
     container: Container
+    given: tuple[Given, ...] = ()
     seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,10 +51,10 @@ class Cleared:
 
 
 def check_container(
-    container: Container, key: Key, allowances: Allowances, real: RealPath = normpath, volumes: Iterable[Volume] = ()
+    container: Container, key: Key, allowances: Allowances, paths: Paths = TEXT, volumes: Iterable[Volume] = ()
 ) -> tuple[Violation, ...]:
     """Of an inspected container. `volumes`: those that are mounted in it."""
-    case = Case(key=key, allowances=allowances, real=real)
+    case = Case(key=key, allowances=allowances, paths=paths)
     return tuple(
         chain(
             _privileges(case, container),
@@ -68,7 +70,7 @@ def clear(
     container: Container,
     record: Record,
     allowances: Allowances,
-    real: RealPath = normpath,
+    paths: Paths = TEXT,
     volumes: Iterable[Volume] = (),
 ) -> Cleared:
     """Proof for an inspected container that passes. `record`: what is kept of it, or an adopted one where nothing is.
@@ -79,7 +81,7 @@ def clear(
     if record.container != container.id:
         raise RuntimeError("a record of another container")
     key = record.key
-    if not any(is_below(real(key.folder), root) for root in allowances.roots):
+    if not any(is_below(paths.real(key.folder), root) for root in allowances.roots):
         raise ForbiddenError(f"the folder {key.folder!r} is not below the roots that the operator named (--root)")
     # Labels can be written by anybody; a mount needs the right to mount the folder.
     if record.is_adopted and not has_folder(container, key.folder):
@@ -87,11 +89,13 @@ def clear(
             f"container {container.name!r} carries the labels of a dev container, but its folder {key.folder!r} is not "
             "mounted in it, so nothing is run there; call recreate_devcontainer"
         )
-    violations = check_container(container, key, allowances, real, volumes)
+    violations = check_container(container, key, allowances, paths, volumes)
     if violations:
         told = "; ".join(str(violation) for violation in violations)
         raise ForbiddenError(f"container {container.name!r} can do more than the operator allows: {told}")
-    return Cleared(key=key, container=container, seal=_SEAL)
+    binds = (mount for mount in container.mounts if isinstance(mount, BindMount))
+    given = (paths.given(paths.real(each.source), each.target) for each in binds)
+    return Cleared(key=key, container=container, given=tuple(filter(None, given)), seal=_SEAL)
 
 
 def _privileges(case: Case, container: Container) -> Iterator[Violation]:
@@ -120,9 +124,7 @@ def _walls(case: Case, container: Container) -> Iterator[Violation]:
 def _binds(case: Case, container: Container) -> Iterator[Violation]:
     for mount in container.mounts:
         if isinstance(mount, BindMount):
-            path = case.real(mount.source)
-            if why := why_not_bound(case.allowances, path):
-                yield Violation(subject="the container's mount", value=mount.source, why=why, allow=f"mount:{path}")
+            yield from bind_violations(case, "the container's mount", mount.source, mount.source)
 
 
 def _ports(case: Case, container: Container) -> Iterator[Violation]:

@@ -13,9 +13,7 @@ from ws_mcp.core.devcontainers.model import Key
 from ws_mcp.core.devcontainers.sightings import is_below
 from ws_mcp.core.devcontainers.substitution import before_creation
 from ws_mcp.core.engine.record import Record
-
-RealPath = Callable[[str], str]
-"""Where a path of this machine really leads."""
+from ws_mcp.core.host.model import Given
 
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SOCKET = re.compile(r".*\.(sock|socket)|docker\.raw", re.IGNORECASE)
@@ -24,6 +22,23 @@ _HARMLESS_OPTION = re.compile(
     "volume-nocopy|tmpfs-size|tmpfs-mode|external|u|z"
 )
 TYPES = ("bind", "volume", "tmpfs")
+CLOSED = "is, holds, or is in, what no workspace may have (system, engine or ws-mcp's own files, somebody's socket)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """What this machine says of its paths. As made here it says what their text does.
+
+    `real`: where one really leads; `is_closed`: whether nobody may have it, whatever the operator allows; `given`: what
+    is there, for who mounts it at the second path.
+    """
+
+    real: Callable[[str], str] = normpath
+    is_closed: Callable[[str], bool] = lambda _: False
+    given: Callable[[str, str], Given | None] = lambda _path, _target: None
+
+
+TEXT = Paths()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +47,22 @@ class Case:
 
     key: Key
     allowances: Allowances
-    real: RealPath
+    paths: Paths
 
     def text(self, value: str) -> str:
         """With its variables in place, as far as they are known."""
         return before_creation(value, self.key.folder, self.allowances.local_env)
+
+    def why_not_reached(self, path: str) -> str:
+        """Why a definition does not reach a real path; empty if it does."""
+        if not any(is_below(path, root) for root in self.allowances.roots):
+            return "it is not below the roots that the operator named"
+        if self.allowances.within is None:
+            return ""
+        own = (self.key.folder, *self.allowances.within)
+        if any(is_below(path, self.paths.real(root)) for root in own):
+            return ""
+        return "it is neither in the folder of the definition nor below a root that the operator's policy gives you"
 
 
 def mount_violations(case: Case, subject: str, value: object) -> Iterator[Violation]:
@@ -74,21 +100,20 @@ def source_violations(case: Case, subject: str, source: str, text: str) -> Itera
     if not source.startswith("/") or "${" in source or not source.isprintable():
         yield Violation(subject=subject, value=text, why="where its source leads is not known")
         return
-    path = case.real(_normal(source))
-    if why := why_not_bound(case.allowances, path):
+    yield from bind_violations(case, subject, source, text)
+
+
+def bind_violations(case: Case, subject: str, source: str, text: str) -> Iterator[Violation]:
+    """Of the absolute path `source`, which is mounted."""
+    path = _normal(case.paths.real(_normal(source)))
+    allowed = case.allowances
+    if case.paths.is_closed(path):
+        yield Violation(subject=subject, value=text, why=CLOSED)
+    elif _SOCKET.fullmatch(basename(path)):
+        why = "a socket of this machine lets the container rule whoever listens there (an engine: the whole machine)"
+        yield Violation(subject=subject, value=text, why=why)
+    elif not any(is_below(path, root) for root in allowed.mounts) and (why := case.why_not_reached(path)):
         yield Violation(subject=subject, value=text, why=why, allow=f"mount:{path}")
-
-
-def why_not_bound(allowances: Allowances, path: str) -> str:
-    """Why a real path may not be mounted; empty if it may."""
-    path = _normal(path)
-    if path in allowances.mounts:
-        return ""
-    if _SOCKET.fullmatch(basename(path)):
-        return "a socket of this machine lets the container rule whoever listens there (an engine: the whole machine)"
-    if any(is_below(path, root) for root in (*allowances.roots, *allowances.mounts)):
-        return ""
-    return "it is not below the roots that the operator named"
 
 
 def _normal(path: str) -> str:

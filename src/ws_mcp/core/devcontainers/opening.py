@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -83,7 +82,7 @@ def ground_of(
         inside=ExecdInside(engine, state, CLIENT, rules.allowances.local_env),
         records=Records(state, engine_id, now),
         locks=state,
-        policing=Policing(engine, rules.allowances, os.path.realpath),
+        policing=Policing(engine, rules.allowances, rules.host.closed),
         copies=private_copy,
         links=definitions.links,
         volume=volume,

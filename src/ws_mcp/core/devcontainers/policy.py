@@ -16,7 +16,7 @@ from typing import cast
 
 from ws_mcp.core.devcontainers.allowances import Allowances, Violation
 from ws_mcp.core.devcontainers.model import Key
-from ws_mcp.core.devcontainers.mount_rules import Case, RealPath, mount_violations
+from ws_mcp.core.devcontainers.mount_rules import CLOSED, TEXT, Case, Paths, mount_violations
 from ws_mcp.core.devcontainers.run_args import (
     capability_violations,
     is_published_here,
@@ -33,30 +33,34 @@ _FALSE = (None, False, 0, "")  # what JavaScript takes for false, the CLI does, 
 
 
 def check_definition(
-    key: Key, properties: Mapping[str, object], allowances: Allowances, real: RealPath = normpath
+    key: Key, properties: Mapping[str, object], allowances: Allowances, paths: Paths = TEXT
 ) -> tuple[Violation, ...]:
     """Of a definition as it was read, unsubstituted: before anything of it runs."""
-    case = Case(key=key, allowances=allowances, real=real)
+    case = Case(key=key, allowances=allowances, paths=paths)
     return tuple(_unique(chain(_outside(case), _of_properties(case, properties), _of_variables(case, properties))))
 
 
 def check_merged(
-    key: Key, merged: Mapping[str, object], allowances: Allowances, real: RealPath = normpath
+    key: Key, merged: Mapping[str, object], allowances: Allowances, paths: Paths = TEXT, mount: str = ""
 ) -> tuple[Violation, ...]:
-    """Of `mergedConfiguration` as the CLI says it: with what the image and the features add, substituted."""
-    case = Case(key=key, allowances=allowances, real=real)
-    return tuple(_unique(_of_properties(case, merged)))
+    """Of `mergedConfiguration` as the CLI says it: with what the image and the features add, substituted.
+
+    `mount`: what it would mount as the workspace, which can be a repository that the folder is in.
+    """
+    case = Case(key=key, allowances=allowances, paths=paths)
+    of_mount = mount_violations(case, "the workspace's mount", mount) if mount else ()
+    return tuple(_unique(chain(_of_properties(case, merged), of_mount)))
 
 
 def check_image(
-    key: Key, labels: Mapping[str, str], allowances: Allowances, real: RealPath = normpath
+    key: Key, labels: Mapping[str, str], allowances: Allowances, paths: Paths = TEXT
 ) -> tuple[Violation, ...]:
     """Of the image that a container is made from, before it is made.
 
     Its label adds to a definition, and variables in it are filled in from this machine, which nobody sees any more in
     the merged configuration. Features that were built in are in it, too.
     """
-    case = Case(key=key, allowances=allowances, real=real)
+    case = Case(key=key, allowances=allowances, paths=paths)
     entries = metadata_of(labels)
     if entries is None:
         return (Violation(subject="the image's devcontainer.metadata", value="", why="it cannot be read"),)
@@ -74,8 +78,11 @@ def checked_copy(properties: Mapping[str, object]) -> str:
 
 def _outside(case: Case) -> Iterator[Violation]:
     for subject, path in (("the folder", case.key.folder), ("the definition", case.key.config)):
-        if not any(is_below(case.real(path), root) for root in case.allowances.roots):
+        real = case.paths.real(path)
+        if not any(is_below(real, root) for root in case.allowances.roots):
             yield Violation(subject=subject, value=path, why="it is not below the roots that the operator named")
+        elif case.paths.is_closed(real):
+            yield Violation(subject=subject, value=path, why=CLOSED)
 
 
 def _of_properties(case: Case, properties: Mapping[str, object]) -> Iterator[Violation]:
@@ -184,7 +191,8 @@ def _build(case: Case, value: object) -> Iterator[Violation]:
         why = "options of the build can read and run what lies outside of it"
         yield Violation(subject="build.options", value=shown, why=why, allow="build-options")
     yield from _file(case, "build.dockerfile", build.get("dockerfile"))
-    yield from _file(case, "build.context", build.get("context"))
+    # Without a context it is where the Dockerfile is.
+    yield from _file(case, "build.context", build.get("context") or dirname(build.text("dockerfile")))
     if build.text("target").startswith("-"):
         yield Violation(subject="build.target", value=build.text("target"), why="would be taken for an option")
 
@@ -194,11 +202,13 @@ def _file(case: Case, subject: str, value: object) -> Iterator[Violation]:
     if value in _FALSE:
         return
     path = case.text(value) if isinstance(value, str) else ""
-    real = case.real(normpath(join(dirname(case.key.config), path)))
+    real = case.paths.real(normpath(join(dirname(case.key.config), path)))
     if not path or "${" in path or not path.isprintable():
         yield Violation(subject=subject, value=str(value), why="where it leads is not known")
-    elif not any(is_below(real, root) for root in case.allowances.roots):
-        yield Violation(subject=subject, value=path, why="leads out of the roots that the operator named")
+    elif why := case.why_not_reached(real):
+        yield Violation(subject=subject, value=path, why=why)
+    elif case.paths.is_closed(real):
+        yield Violation(subject=subject, value=path, why=CLOSED)
 
 
 def _features(case: Case, value: object) -> Iterator[Violation]:

@@ -6,7 +6,7 @@ refused while it lasts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -62,6 +62,12 @@ class DevContainers:
         self._recreates = Recreates(ground, kept)
         self._acts = Acts(ground, kept)
         self._is_ready = False
+        self._within = ground.policing.allowances.within
+
+    def within(self, roots: tuple[str, ...]) -> DevContainers:
+        """The same for who may have, of the operator's roots, only what is below these: no mount leads elsewhere."""
+        ground = replace(self._ground, policing=self._ground.policing.within(roots))
+        return DevContainers(ground, self._kept, self._jobs)
 
     async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
         """All of them; with `is_fresh` the engine is asked in any case."""
@@ -87,7 +93,7 @@ class DevContainers:
         async def work(told: Report) -> Recreated:
             return await self._recreates.recreate(key, ask, told)
 
-        digest = f"recreate {ask.force} {ask.no_cache}"
+        digest = f"recreate {ask.force} {ask.no_cache} {self._within}"
         request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), is_cancellable=True)
         return await self._jobs.run(request, work, report, wait_s)
 
@@ -106,7 +112,7 @@ class DevContainers:
                 return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
             return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
 
-        return await self._do(found.key, "start", work, report, wait_s, is_cancellable=True)
+        return await self._do(found.key, f"start {self._within}", work, report, wait_s, is_cancellable=True)
 
     async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
         """Stop it; a compose project as one. One that this server is making or starting is given up instead.

@@ -44,3 +44,13 @@ class HostFile:
     path: str
     device: int
     inode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What was found at a path that is mounted at `target`: what a container should have there."""
+
+    target: str
+    device: int
+    inode: int
+    is_directory: bool

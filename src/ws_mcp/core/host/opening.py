@@ -13,18 +13,23 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, one_line
+from ws_mcp.core.host.closed import (
+    Identity,
+    has_socket_with_two_names,
+    identities_above,
+    identity_of,
+    is_named_closed,
+    is_seen_closed,
+)
 from ws_mcp.core.host.model import ROOT_FLAG, HostRules
 
-CLOSED = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/run"), Path("/var/run"))
 PATH_BYTES = 4096
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO that is swapped in must not hold the open up.
 FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-
-Identity = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +54,17 @@ def opened(path: str, rules: HostRules, *, what: str, is_file: bool = False) -> 
     real = str(PurePosixPath(real_root, *parts))
     if is_file and not parts:
         raise InvalidArgumentError(f"{what} {given!r} is a directory; name a file in it")
-    _check_text(real, given, rules, what)
+    if is_named_closed(real, rules.closed):
+        raise _closed(given, what)
     descriptor = _open(real_root, DIRECTORY, None, given, what)
     try:
-        seen = [*_identities_above(real_root), _identity(os.fstat(descriptor))]
+        seen = [*identities_above(real_root), identity_of(os.fstat(descriptor))]
         shown = given[: len(given) - sum(len(part) + 1 for part in parts)]
         for at, part in enumerate(parts):
             flags = FILE if is_file and at == len(parts) - 1 else DIRECTORY
             descriptor = _step(descriptor, part, flags, shown, what)
             shown = f"{shown}/{part}"
-            seen.append(_identity(os.fstat(descriptor)))
+            seen.append(identity_of(os.fstat(descriptor)))
         _check_identities(seen, given, rules, what)
         yield Opened(descriptor=descriptor, path=real, status=os.fstat(descriptor))
     finally:
@@ -108,28 +114,15 @@ def _root_of(given: str, rules: HostRules, what: str) -> tuple[str, tuple[str, .
     )
 
 
-def _check_text(real: str, given: str, rules: HostRules, what: str) -> None:
-    path = PurePosixPath(real)
-    for closed in (*CLOSED, *rules.closed):
-        for place in {str(closed), os.path.realpath(closed)}:
-            if path.is_relative_to(place) or PurePosixPath(place).is_relative_to(path):
-                raise _closed(given, what)
-
-
 def _check_identities(seen: list[Identity], given: str, rules: HostRules, what: str) -> None:
-    """Once more by inode: another mount, or other letters on a file system without case, are other names."""
-    for closed in (*CLOSED, *rules.closed):
-        real = os.path.realpath(closed)
-        with suppress(OSError):
-            status = Path(real).stat()
-            if _identity(status) in seen or seen[-1] in _identities_above(real):
-                raise _closed(given, what)
-            if stat.S_ISSOCK(status.st_mode) and status.st_nlink > 1:
-                # The second name may be anywhere in the folder, too deep to look for.
-                raise ForbiddenError(
-                    f"{what} {given!r} may hold a second name of the engine's socket, which has one; "
-                    "the operator has to remove that hard link"
-                )
+    *above, own = seen
+    if is_seen_closed(above, own, rules.closed):
+        raise _closed(given, what)
+    if has_socket_with_two_names(rules.closed):
+        raise ForbiddenError(
+            f"{what} {given!r} may hold a second name of a socket that no workspace may have (the engine's, or one of "
+            "ws-mcp), which has one; the operator has to remove that hard link"
+        )
 
 
 def _closed(given: str, what: str) -> ForbiddenError:
@@ -198,15 +191,3 @@ def _unusable(error: OSError, path: str, what: str) -> InvalidArgumentError:
     if isinstance(error, PermissionError):
         return InvalidArgumentError(f"{what} {path!r} may not be read by ws-mcp; change its permissions")
     return InvalidArgumentError(f"{what} {path!r} cannot be opened: {error.strerror}; give a directory without links")
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return status.st_dev, status.st_ino
-
-
-def _identities_above(path: str) -> list[Identity]:
-    found: list[Identity] = []
-    for parent in Path(path).parents:
-        with suppress(OSError):
-            found.append(_identity(parent.stat()))
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import anyio.to_thread
 from ws_mcp.core.engine.model import BindMount
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import ForbiddenError
+from ws_mcp.core.host.closed import closed_places, socket_of
 from ws_mcp.core.host.folders import open_file, open_folder
 from ws_mcp.core.host.model import HostFile, HostFolder, HostRules
 from ws_mcp.core.workspaces.lane import GIT_ENVIRONMENT, check_targets, plan_binaries, plan_git
@@ -19,9 +20,7 @@ from ws_mcp.core.workspaces.recipe import Recipe
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.core.workspaces.tiers import Tier
 
-UNIX = "unix://"
 USUAL_SOCKET = "/var/run/docker.sock"
-ENGINE_DATA = (Path("/var/lib/docker"), Path("/var/lib/containers"), Path("/var/lib/containerd"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +34,8 @@ class Binds:
     notes: tuple[str, ...] = ()
 
 
-async def binds_of(recipe: Recipe, level: Tier, rules: WorkspaceRules, engine: Engine, state: Path) -> Binds:
-    """Open everything of the host that a recipe names.
+async def binds_of(recipe: Recipe, level: Tier, rules: WorkspaceRules, engine: Engine, own: Sequence[Path]) -> Binds:
+    """Open everything of the host that a recipe names. `own`: the files of ws-mcp, which nobody gets.
 
     Raises:
         InvalidArgumentError: it cannot be used.
@@ -45,14 +44,14 @@ async def binds_of(recipe: Recipe, level: Tier, rules: WorkspaceRules, engine: E
     if not (recipe.folder or recipe.mounts or level.has_engine_socket):
         return Binds()
     endpoint = (await engine.info()).endpoint
-    socket = endpoint.removeprefix(UNIX) if endpoint.startswith(UNIX) else ""
+    socket = socket_of(endpoint)
     if (recipe.folder or recipe.mounts) and not socket:
         raise ForbiddenError(
             "the container engine is on another machine, which does not see the folders of this one: leave `folder` "
             "and `mounts` out, and copy files in with workspace_files"
         )
-    closed = (state, *ENGINE_DATA, *((Path(socket),) if socket else ()))
-    opened = await anyio.to_thread.run_sync(_opened, recipe, HostRules(roots=rules.roots, closed=closed))
+    host = HostRules(roots=rules.roots, closed=closed_places(own, endpoint))
+    opened = await anyio.to_thread.run_sync(_opened, recipe, host)
     return Binds(
         mounts=opened.mounts,
         folder=opened.folder,

@@ -117,7 +117,7 @@ class Looking:
         check_recipe(recipe, level)
         _check_granted(recipe, rules)
         check_required(spec.content.required, contents)
-        binds = await binds_of(recipe, level, rules, self._engine, self._state.directory)
+        binds = await binds_of(recipe, level, rules, self._engine, (self._state.directory, *rules.closed))
         image = await self._image(recipe, found, rules)
         look = Look(
             instance=self._state.instance,

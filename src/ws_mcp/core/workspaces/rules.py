@@ -29,6 +29,7 @@ class WorkspaceRules:
     images: tuple[str, ...] = (image_patterns.ANY,)
     may_pull: bool = False
     roots: tuple[Path, ...] = ()  # below which folders and worker binaries may be
+    closed: tuple[Path, ...] = ()  # the server's own files, beside its state directory, which nobody is given
     access: Access = Access.READ_WRITE  # the most that may be had to one
     templates: Mapping[str, Path] = field(default_factory=dict[str, Path])
     homes: Mapping[str, Path] = field(default_factory=dict[str, Path])
