@@ -3,8 +3,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream
 from support.fake_execd import FakeExecd, open_fake_execd
@@ -29,6 +31,7 @@ class Ground:
     two: FakeExecd
     heard: list[tuple[str, Event]] = field(default_factory=list[tuple[str, Event]])
     dials: int = 0
+    full: int = 0  # so often the runtime can start nothing there
     may_connect: anyio.Event | None = None
 
     def dial(self, address: PlaceAddress) -> AbstractAsyncContextManager[ByteStream]:
@@ -50,8 +53,25 @@ class Ground:
         self.dials += 1
         if self.may_connect is not None:
             await self.may_connect.wait()
+        if self.dials <= self.full:
+            yield cast("ByteStream", Refused())
+            return
         async with execd.dial() as stream:
             yield stream
+
+
+class Refused:
+    """What an engine's exec stream says of a command that its runtime could not start."""
+
+    async def send(self, data: bytes) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    async def receive(self, max_bytes: int) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        return b"OCI runtime exec failed: exec failed: unable to start container process: procReady not received"
+
+    async def aclose(self) -> None:
+        await anyio.lowlevel.checkpoint()
 
 
 @pytest.fixture
@@ -74,6 +94,23 @@ async def test_a_connection_is_made_once_and_kept(ground: Ground) -> None:
         assert not places.is_connected(PlaceId("w_two"))
     assert ground.dials == 1
     assert ground.kinds() == [("w_one", "connected")]
+
+
+async def test_a_full_container_is_tried_again_until_there_is_a_place(ground: Ground, virtual_time: None) -> None:
+    ground.full = 3
+    async with ground.places() as places:
+        await (await places.client(address_of("w_one"))).call("ping", {}, timeout_s=5)
+    assert ground.dials == 4
+
+
+async def test_a_container_that_stays_full_says_what_to_do(ground: Ground, virtual_time: None) -> None:
+    ground.full = 1000
+    async with ground.places() as places:
+        with pytest.raises(
+            ExecdUnavailableError, match=r"nothing more can be started in its container.*stop_workspace"
+        ):
+            await places.client(address_of("w_one"))
+    assert ground.dials > 10
 
 
 async def test_callers_at_the_same_time_share_one_attempt(ground: Ground) -> None:

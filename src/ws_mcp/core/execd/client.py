@@ -19,7 +19,7 @@ from ws_mcp.core.errors import WsError, one_line
 from ws_mcp.core.execd import protocol
 from ws_mcp.core.execd.about import Hello, Stats, hello_of, stats_of
 from ws_mcp.core.execd.failures import ExecdUnavailableError, OlderExecdError, failure_of
-from ws_mcp.core.execd.protocol import Event, ExecdProtocolError, FrameDecoder, Header, Reply
+from ws_mcp.core.execd.protocol import NO_START, Event, ExecdProtocolError, FrameDecoder, Header, Reply
 from ws_mcp.core.observed import Observed
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class ExecdClient:
         except STREAM_ERRORS as error:
             self.fail(f"its connection ended ({type(error).__name__})")
         except ExecdProtocolError as error:
-            self.fail(f"it sent what the protocol forbids ({error})")
+            self.fail(NO_START if error.kind == "no_start" else f"it sent what the protocol forbids ({error})")
 
     async def ping_on(self) -> None:
         """Keep the connection alive and notice when it is not; the pinging task of `open_execd`."""

@@ -17,11 +17,12 @@ from anyio.abc import ByteStream, TaskGroup
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.execd.client import STREAM_ERRORS, ExecdClient, open_execd
 from ws_mcp.core.execd.failures import ExecdUnavailableError
-from ws_mcp.core.execd.protocol import Event
+from ws_mcp.core.execd.protocol import NO_START, Event
 from ws_mcp.core.ids import ContainerId, PlaceId
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 0.25  # what forks without end also ends without end: a place becomes free
 CONNECT_S = 10.0  # from the dial to the answered hello; an engine's exec takes 45 to 65 ms
 
 
@@ -134,10 +135,8 @@ class Places:
         try:
             with kept.scope as scope:
                 scope.deadline = anyio.current_time() + CONNECT_S
-                try:
-                    await self._connect(kept)
-                except* (WsError, *STREAM_ERRORS) as group:
-                    kept.failure = _failure(place, group)
+                while not kept.settled.is_set() and await self._is_full(kept):  # noqa: ASYNC110 - nobody tells of room
+                    await anyio.sleep(AGAIN_S)
             if kept.client is None and kept.failure is None:
                 kept.failure = ExecdUnavailableError(f"no connection within {CONNECT_S:g} s", place=place)
         finally:
@@ -148,6 +147,14 @@ class Places:
         log.info("connection to %s is over: %s", place, kept.failure or "it was closed")
         if kept.client is not None:
             self._listen(place, Event(kind="disconnected", header={}))
+
+    async def _is_full(self, kept: _Connection) -> bool:
+        """Connect, and return when that is over; whether nothing could be started there."""
+        try:
+            await self._connect(kept)
+        except* (WsError, *STREAM_ERRORS) as group:
+            kept.failure = _failure(kept.address.place, group)
+        return NO_START in str(kept.failure)
 
     async def _connect(self, kept: _Connection) -> None:
         place = kept.address.place

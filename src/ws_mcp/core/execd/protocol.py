@@ -26,10 +26,18 @@ Header = Mapping[str, object]
 """A JSON object as it was received."""
 
 
+NO_START = (
+    "nothing more can be started in its container, which has as many processes or as much memory as it may; try again "
+    "in a moment, or stop_workspace, which ends all that runs in it"
+)
+_RUNTIME = b"OCI "  # so the runtime begins, on the stream of a command that it could not start
+
+
 class ExecdProtocolError(Exception):
     """The peer sent what the protocol forbids; the connection is of no use any more.
 
-    `kind`: `too_long`, `bad_header`, `truncated` (frames), `bad_message` (a frame that says nothing we can use).
+    `kind`: `no_start` (nobody is there), `too_long`, `bad_header`, `truncated` (frames), `bad_message` (a frame that
+    says nothing we can use).
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -106,6 +114,8 @@ class FrameDecoder:
         start = 0
         while len(buffer) - start >= LENGTH.size:
             (length,) = LENGTH.unpack_from(buffer, start)
+            if length > MAX_FRAME_BYTES and buffer.startswith(_RUNTIME):
+                raise ExecdProtocolError("no_start", NO_START)
             if length > MAX_FRAME_BYTES:
                 raise ExecdProtocolError("too_long", f"a frame of {length} bytes")
             end = start + LENGTH.size + length
