@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
 from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.transport_security import TransportSecuritySettings
+from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,17 +21,18 @@ from uvicorn import Config, Server
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import READ
 from ws_mcp.edge.bearer import Bearers
+from ws_mcp.edge.http_bodies import Bodies
 from ws_mcp.edge.http_choices import PATH, HttpChoices, Names, names_of
 from ws_mcp.edge.http_door import Door
 from ws_mcp.edge.http_listening import listening
 from ws_mcp.edge.http_protocol import IDLE_S, BoundedProtocol
 from ws_mcp.edge.http_streams import Streams
+from ws_mcp.edge.messages import MAX_BYTES
 from ws_mcp.edge.serve import Stop
 
 METADATA = "/.well-known/oauth-protected-resource"
 END_S = 2  # how long open calls and streams may go on after serving was asked to end; uvicorn takes whole seconds
 MAX_SESSIONS = 1000  # of clients of the older era; the SDK ends them after 30 idle minutes
-MAX_BODY_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +102,18 @@ def _application(server: MCPServer, names: Names, by: Authentication | None) -> 
             allowed_origins=sorted(names.origins),
         ),
         max_sessions=MAX_SESSIONS,
-        max_request_body_size=MAX_BODY_BYTES,
+        max_request_body_size=MAX_BYTES,
         auth=by.settings if by else None,
         token_verifier=by.bearers if by else None,
     )
     # Innermost, so behind the SDK's authentication.
     if by is not None:
         app.user_middleware.append(Middleware(_Everywhere, by.settings))
-    app.user_middleware.append(Middleware(Streams))
+    app.user_middleware += [
+        Middleware(Streams),
+        Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BYTES),
+        Middleware(Bodies),
+    ]
     return Door(app, names)
 
 
