@@ -16,7 +16,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, LimitError, StateError, WsError
-from ws_mcp.core.policy.acts import Act, Journal, Transport, Verdict
+from ws_mcp.core.policy.acts import Act, Clean, Journal, Transport, Verdict
 from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.identity import Identity, Request
 from ws_mcp.edge.uris import address_of
@@ -96,15 +96,26 @@ class Gate:
         return guards.decide(act).is_allowed
 
     @property
+    def who(self) -> str:
+        """The principal of the call that is being served."""
+        return self._identity.principal.id
+
+    @property
     def confirm(self) -> Confirm:
         """Whether the person is asked before what cannot be undone."""
         return self._guards.confirm
 
     @asynccontextmanager
     async def passed(
-        self, verb: str, *, is_read_only: bool, target: str = "", arguments: Mapping[str, object] | None = None
+        self,
+        verb: str,
+        *,
+        is_read_only: bool,
+        target: str = "",
+        arguments: Mapping[str, object] | None = None,
+        clean: Clean = str,
     ) -> AsyncGenerator[Passage]:
-        """The time in which the act may have its effect.
+        """The time in which the act may have its effect. `clean`: see `Act`.
 
         Raises:
             ForbiddenError: the policy refuses it.
@@ -123,6 +134,7 @@ class Gate:
             is_read_only=is_read_only,
             transport=guards.transport,
             arguments=arguments or {},
+            clean=clean,
         )
         with self._measured(verb) as passage:
             verdict = guards.decide(act) if guards.decide else Verdict(is_allowed=True, rule="no policy")
