@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis.strategies import integers, sampled_from, text
 
 from ws_mcp.core.errors import one_line
-from ws_mcp.core.redaction import CUT, MAX_GIVEN, MIN_CHARACTERS, Redactor, is_secret_name
+from ws_mcp.core.redaction import MAX_GIVEN, Redactor, is_secret_name
+from ws_mcp.core.secret_forms import END_CHARACTERS, MIN_CHARACTERS
+from ws_mcp.core.sought import CUT
 
 VALUES = text(min_size=MIN_CHARACTERS, max_size=60).filter(lambda value: len(value.strip()) >= MIN_CHARACTERS)
 SURROUNDINGS = text(max_size=40)
@@ -106,6 +108,35 @@ def test_of_too_many_values_the_newest_are_known_and_the_servers_own_always() ->
     last = f"{MAX_GIVEN:08}-value"
     assert redactor.clean(f"own-secret 00000001-value {last}") == "[redacted] [redacted] [redacted]"
     assert redactor.clean("00000000-value is past") == "00000000-value is past"
+
+
+def test_nobody_pushes_out_what_others_gave() -> None:
+    redactor = Redactor()
+    redactor.add("the-secret-of-bob", by="bob")
+    redactor.add(*(f"{number:08}-first" for number in range(MAX_GIVEN)), by="mallory")
+    redactor.add(*(f"{number:08}-later" for number in range(MAX_GIVEN)), by="mallory")
+    redactor.add("the-secret-of-ann", by="ann")
+    last = f"{MAX_GIVEN - 1:08}"
+    assert redactor.clean(f"the-secret-of-bob the-secret-of-ann {last}-later") == "[redacted] [redacted] [redacted]"
+    assert redactor.clean(f"{last}-first is past") == f"{last}-first is past"
+
+
+def test_many_long_values_of_one_leave_room_for_others() -> None:
+    redactor = Redactor()
+    redactor.add("the-secret-of-bob", by="bob")
+    for number in range(200):
+        redactor.add(f"{number:08}" + "/" * 10 * END_CHARACTERS, by="mallory")
+    redactor.add("the-secret-of-ann", by="ann")
+    assert redactor.clean("the-secret-of-bob the-secret-of-ann 00000199////") == "[redacted] [redacted] [redacted]"
+    assert redactor.clean("00000000//// is past") == "00000000//// is past"
+
+
+def test_a_value_of_two_is_known_until_both_are_past() -> None:
+    redactor = Redactor()
+    redactor.add("the-secret-of-both", by="ann")
+    redactor.add("the-secret-of-both", by="bob")
+    redactor.add(*(f"{number:08}-value" for number in range(MAX_GIVEN - 1)), by="ann")
+    assert redactor.clean("the-secret-of-both") == "[redacted]"
 
 
 def test_a_long_value_is_known_by_its_ends_and_its_lines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import stat
@@ -18,11 +19,12 @@ from mcp.client.streamable_http import streamable_http_client
 from support.certificates import make_certificate
 from support.edge_client import MODES, ok
 from support.fake_core import FakeCore
-from support.http_ground import ask, open_http_ground, record_for, token_for, write_tokens
+from support.http_ground import HELLO, ask, open_http_ground, record_for, token_for, write_tokens
 
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.edge.http_choices import HttpChoices, OAuth, names_of
-from ws_mcp.edge.http_serving import MAX_BODY_BYTES, serve_http
+from ws_mcp.edge.http_serving import serve_http
+from ws_mcp.edge.messages import MAX_BYTES
 from ws_mcp.edge.serve import Stop
 from ws_mcp.server import build_server
 
@@ -223,10 +225,11 @@ async def test_what_is_no_message_is_refused_and_the_next_one_is_served(tmp_path
         async with open_http_ground(tmp_path, record_for("alice")) as ground:
             for body, more, status in (
                 (b"garbage", {}, 400),
-                (b"x" * (MAX_BODY_BYTES + 1), {}, 413),
+                (b"x" * (MAX_BYTES + 1), {}, 413),
                 (b"[" * 100_000, {}, 400),
-                (b"{}", {"Content_Type": "text/plain"}, 400),
-                (b"{}", {"Accept": "text/html"}, 406),
+                (b"{}", {}, 400),
+                (json.dumps(HELLO).encode(), {"Content_Type": "text/plain"}, 400),
+                (json.dumps(HELLO).encode(), {"Accept": "text/html"}, 406),
             ):
                 sent = partial(ask, ground.url, body, token=token_for("alice"), **more)
                 assert (await anyio.to_thread.run_sync(sent)).status == status, body[:10]

@@ -17,8 +17,9 @@ from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 from support.edge_client import PROJECT
 from support.fake_core import FakeCore
 
+from ws_mcp.edge.messages import EDGE_BYTES, MAX_BYTES, parsed
 from ws_mcp.edge.serve import Stop, serve_descriptors
-from ws_mcp.edge.stdio import EDGE_BYTES, MAX_LINE_BYTES, Line, open_stdio, parsed
+from ws_mcp.edge.stdio import Line, open_stdio
 from ws_mcp.server import build_server
 
 PING = b'{"jsonrpc":"2.0","id":9,"method":"ping"}\n'
@@ -78,10 +79,10 @@ def refusal(line: bytes, *, is_whole: bool = True) -> tuple[int, int | str | Non
 
 def test_a_line_is_kept_whole_up_to_its_limit_and_then_at_both_ends() -> None:
     line = Line()
-    line.add(b"a" * (MAX_LINE_BYTES - 1))
+    line.add(b"a" * (MAX_BYTES - 1))
     line.add(b"b")
-    assert line.take() == (b"a" * (MAX_LINE_BYTES - 1) + b"b", True)
-    line.add(b"a" * MAX_LINE_BYTES)
+    assert line.take() == (b"a" * (MAX_BYTES - 1) + b"b", True)
+    line.add(b"a" * MAX_BYTES)
     for _ in range(10):
         line.add(b"b" * 1000)
     line.add(b"c")

@@ -19,7 +19,7 @@ from support.edge_client import MODES, ok
 from support.http_ground import http_client, record_for, token_for, write_tokens
 from support.memory import forget_peak, memory_of
 
-from ws_mcp.edge.stdio import MAX_LINE_BYTES
+from ws_mcp.edge.messages import MAX_BYTES
 
 PROGRAM = [sys.executable, str(Path(__file__).parents[1] / "support" / "serve_fake.py")]
 END_S = 10
@@ -198,13 +198,13 @@ def test_a_line_without_end_takes_no_memory_and_is_answered(served: Child, first
     served.send(envelope[1], {"jsonrpc": "2.0", "id": 6, "method": "ping"})
     refusal = served.answer()
     assert (refusal["id"], refusal["error"]["code"]) == (5, -32600)
-    assert str(MAX_LINE_BYTES) in refusal["error"]["message"]
+    assert str(MAX_BYTES) in refusal["error"]["message"]
     assert served.answer()["id"] == 6
     assert memory_of(served.process.pid, "VmHWM") - before < 32 * MIB
 
 
 def test_a_message_of_almost_four_mebibytes_is_served(served: Child) -> None:
-    served.call(2, "start_process", command="x", env={"A": "x" * (MAX_LINE_BYTES - 500)})
+    served.call(2, "start_process", command="x", env={"A": "x" * (MAX_BYTES - 500)})
     result = served.answer()["result"]
     assert (result["isError"], "`env` is too large" in result["content"][0]["text"]) == (True, True)
 

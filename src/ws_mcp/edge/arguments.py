@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic.fields import FieldInfo
 
 from ws_mcp.core.errors import InvalidArgumentError, one_line
+from ws_mcp.edge.json_shape import ShapeError, check_shape
 
 IGNORED = frozenset({"wait_for_previous"})  # one host adds it to every tool and sends it along
 MAX_TEXT_BYTES = 4096  # names, directories, patterns: more is never one of these
@@ -26,6 +27,7 @@ MAX_WAIT_S = 45.0  # hosts give a call up after 60 s
 MAX_LIMIT_S = 30 * 24 * 3600.0
 MAX_NUMBER = 2**31  # of what is counted: more is a mistake, whatever it is
 MAX_PROBLEMS = 1000  # characters
+MAX_WRONG = 256  # values whose problems are looked at one by one: each costs as much as a whole good call
 
 
 def _without_nul(text: str) -> str:
@@ -48,8 +50,9 @@ def unpacked(value: object) -> object:
     if not isinstance(value, str) or value[:1] not in ("[", "{"):
         return value
     try:
+        check_shape(value.encode())  # a text of 4 MiB is one value of its message, and may be a million here
         return cast("object", json.loads(value))
-    except (ValueError, RecursionError):
+    except (ValueError, ShapeError):
         return value
 
 
@@ -117,7 +120,9 @@ def checked(tool: Tool, arguments: Mapping[str, object]) -> dict[str, object]:
     try:
         return model.model_validate(given).model_dump_one_level()
     except ValidationError as error:
-        raise InvalidArgumentError(f"{tool.name}: {_problems(model, error)}") from None
+        count = error.error_count()
+        takes = f"{count} values in it cannot be used; it takes {', '.join(model.model_fields)}"
+        raise InvalidArgumentError(f"{tool.name}: {_problems(model, error) if count <= MAX_WRONG else takes}") from None
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError, StateError, WsError
 from ws_mcp.core.ids import Principal
-from ws_mcp.core.policy.acts import Act, Journal, Verdict
+from ws_mcp.core.policy.acts import Act, Clean, Journal, Verdict
 from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.guards import Guards, Passage
 from ws_mcp.edge.identity import Identity, Request, Watcher
@@ -111,6 +111,11 @@ class Gate:
         return guards.decide(act).is_allowed
 
     @property
+    def who(self) -> str:
+        """The principal of the call that is being served."""
+        return self._identity.principal.id
+
+    @property
     def confirm(self) -> Confirm:
         """Whether the person is asked before what cannot be undone."""
         return self._guards.confirm()
@@ -129,8 +134,11 @@ class Gate:
         target: str = "",
         arguments: Mapping[str, object] | None = None,
         unfit: InvalidArgumentError | None = None,
+        clean: Clean = str,
     ) -> AsyncGenerator[Passage]:
-        """The time in which the act may have its effect. `unfit`: why it has no arguments, and so cannot be done.
+        """The time in which the act may have its effect. `clean`: see `Act`.
+
+        `unfit`: why it has no arguments, and so cannot be done.
 
         Raises:
             ForbiddenError: the policy refuses it.
@@ -152,6 +160,7 @@ class Gate:
             is_read_only=is_read_only,
             transport=self._guards.transport,
             arguments={} if unfit else arguments or {},
+            clean=clean,
         )
         with self._measured(verb) as passage:
             async with self._admitted(act, passage):

@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
 from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.transport_security import TransportSecuritySettings
+from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,17 +22,18 @@ from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import READ
 from ws_mcp.edge.bearer import Bearers
 from ws_mcp.edge.guards import HoldStream
+from ws_mcp.edge.http_bodies import Bodies
 from ws_mcp.edge.http_choices import PATH, HttpChoices, Names, names_of
 from ws_mcp.edge.http_door import Door
 from ws_mcp.edge.http_listening import listening
 from ws_mcp.edge.http_protocol import IDLE_S, BoundedProtocol
 from ws_mcp.edge.http_sessions import MOST, Sessions
 from ws_mcp.edge.http_streams import Streams
+from ws_mcp.edge.messages import MAX_BYTES
 from ws_mcp.edge.serve import Stop
 
 METADATA = "/.well-known/oauth-protected-resource"
 END_S = 2  # how long open calls and streams may go on after serving was asked to end; uvicorn takes whole seconds
-MAX_BODY_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def _application(server: MCPServer, names: Names, by: Authentication | None, hol
             allowed_origins=sorted(names.origins),
         ),
         max_sessions=MOST,
-        max_request_body_size=MAX_BODY_BYTES,
+        max_request_body_size=MAX_BYTES,
         auth=by.settings if by else None,
         token_verifier=by.bearers if by else None,
     )
@@ -115,8 +116,12 @@ def _application(server: MCPServer, names: Names, by: Authentication | None, hol
         app.user_middleware.append(Middleware(_Everywhere, by.settings))
     # There is no public way to see which sessions have ended.
     sessions = inner.session_manager._server_instances  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as above
-    app.user_middleware.append(Middleware(Sessions, sessions.keys))
-    app.user_middleware.append(Middleware(Streams, hold_stream))
+    app.user_middleware += [
+        Middleware(Sessions, sessions.keys),
+        Middleware(Streams, hold_stream),
+        Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BYTES),
+        Middleware(Bodies),
+    ]
     return Door(app, names)
 
 

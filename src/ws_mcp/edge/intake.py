@@ -1,32 +1,47 @@
-"""Secrets among the arguments of a call: known before anything is done with them, kept out of the log and of errors."""
+"""Secrets among the arguments of a call, kept out of the log and of errors.
+
+All know them only once the call was let through: who is refused puts nothing into the memory of this server. What is
+written before is cleaned by the call's own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import islice
 from typing import cast
 
 from ws_mcp.core.redaction import SECRETS, Redactor, is_secret_name
-from ws_mcp.edge.arguments import unpacked
+from ws_mcp.edge.arguments import MAX_ENVIRONMENT, unpacked
+from ws_mcp.edge.options import MAX_SECRETS
 
-MOST = 256  # of one call; the tools take fewer
+MOST = MAX_ENVIRONMENT + MAX_SECRETS  # as many as any tool takes
 
 
 class Intake:
-    """The secrets of one call."""
+    """The secrets of one call, which is looked at when one of them could be written."""
 
     def __init__(self, arguments: Mapping[str, object]) -> None:
-        self._values = tuple(value for value, _ in zip(_secrets_of(arguments), range(MOST), strict=False))
-        for value in self._values:
-            SECRETS.add(value)
+        self._arguments = arguments
+
+    def remember(self, by: str) -> None:
+        """Keep them out of whatever the server writes from now on. `by`: the principal that gave them."""
+        if self._values:
+            SECRETS.add(*self._values, by=by)
 
     def clean(self, text: str) -> str:
-        """`text` for the caller, without what it gave itself: looking for others' secrets would give them away."""
-        if not self._values:
-            return text
+        """`text` without what the call itself gave; without others' secrets it would give those away to its caller."""
+        return self._redactor.clean(text) if self._values else text
+
+    @cached_property
+    def _values(self) -> tuple[str, ...]:
+        return tuple(islice(_secrets_of(self._arguments), MOST))
+
+    @cached_property
+    def _redactor(self) -> Redactor:
         redactor = Redactor()
-        for value in self._values:
-            redactor.add(value)
-        return redactor.clean(text)
+        redactor.add(*self._values)
+        return redactor
 
 
 def _secrets_of(arguments: Mapping[str, object]) -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import select
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -17,30 +16,11 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp.types import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    jsonrpc_message_adapter,
-)
-from pydantic import ValidationError
-from pydantic_core import from_json
 
-from ws_mcp.edge.json_shape import ShapeError, check_shape
+from ws_mcp.edge.messages import EDGE_BYTES, MAX_BYTES, parsed
 
-MAX_LINE_BYTES = 4 * 1024 * 1024  # as much as the SDK takes over HTTP
 READ_BYTES = 64 * 1024
 WRITE_BYTES = 64 * 1024  # of answers that are put together for one write
-NO_JSON = "the line is no valid JSON"
-MAX_ID = 256  # characters; it is repeated in the answer
-EDGE_BYTES = 512  # of a line that is too long: enough to find the id at either end
-
-_ID = rb'"id"\s*:\s*(?:(?P<number>-?\d{1,18})(?=\s*[,}])|"(?P<text>[\w.:-]{1,128})")'
-_FIRST = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?(?:"method"\s*:\s*"[\w/$.-]{1,128}"\s*,\s*)?' + _ID)
-_LAST = re.compile(_ID + rb"\s*\}\s*\Z")
 
 Messages = MemoryObjectReceiveStream[SessionMessage | Exception]
 Answers = MemoryObjectSendStream[SessionMessage]
@@ -59,57 +39,15 @@ class Line:
         """The next bytes of it."""
         self._size += len(part)
         self._kept += part
-        if self._size > MAX_LINE_BYTES and len(self._kept) > 2 * EDGE_BYTES:
+        if self._size > MAX_BYTES and len(self._kept) > 2 * EDGE_BYTES:
             del self._kept[EDGE_BYTES:-EDGE_BYTES]
 
     def take(self) -> tuple[bytes, bool]:
         """The line and whether it is whole; the next one begins."""
-        line, is_whole = bytes(self._kept), self._size <= MAX_LINE_BYTES
+        line, is_whole = bytes(self._kept), self._size <= MAX_BYTES
         self._kept.clear()
         self._size = 0
         return line, is_whole
-
-
-def parsed(line: bytes, *, is_whole: bool) -> SessionMessage | JSONRPCError:
-    """The message in a line, or the answer to a line that has none.
-
-    Source: JSON-RPC 2.0, section 5.1 (-32700: no JSON; -32600: no request).
-    """
-    if not is_whole:
-        return _refusal(line, INVALID_REQUEST, f"the message is too large: at most {MAX_LINE_BYTES} bytes")
-    try:
-        check_shape(line)
-        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-    except ShapeError as error:
-        return _refusal(line, INVALID_REQUEST, f"the message is refused: {error}")
-    except ValidationError as error:
-        kinds = {e["type"] for e in error.errors(include_url=False, include_input=False, include_context=False)}
-        if "json_invalid" not in kinds:
-            return _refusal(line, INVALID_REQUEST, "the line is no JSON-RPC 2.0 message")
-        return _refusal(line, PARSE_ERROR, NO_JSON)
-    except ValueError:
-        return _refusal(line, PARSE_ERROR, NO_JSON)
-    reason = _bad_id(message, line)
-    return _refusal(line, INVALID_REQUEST, reason) if reason else SessionMessage(message)
-
-
-def _bad_id(message: JSONRPCMessage, line: bytes) -> str:
-    """What is wrong with the id of a message."""
-    if isinstance(message, JSONRPCNotification):
-        # A request whose id is neither text nor a whole number would pass as one, and never be answered.
-        is_one = b'"id"' not in line or "id" not in from_json(line)
-        return "" if is_one else "the id of a request is a text or a whole number"
-    number = message.id
-    is_short = len(number) <= MAX_ID if isinstance(number, str) else number is None or abs(number) < 1 << 63
-    return "" if is_short else f"the id of a request has at most {MAX_ID} characters, or 63 bits"
-
-
-def _refusal(line: bytes, code: int, text: str) -> JSONRPCError:
-    """An error for whoever waits for an answer to this line. A response has no method, and nobody waits."""
-    first, last = line[:EDGE_BYTES], line[-EDGE_BYTES:]
-    found = (_FIRST.match(first) or _LAST.search(last)) if b'"method"' in first + last else None
-    known = None if found is None else int(found["number"]) if found["number"] else found["text"].decode()
-    return JSONRPCError(jsonrpc="2.0", id=known, error=ErrorData(code=code, message=text))
 
 
 @contextmanager

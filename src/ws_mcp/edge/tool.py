@@ -67,9 +67,11 @@ class GuardedTool(Tool):
         intake = Intake(arguments)
         try:
             known, unfit = self._taken(arguments)
+            is_read_only = self._effect.is_read_only
             async with self._gate.passed(
-                self.name, is_read_only=self._effect.is_read_only, arguments=known, unfit=unfit
+                self.name, is_read_only=is_read_only, arguments=known, unfit=unfit, clean=intake.clean
             ) as passage:
+                intake.remember(self._gate.who)
                 await self._confirmed(known, context)
                 result = await self.fn(**known)
                 passage.made = _made_by(result)
@@ -80,6 +82,7 @@ class GuardedTool(Tool):
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
+            intake.remember(self._gate.who)  # wherever it broke: its text may have any of them
             return failed(bug(self.name, error))
         return result if isinstance(result, CallToolResult) else answered(cast("View", result))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from ws_mcp.core.errors import one_line
-from ws_mcp.core.policy.acts import Act, Verdict
+from ws_mcp.core.policy.acts import Act, Clean, Verdict
 from ws_mcp.core.redaction import without_handles
 
 # Never a command, an environment, a content or a pattern: what is not named here is in the digest only.
@@ -17,23 +17,26 @@ SHOWN = ("name", "workspace", "image", "tier", "kind", "signal", "process_id", "
 SHOWN_OPTIONS = ("runtime", "folder", "access", "network", "replace", "dry_run", "template", "home")
 MAX_CHARACTERS = 200
 DIGEST_CHARACTERS = 32
-Clean = Callable[[str], str]
 
 
 def fields_of(act: Act, verdict: Verdict, key: bytes, clean: Clean) -> dict[str, object]:
     """An intent, without when and which. `clean`: takes secrets out of what the caller words."""
     arguments = act.arguments
-    shown = _shown(arguments, SHOWN, clean)
+
+    def cleaned(text: str) -> str:
+        return clean(act.clean(text))
+
+    shown = _shown(arguments, SHOWN, cleaned)
     options = arguments.get("options")
     if options is not None:
         inner = cast("Mapping[str, object]", options if isinstance(options, Mapping) else vars(options))
-        shown |= {f"options.{name}": value for name, value in _shown(inner, SHOWN_OPTIONS, clean).items()}
+        shown |= {f"options.{name}": value for name, value in _shown(inner, SHOWN_OPTIONS, cleaned).items()}
     said: dict[str, object] = {
         "principal": one_line(act.principal.id, MAX_CHARACTERS),
         "chat": act.chat or "",
         "via": "own" if act.is_own else act.transport,
-        "verb": clean(one_line(act.verb, MAX_CHARACTERS)),
-        "target": clean(without_handles(one_line(act.target, MAX_CHARACTERS))),
+        "verb": cleaned(one_line(act.verb, MAX_CHARACTERS)),
+        "target": cleaned(without_handles(one_line(act.target, MAX_CHARACTERS))),
         "arguments": digest_of(arguments, key),
         "shown": shown,
         "decision": "allow" if verdict.is_allowed else "deny",

@@ -19,11 +19,11 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from ws_mcp.core.audit.chain import Fields, chain_key
-from ws_mcp.core.audit.fields import Clean, fields_of
+from ws_mcp.core.audit.fields import fields_of
 from ws_mcp.core.audit.file import MAX_BYTES, AuditFile, datasync, prepared
 from ws_mcp.core.clock import Now, utc_now
 from ws_mcp.core.errors import StateError
-from ws_mcp.core.policy.acts import Act, Verdict
+from ws_mcp.core.policy.acts import Act, Clean, Verdict
 
 log = logging.getLogger(__name__)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ws_mcp.core.ids import ChatId, Principal
 
 Transport = Literal["stdio", "http"]
+Clean = Callable[[str], str]
+"""Takes secrets out of a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,8 @@ class Act:
 
     `verb`: the name of a tool, or the method of the protocol (`resources/read`); `target`: the address of a resource;
     `chat`: "" while there is none; `arguments`: checked, as the tool takes them. `is_own`: nobody called, the
-    server does it by itself as the operator set it up.
+    server does it by itself as the operator set it up. `clean`: takes out what the caller gave in confidence with it,
+    which nobody else knows yet.
     """
 
     principal: Principal
@@ -28,6 +31,7 @@ class Act:
     transport: Transport = "stdio"
     arguments: Mapping[str, object] = field(default_factory=dict[str, object])
     is_own: bool = False
+    clean: Clean = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
