@@ -181,9 +181,9 @@ class Gate:
                 try:
                     place.enter_context(self._guards.admit(act))
                 except LimitError as error:
-                    passage.outcome, passage.detail = "denied", "limit"
                     if rule := self._sparing.told(act.principal.id):
                         await self._refused(act, Verdict(is_allowed=False, rule=rule, reason=str(error)), passage)
+                    passage.outcome, passage.detail = "denied", "limit"  # as it is counted: without a number
                     raise
             yield
 
