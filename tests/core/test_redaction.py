@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import integers, sampled_from, text
+from hypothesis.strategies import integers, lists, sampled_from, text
 
 from ws_mcp.core.errors import one_line
-from ws_mcp.core.redaction import MAX_GIVEN, Redactor, is_secret_name
+from ws_mcp.core.redaction import MAX_FOUND, MAX_GIVEN, Redactor, is_secret_name, without
 from ws_mcp.core.secret_forms import END_CHARACTERS, MIN_CHARACTERS
 from ws_mcp.core.sought import CUT
 
@@ -50,6 +50,23 @@ def cleaned(value: str, line: str) -> str:
 def test_a_known_value_does_not_survive_anywhere_in_a_text(value: str, before: str, after: str) -> None:
     # A value like "[redacte" is in the mark itself.
     assert value not in cleaned(value, before + value + after).replace("[redacted]", "")
+
+
+@given(values=lists(VALUES, max_size=3), others=lists(VALUES, max_size=3), before=SURROUNDINGS, after=SURROUNDINGS)
+@pytest.mark.parametrize("form", [str, in_json, one_line], ids=["as it is", "JSON", "one line"])
+def test_what_nothing_remembers_is_taken_out_as_well(
+    form: object, values: list[str], others: list[str], before: str, after: str
+) -> None:
+    assert callable(form)
+    texts = [before, *(str(form(value)) for value in (*values, *others)), after]
+    clean = without("|".join(texts), values)
+    assert clean == knowing(*values).clean("|".join(texts))
+
+
+def test_a_text_that_was_made_to_have_very_many_is_not_shown() -> None:
+    values = [f"abcdefgh{number}" for number in range(MAX_FOUND + 1)]
+    assert without("no workspace 'abcdefgh'", values) == "[redacted]"
+    assert without("no workspace 'abcdefgh'", values[1:]) == "no workspace 'abcdefgh'"
 
 
 @given(value=VALUES, before=SURROUNDINGS, after=SURROUNDINGS)

@@ -19,17 +19,29 @@ from support.serving_child import ServingChild, open_child_http
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from ws_mcp.edge.http_protocol import BODY_S, HEADERS_S, MAX_CONNECTIONS, WRITE_S, BoundedProtocol
+from ws_mcp.edge.http_protocol import (
+    BODY_S,
+    HEADERS_S,
+    MAX_CONNECTIONS,
+    MAX_UNREAD_BYTES,
+    WRITE_S,
+    BoundedProtocol,
+)
+from ws_mcp.edge.messages import MAX_BYTES
 
 SLOW = 300
 CALLS = 200
 MOST_S = 0.5
 HEAD = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n"
+BODY_HEAD = HEAD + b"Content-Length: 1000000\r\nContent-Type: application/json\r\n"
+TOKEN = f"Authorization: Bearer {token_for('mallory')}\r\n".encode()
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Generator[ServingChild]:
-    with open_child_http(f"tokens={write_tokens(tmp_path / 'tokens', record_for('alice'))}") as child:
+    with open_child_http(
+        f"tokens={write_tokens(tmp_path / 'tokens', record_for('alice'), record_for('mallory'))}"
+    ) as child:
         yield child
 
 
@@ -47,7 +59,9 @@ def slow_ones(url: str, said: bytes) -> Generator[list[socket.socket]]:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "said", [b"", HEAD, HEAD + b"Content-Length: 1000000\r\nContent-Type: application/json\r\n\r\n{"], ids=str
+    "said",
+    [b"", HEAD, BODY_HEAD + b"\r\n{", BODY_HEAD + TOKEN + b"\r\n{"],
+    ids=["nothing", "a header", "a body", "a body with a token"],
 )
 async def test_slow_connections_do_not_slow_a_client_down(
     said: bytes, mode: str, server: ServingChild, real_io: None
@@ -60,17 +74,48 @@ async def test_slow_connections_do_not_slow_a_client_down(
                 began = time.perf_counter()
                 await ok(client, "list_processes", chat=chat)
                 took.append(time.perf_counter() - began)
-                if said.endswith(b"\r\n"):
-                    dribble(slow[number % SLOW])
+                dribble(slow[number % SLOW], said)
     assert quantiles(took, n=100)[-1] < MOST_S
 
 
-def dribble(connection: socket.socket) -> None:
-    """One more line of a header that never ends."""
+def dribble(connection: socket.socket, said: bytes) -> None:
+    """One more line of a header, or character of a body, that never ends."""
     try:
-        connection.sendall(b"X-A: b\r\n")
+        connection.sendall(b"X-A: b\r\n" if said.endswith(b"\r\n") else b"1"[: len(said)])
     except OSError:
         return  # it was cut
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_whoever_comes_new_is_served_while_one_holds_all_connections_with_bodies(
+    mode: str, server: ServingChild, real_io: None
+) -> None:
+    took = list[float]()
+    with anyio.fail_after(90), slow_ones(server.url, BODY_HEAD + TOKEN + b"\r\n{") as slow:
+        for number in range(20):
+            began = time.perf_counter()
+            async with http_client(server.url, token_for("alice"), mode) as client:
+                await ok(client, "provision_workspace")
+            took.append(time.perf_counter() - began)
+            dribble(slow[-1 - number], b"{")
+    assert max(took) < 2
+    assert "Traceback" not in server.ended()
+
+
+def test_bodies_that_never_end_take_bounded_memory(server: ServingChild) -> None:
+    before = resident(server.process.pid)
+    head = HEAD + f"Content-Length: {MAX_BYTES}\r\nContent-Type: application/json\r\n".encode() + TOKEN + b"\r\n"
+    with slow_ones(server.url, head) as slow:
+        for connection in slow[-60:]:
+            with suppress(OSError):
+                connection.sendall(b" " * (MAX_BYTES - 1))
+        assert ask(server.url, token=token_for("alice")).status == 200
+        assert resident(server.process.pid) - before < 2 * MAX_UNREAD_BYTES
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
 
 
 def test_a_connection_that_does_not_finish_its_headers_is_cut(server: ServingChild) -> None:
@@ -167,6 +212,12 @@ class Connections:
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
 
 
+def finish(connection: BoundedProtocol) -> None:
+    """As when the answer to its request was sent."""
+    cast("Any", connection.cycle).response_complete = True
+    connection.on_response_complete()
+
+
 @pytest.mark.parametrize(
     ("said", "cut_after_s"),
     [(b"", HEADERS_S), (HEAD, HEADERS_S), (WHOLE[:-1], BODY_S), (WHOLE, None)],
@@ -221,6 +272,30 @@ async def test_the_oldest_that_only_waits_makes_room_and_no_one_who_is_served(re
         waiting.append(connections.opened()[1])
     assert [wire.is_cut for wire in waiting] == [True] + [False] * (MAX_CONNECTIONS - 1)
     assert not served_wire.is_cut
+
+
+async def test_slow_bodies_make_room_before_those_that_were_served_and_quick_ones_after(real_io: None) -> None:
+    connections = Connections()
+    slow = [connections.opened() for _ in range(2)]
+    for connection, _ in slow:
+        connections.loop.now += 0.001
+        connection.data_received(WHOLE[:-1])
+    connections.loop.now += 2
+    idle, idle_wire = connections.opened()
+    idle.data_received(WHOLE)
+    finish(idle)
+    quick = [connections.opened() for _ in range(MAX_CONNECTIONS - 3)]
+    for connection, _ in quick:
+        connections.loop.now += 0.001
+        connection.data_received(WHOLE[:-1])
+    cut = list[list[bool]]()
+    for _ in range(5):
+        newest, _ = connections.opened()
+        newest.data_received(WHOLE)
+        wires = (*(wire for _, wire in slow), idle_wire, *(wire for _, wire in quick[:2]))
+        cut.append([wire.is_cut for wire in wires])
+    assert cut == [[place <= done for place in range(5)] for done in range(5)]
+    assert not any(wire.is_cut for _, wire in quick[2:])
 
 
 async def test_when_all_are_served_the_next_one_is_refused(real_io: None) -> None:

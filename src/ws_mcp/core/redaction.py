@@ -8,16 +8,27 @@ it in a form that nobody looks for.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ws_mcp.core.secret_forms import MIN_CHARACTERS, ends_of, forms_of, in_base64, lines_of
+from ws_mcp.core.secret_forms import (
+    END_CHARACTERS,
+    MIN_CHARACTERS,
+    SHORT_END_CHARACTERS,
+    forms_of,
+    in_base64,
+    lines_of,
+    may_be_in,
+    parts_of,
+)
 from ws_mcp.core.sought import Sought
 
 MAX_GIVEN = 4096  # values of callers, and lines of them; who has the most makes room for others
 MAX_CHARACTERS = 8 << 20  # of all their forms together
-MAX_LINES = 256  # of values that are given together, which count alone
+MAX_LINES = 128  # of values that are given together, which count alone
+MAX_FOUND = 32  # values that may be in one text; one with more was made for that, and is not worth the time
+FEW = 16  # values and lines that are given together; of more the ends are short
 SHOWN = "[redacted]"
 _NAME = re.compile(
     r"token|secret|passw(or)?d|passphrase|credential|private|api_?key|access_?key|auth(?!or)|_key$|_pat$|_pw$|dsn",
@@ -39,9 +50,9 @@ def without_handles(text: str) -> str:
 
 @dataclass(slots=True)
 class _Share:
-    """What one caller gave: the forms of each text, the oldest first."""
+    """What one caller gave: the forms of each text by what is kept of it, the oldest first."""
 
-    forms: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    forms: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict[tuple[str, ...], tuple[str, ...]])
     characters: int = 0
 
 
@@ -49,7 +60,7 @@ class Redactor:
     """Knows secret values and cleans texts of them. Values are kept in memory, as long as the process lives.
 
     What it makes of a text must not go back to a caller who did not give the values: it would tell whether a guess is
-    right. `edge.intake` has one for each call.
+    right. For that there is `without`.
     """
 
     def __init__(self) -> None:
@@ -64,7 +75,7 @@ class Redactor:
         for text in (value, *lines_of(value)):
             if len(text) >= MIN_CHARACTERS and text not in self._own:
                 self._own.add(text)
-                for form in forms_of(text):
+                for form in forms_of(parts_of(text)):
                     self._sought.add(form)
 
     def add_own_bytes(self, value: bytes) -> None:
@@ -77,9 +88,11 @@ class Redactor:
 
         Room is made by whoever has the most, so that nobody pushes out what others gave.
         """
-        lines = islice((line for value in values for line in lines_of(value)), MAX_LINES)
-        for text in (*values, *lines):
-            self._add(text, by)
+        texts = _with_lines(values)
+        end = END_CHARACTERS if len(texts) <= FEW else SHORT_END_CHARACTERS
+        for text in texts:
+            if len(text) >= MIN_CHARACTERS and text not in self._own:
+                self._add(parts_of(text, end), by)
         while self._count > MAX_GIVEN:
             self._forget(max(self._shares, key=lambda who: len(self._shares[who].forms)))
         while self._characters > MAX_CHARACTERS:
@@ -99,12 +112,11 @@ class Redactor:
         found = sorted(self._sought.spans(text))
         return _without(text, found) if found else text
 
-    def _add(self, text: str, by: str) -> None:
-        share, kept = self._shares.get(by), ends_of(text)
-        if len(text) < MIN_CHARACTERS or kept in self._own or (share and kept in share.forms):
+    def _add(self, parts: tuple[str, ...], by: str) -> None:
+        share = self._shares.setdefault(by, _Share())
+        if parts in share.forms:
             return
-        share = share or self._shares.setdefault(by, _Share())
-        share.forms[kept] = forms = forms_of(text)
+        share.forms[parts] = forms = forms_of(parts)
         for form in forms:
             self._sought.add(form)
         self._count += 1
@@ -127,6 +139,22 @@ class Redactor:
 
 SECRETS = Redactor()
 """The one of this process: logging is one for all of it, too."""
+
+
+def without(text: str, values: Sequence[str]) -> str:
+    """`text` without these values, which nothing remembers."""
+    found = [value for value in _with_lines(values) if may_be_in(text, value)]
+    if not found:
+        return text
+    if len(found) > MAX_FOUND:
+        return SHOWN
+    redactor = Redactor()
+    redactor.add(*found)
+    return redactor.clean(text)
+
+
+def _with_lines(values: Sequence[str]) -> list[str]:
+    return [*values, *islice((line for value in values for line in lines_of(value)), MAX_LINES)]
 
 
 def _without(text: str, found: list[tuple[int, int]]) -> str:

@@ -24,6 +24,9 @@ REST_S = 2  # for the rest of a body that was answered before it was there, so t
 WRITE_S = 30  # in which a client that does not read must begin to
 IDLE_S = 300  # between requests
 MAX_CONNECTIONS = 256
+SLOW_S = 1  # a request that takes longer to come makes room before connections do that were served
+MAX_UNREAD_BYTES = 64 << 20  # of all bodies that are not whole yet
+MIN_LARGE_BYTES = 256 << 10  # of one that makes room for others then
 
 HEADERS, BODY, REST = "headers", "body", "rest"
 LIMITS_S = {HEADERS: HEADERS_S, BODY: BODY_S, REST: REST_S}
@@ -44,14 +47,15 @@ class BoundedProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.opened_at = self.loop.time()
         self._reading = ""
+        self.reading_since = self.opened_at
+        self.unread_bytes = 0  # of a body that is not whole yet
         self._until_read: TimerHandle | None = None
         self._until_written: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # uvicorn's
         super().connection_made(transport)
         if not self._is_own(transport) or not self._has_room():
-            self.connections.discard(self)
-            transport.abort()
+            self.cut()
             return
         self._expect(HEADERS)
 
@@ -69,6 +73,9 @@ class BoundedProtocol(H11Protocol):
         else:
             kind = REST if self.is_waiting else BODY
             self._expect(kind if self.conn.their_state is h11.SEND_BODY else "")
+        if self._reading == BODY:
+            self.unread_bytes += len(data)
+            self._bound_bodies()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, also in the middle of a body, whose request is being answered already."""
@@ -101,14 +108,24 @@ class BoundedProtocol(H11Protocol):
         return cycle is None or cycle.response_complete
 
     @property
-    def patience(self) -> tuple[int, float]:
-        """Which waiting connection goes first: answered already, then without a request yet, and then the oldest."""
-        return (REST, HEADERS, "").index(self._reading), self.opened_at
+    def patience(self) -> tuple[int, float] | None:
+        """Which connection makes room first, the oldest of each kind; None: it is being served, and makes none.
+
+        Answered already, slow with its request, between requests, at a request that has only just begun.
+        """
+        if self._reading in (HEADERS, BODY):
+            is_slow = self.loop.time() - self.reading_since > SLOW_S
+            return 1 if is_slow else 3, self.reading_since
+        if not self.is_waiting:
+            return None
+        return 0 if self._reading == REST else 2, self.opened_at
 
     def _expect(self, what: str) -> None:
         if what == self._reading:
             return
         self._reading = what
+        self.reading_since = self.loop.time()
+        self.unread_bytes = 0
         if self._until_read is not None:
             self._until_read.cancel()
             self._until_read = None
@@ -121,17 +138,32 @@ class BoundedProtocol(H11Protocol):
             self._until_written = None
 
     def _has_room(self) -> bool:
-        """Room for one more: a connection that only waits makes it, so that idle ones do not keep a client out."""
+        """Room for one more: a connection that is not being served makes it, so that none keeps a client out."""
         if len(self.connections) <= MAX_CONNECTIONS:
             return True
-        others = [one for one in cast("set[BoundedProtocol]", self.connections) if one is not self]
-        waiting = min((one for one in others if one.is_waiting), key=lambda one: one.patience, default=None)
-        if waiting is None:
+        patient = [(one.patience, one) for one in self._all() if one is not self]
+        _, first = min(
+            ((how, one) for how, one in patient if how is not None), key=lambda each: each[0], default=(0, None)
+        )
+        if first is None:
             log.warning("%d connections are open: another one was refused", MAX_CONNECTIONS)
             return False
-        waiting.connections.discard(waiting)
-        waiting.transport.abort()
+        first.cut()
         return True
+
+    def _bound_bodies(self) -> None:
+        """Cut the oldest of the large bodies where all that are not whole yet take too much memory."""
+        if self.unread_bytes >= MIN_LARGE_BYTES and sum(one.unread_bytes for one in self._all()) > MAX_UNREAD_BYTES:
+            large = [one for one in self._all() if one.unread_bytes >= MIN_LARGE_BYTES]
+            min(large, key=lambda one: one.reading_since).cut()
+
+    def _all(self) -> set[BoundedProtocol]:
+        return cast("set[BoundedProtocol]", self.connections)
+
+    def cut(self) -> None:
+        """End it at once."""
+        self.connections.discard(self)
+        self.transport.abort()
 
     def _is_own(self, transport: Transport) -> bool:
         connection: socket.socket | None = transport.get_extra_info("socket")

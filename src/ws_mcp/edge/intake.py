@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import islice
 from typing import cast
 
-from ws_mcp.core.redaction import SECRETS, Redactor, is_secret_name
+from ws_mcp.core.redaction import SECRETS, is_secret_name, without
 from ws_mcp.edge.arguments import MAX_ENVIRONMENT, unpacked
 from ws_mcp.edge.options import MAX_SECRETS
 
@@ -31,17 +31,11 @@ class Intake:
 
     def clean(self, text: str) -> str:
         """`text` without what the call itself gave; without others' secrets it would give those away to its caller."""
-        return self._redactor.clean(text) if self._values else text
+        return without(text, self._values) if self._values else text
 
     @cached_property
     def _values(self) -> tuple[str, ...]:
         return tuple(islice(_secrets_of(self._arguments), MOST))
-
-    @cached_property
-    def _redactor(self) -> Redactor:
-        redactor = Redactor()
-        redactor.add(*self._values)
-        return redactor
 
 
 def _secrets_of(arguments: Mapping[str, object]) -> Iterator[str]:
