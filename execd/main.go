@@ -153,6 +153,7 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	keepThreads(spareThreads)
 	if len(f.argv) > 0 {
 		s.main = newMain(s.registry, f.argv)
 		if !f.isGated {

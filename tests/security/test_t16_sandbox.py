@@ -99,7 +99,9 @@ async def test_the_engine_was_told_what_the_row_says(each_instance: Instance) ->
                 await peer.ok("provision_workspace", tier=tier, **ports)
                 host = told(each_instance, each_instance.container)
                 assert [host[name] for name in ("Privileged", "PublishAllPorts")] == [False, False]
-                assert [name for name in ("CapAdd", "Devices", "Binds", "VolumesFrom") if host.get(name)] == []
+                assert [name for name in ("CapAdd", "Devices", "VolumesFrom") if host.get(name)] == []
+                # Podman lists volumes there as well, by their names: nothing is a path of the host.
+                assert not [bind for bind in cast("list[str]", host.get("Binds") or []) if bind.startswith(("/", "."))]
                 assert "host" not in {host[name] for name in ("NetworkMode", "PidMode", "IpcMode", "UTSMode")}
                 assert "unconfined" not in json.dumps(host["SecurityOpt"])  # the engine's own seccomp filter
                 assert cast("Json", host["RestartPolicy"])["Name"] in ("", "no")
