@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	reuseSteps   = 20_000 // REUSE_STEPS says another number; `make fuzz` a million
-	numbers      = 400    // pids of the simulated system: they come round again and again
-	stepsPerTick = 20     // fewer than there are numbers, as everywhere: they do not come round within a tick
+	reuseSteps   = 100_000 // REUSE_STEPS says another number; `make fuzz` a million
+	numbers      = 400     // pids of the simulated system: they come round again and again
+	stepsPerTick = 20      // fewer than there are numbers, as everywhere: they do not come round within a tick
 	mostTracked  = 100
 	mostTasks    = 150
 )
