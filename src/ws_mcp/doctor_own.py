@@ -13,7 +13,7 @@ from ws_mcp.core.errors import PolicyError, StateError
 from ws_mcp.edge.token_file import TokenFile
 from ws_mcp.facts import Fact
 from ws_mcp.own_files import exposed, state_over
-from ws_mcp.settings import Settings
+from ws_mcp.settings import Settings, tokens_of
 
 
 def own_facts(settings: Settings) -> list[Fact]:
@@ -35,7 +35,13 @@ def _exposed(settings: Settings) -> Iterator[Fact]:
 
 def _tokens(settings: Settings) -> Iterator[Fact]:
     try:
-        TokenFile(tokens_in_force(settings)).records()
-    except (StateError, PolicyError) as error:
+        file = tokens_in_force(settings)
+    except PolicyError:
+        return  # the facts about the policy say it
+    if file != tokens_of(settings):
+        return  # the policy names it: the facts about that say how it is
+    try:
+        TokenFile(file).records()
+    except StateError as error:
         text, _, advice = str(error).partition("; ")
         yield Fact("tokens", text, Mark.BAD, advice, True)

@@ -58,11 +58,11 @@ def _files_of(auth: Auth) -> Iterator[Fact]:
         try:
             count = len(TokenFile(Path(auth.tokens_file)).records())
         except StateError as error:
-            yield Fact("auth", str(error), Mark.BAD, "over HTTP nobody is let in by a token of it")
+            yield Fact("auth", str(error), Mark.BAD, "over HTTP nobody is let in by a token of it", True)
         else:
             yield Fact("auth", f"{home_path(auth.tokens_file)} has {count} token{'' if count == 1 else 's'}")
-    if auth.jwks.startswith("/"):
-        yield _keys(Path(auth.jwks))
+    if auth.keys_file:
+        yield _keys(Path(auth.keys_file))
 
 
 def _keys(file: Path) -> Fact:

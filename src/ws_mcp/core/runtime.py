@@ -185,7 +185,7 @@ class Core:
             receipts=self._receipts,
             on_started=lambda place, process: self._local_starts.note(scope, process, place.address),
             has_room=partial(self._ceilings.check_process, scope),
-            may_write=partial(self._workspaces.check_granted, scope) if self._choices.narrowed else None,
+            may_write=partial(self._workspaces.check_granted_in, scope) if self._choices.narrowed else None,
         )
 
 

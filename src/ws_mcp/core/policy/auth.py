@@ -44,6 +44,11 @@ class Auth:
         return {each.name: getattr(self, each.name) for each in fields(Auth) if getattr(self, each.name)}
 
     @property
+    def keys_file(self) -> str:
+        """The file of the issuer's keys; "" where they are fetched, or there are none."""
+        return "" if "://" in self.jwks else self.jwks
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """What an authorization server lacks, of which something is said."""
         is_meant = bool(self.said.keys() - {"tokens_file"})

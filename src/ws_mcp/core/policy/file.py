@@ -29,7 +29,7 @@ def read_policy(path: Path, roots: Iterable[Path] = ()) -> Policy:
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror}") from error
     auth = policy.auth
-    named = {"tokens_file": auth.tokens_file, "jwks": auth.jwks if auth.jwks.startswith("/") else ""}
+    named = {"tokens_file": auth.tokens_file, "jwks": auth.keys_file}
     whose = {f"names {key} {file!r}, which": file for key, file in named.items() if file}
     given = sorted({*roots, *(root for grant in policy.grants for root in grant.roots)})
     for what, file in {"": str(path), **whose}.items():

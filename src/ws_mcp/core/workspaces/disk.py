@@ -13,10 +13,9 @@ from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId, Scope
 from ws_mcp.core.own_acts import OwnAct, OwnActs
 from ws_mcp.core.state import State
-from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.as_seen import is_as_seen
 from ws_mcp.core.workspaces.disk_holds import DiskHolds
 from ws_mcp.core.workspaces.disk_plan import DiskHold, DiskPlan, DiskStep, plan_disk
-from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.model import Workspace
 from ws_mcp.core.workspaces.watch import Watch
@@ -65,7 +64,7 @@ class DiskQuota:
         """Do it, if under its lock the workspace is still as it was seen."""
         with self._state.lock_if_free(workspace.place) as is_held:
             try:
-                if not is_held or not await self._is_as_seen(workspace, container):
+                if not is_held or not await is_as_seen(self._engine, self._state, self._ledger, workspace):
                     return
                 if plan.hold is not None:
                     await self._paused(scope, workspace, container, plan.hold)
@@ -88,13 +87,6 @@ class DiskQuota:
             await self._engine.unpause(container)
             await self._holds.forget(workspace.place)
         log.warning("workspace %r (%s) goes on: its data is within its quota", workspace.name, workspace.place)
-
-    async def _is_as_seen(self, workspace: Workspace, container: ContainerId) -> bool:
-        if await self._ledger.intent(workspace.place) is not None:
-            return False
-        found = await self._engine.inspect(container)
-        is_ours = found.name == workspace.place and naming.is_ours(self._state.instance.key, found.name, found.labels)
-        return is_ours and workspace_of(found).state is workspace.state
 
 
 def _act(scope: Scope, verb: str, workspace: Workspace) -> OwnAct:

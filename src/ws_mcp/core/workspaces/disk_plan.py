@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -80,9 +80,4 @@ def hold_of(workspace: Workspace, hold: DiskHold | None) -> DiskHold | None:
 
 def let_go(hold: DiskHold, now: datetime) -> DiskHold:
     """What is remembered of one that goes on for a while."""
-    return DiskHold(
-        container=hold.container,
-        size_bytes=hold.size_bytes,
-        quota_mib=hold.quota_mib,
-        until=now + timedelta(seconds=GRACE_S),
-    )
+    return replace(hold, until=now + timedelta(seconds=GRACE_S), is_final=False)

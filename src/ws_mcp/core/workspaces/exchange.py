@@ -67,7 +67,7 @@ class Exchange:
         wanted = inner_path(path)
         check_writable(wanted)
         async with self._opened(scope, name) as (files, workspace):
-            await self._workspaces.check_granted(scope, workspace.name)
+            self._workspaces.check_granted(scope, workspace)
             written = await files.write(_there(wanted, workspace), content, is_executable=is_executable)
         return replace(written, path=wanted.whole)
 

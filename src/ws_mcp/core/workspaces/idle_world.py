@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
-from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineNotFoundError, WsError
+from ws_mcp.core.errors import WsError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.execd.protocol import ExecdProtocolError, Header, children, integer
@@ -17,6 +16,7 @@ from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.own_acts import OwnAct, OwnActs
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
+from ws_mcp.core.workspaces.as_seen import is_as_seen
 from ws_mcp.core.workspaces.idle_plan import Activity
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.model import Workspace
@@ -77,14 +77,7 @@ class LiveIdleWorld:
         return self._state.lock_if_free(place)
 
     async def is_as_seen(self, workspace: Workspace) -> bool:
-        if workspace.container is None or await self._ledger.intent(workspace.place) is not None:
-            return False
-        try:
-            found = await self._engine.inspect(workspace.container)
-        except EngineNotFoundError:
-            return False
-        is_ours = naming.is_ours(self._state.instance.key, found.name, found.labels)
-        return is_ours and found.name == workspace.place and found.state is ContainerState.RUNNING
+        return await is_as_seen(self._engine, self._state, self._ledger, workspace)
 
     async def stop(self, workspace: Workspace) -> None:
         if workspace.container is None:

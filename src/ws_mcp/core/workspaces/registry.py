@@ -92,7 +92,7 @@ class Workspaces:
         meant = MAIN if name is None else name
         known = self._resolved.get((scope, meant))
         if known is not None and self._places.has(self.address(known)):
-            self._check_granted(scope, known)
+            self.check_granted(scope, known)
             return meant, self.address(known)
         workspace = await self.meant(scope, name)
         if workspace.obstacle:
@@ -101,7 +101,7 @@ class Workspaces:
             raise PlaceUnavailableError(
                 f"workspace {workspace.name!r} is stopped; call provision_workspace to start it"
             )
-        self._check_granted(scope, workspace)
+        self.check_granted(scope, workspace)
         self.remember(scope, workspace)
         return workspace.name, self.address(workspace)
 
@@ -129,7 +129,7 @@ class Workspaces:
         """It is about to change: look for it again."""
         self._resolved.pop((scope, name), None)
 
-    async def check_granted(self, scope: Scope, name: WorkspaceName) -> None:
+    async def check_granted_in(self, scope: Scope, name: WorkspaceName) -> None:
         """That work may go on in a workspace of the chat; what is no workspace of it is not judged.
 
         Raises:
@@ -139,10 +139,14 @@ class Workspaces:
             return
         known = self._resolved.get((scope, name))
         with suppress(NotFoundError):
-            self._check_granted(scope, known or await self.found(scope, name))
+            self.check_granted(scope, known or await self.found(scope, name))
 
-    def _check_granted(self, scope: Scope, workspace: Workspace) -> None:
-        """A workspace outlives the grant that it was made with, and another transport may give its principal less."""
+    def check_granted(self, scope: Scope, workspace: Workspace) -> None:
+        """A workspace outlives the grant that it was made with, and another transport may give its principal less.
+
+        Raises:
+            ForbiddenError
+        """
         if self._narrowed is None:
             return
         try:
