@@ -22,6 +22,7 @@ import anyio.to_thread
 from anyio.abc import ByteStream, SocketAttribute
 
 from support.peers import project_of, server_argv, server_environment
+from ws_mcp.core.engine.sockets import connect_unix
 
 PLACE = os.environ.get("WS_MCP_CONFORMANCE") or Path(__file__).parents[2] / ".venv" / "conformance"
 MODULES = Path(PLACE) / "node_modules"
@@ -65,7 +66,7 @@ async def open_way(directory: Path) -> AsyncGenerator[str]:
         port = listener.extra(SocketAttribute.local_port)
 
         async def serve(client: ByteStream) -> None:
-            async with client, await anyio.connect_unix(path) as server, anyio.create_task_group() as tasks:
+            async with client, await connect_unix(str(path)) as server, anyio.create_task_group() as tasks:
                 tasks.start_soon(copy, client, server)
                 await copy(server, client)
                 tasks.cancel_scope.cancel()

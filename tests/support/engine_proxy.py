@@ -10,10 +10,11 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from anyio.abc import SocketStream
 
 from support.engine_calls import CallReader
+from support.unix_server import open_unix_server
 from ws_mcp.core.engine.context import resolve_endpoint
+from ws_mcp.core.engine.sockets import SocketStream, connect_unix
 
 OnCall = Callable[[str], bool]
 
@@ -53,7 +54,7 @@ class EngineProxy:
         if not self.is_open:
             await client.aclose()
             return
-        async with client, await anyio.connect_unix(self._engine) as engine:
+        async with client, await connect_unix(self._engine) as engine:
             connection = _Connection(client, engine)
             self._connections.add(connection)
             try:
@@ -86,11 +87,9 @@ async def open_proxy(path: Path) -> AsyncGenerator[EngineProxy]:
     """Own a proxy at `path` for the engine of these tests, which must be one behind a unix socket."""
     endpoint = await anyio.to_thread.run_sync(resolve_endpoint, "", os.environ)
     assert endpoint.kind == "unix", endpoint
-    async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
-        proxy = EngineProxy(path, endpoint.path)
-        tasks.start_soon(listener.serve, proxy.serve)
+    proxy = EngineProxy(path, endpoint.path)
+    async with open_unix_server(path, proxy.serve):
         yield proxy
-        tasks.cancel_scope.cancel()
 
 
 async def _forward(source: SocketStream, sink: SocketStream, send: Callable[[bytes], Awaitable[None]]) -> None:

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ws_mcp.core.engine.sockets import connect_unix
+
 # What a child `ssh` of the tests does: it shows what it was called with and joins its stdin and stdout to the engine.
 FAKE_SSH = """\
 #!{python}
@@ -86,7 +88,7 @@ async def open_proxy(engine: str, certificates: Path | None) -> AsyncGenerator[i
                 await sink.aclose()
 
     async def join(client: ByteStream) -> None:
-        async with await anyio.connect_unix(engine) as server, anyio.create_task_group() as tasks:
+        async with await connect_unix(engine) as server, anyio.create_task_group() as tasks:
             tasks.start_soon(copy, client, server)
             await copy(server, client)
 

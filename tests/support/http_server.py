@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import ByteStream
 
+from support.unix_server import open_unix_server
 from ws_mcp.core.engine.connection import Target
 from ws_mcp.core.engine.context import endpoint_of
 from ws_mcp.core.engine.deadlines import Deadlines
@@ -78,13 +79,8 @@ async def reply(stream: ByteStream, status: int, body: object, *, more: str = ""
 async def open_server(path: Path, answer: Answer) -> AsyncGenerator[Server]:
     """A server at the socket `path`."""
     server = Server(answer)
-    async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, server.handle)
+    async with open_unix_server(path, server.handle):
         yield server
-        # Streams that are read while their task is cancelled make anyio 4.16 log an error: let them see the end first.
-        with anyio.move_on_after(0.5):
-            await server.until_idle()
-        tasks.cancel_scope.cancel()
 
 
 def target(path: Path, handshake_s: float = 5) -> Target:

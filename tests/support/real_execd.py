@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from support.fake_place import FakeLimits
+from ws_mcp.core.engine.sockets import connect_unix
 
 SOURCE = Path(__file__).parents[2] / "execd"
 BUILD = {"CGO_ENABLED": "0", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
@@ -53,7 +54,7 @@ async def connect(directory: Path) -> ByteStream:
     with anyio.fail_after(5):
         while True:
             try:
-                return await anyio.connect_unix(directory / "sock")
+                return await connect_unix(str(directory / "sock"))
             except (FileNotFoundError, ConnectionRefusedError):
                 await anyio.sleep(0.01)
 
