@@ -17,7 +17,9 @@ from ws_mcp.core.engine.sockets import SocketStream
 
 
 @asynccontextmanager
-async def open_unix_server(path: Path, serve: Callable[[SocketStream], Coroutine[object, object, None]]) -> AsyncGenerator[None]:
+async def open_unix_server(
+    path: Path, serve: Callable[[SocketStream], Coroutine[object, object, None]]
+) -> AsyncGenerator[None]:
     """Call `serve` with each connection to the socket `path`, until the block is left."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.setblocking(False)

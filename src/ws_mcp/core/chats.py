@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import anyio
 
@@ -27,6 +28,7 @@ from ws_mcp.core.state import State
 
 log = logging.getLogger(__name__)
 
+KEEP_DEFAULTS = 1024  # hints whose chat is remembered: it is asked for at each call, and never changes
 KEEP_MANAGERS = 256  # chats whose process managers are kept; an older one is made again when it is needed
 OWNERS_S = 2.0  # how long the first call of a new chat may be held up by a silent engine
 PREFIX = "c_"
@@ -66,6 +68,7 @@ class Chats:
         self._owners = owners
         self._make = make
         self._managers: dict[Scope, ProcessManager] = {}
+        self._default_of = lru_cache(KEEP_DEFAULTS)(self._selected)
 
     async def default(self, principal: PrincipalId, hint: str) -> ChatRef:
         """The chat that `hint` selects among the principal's own; the same one after a restart."""
@@ -73,8 +76,7 @@ class Chats:
 
     def default_of(self, principal: PrincipalId, hint: str) -> ChatRef:
         """The same one, whether or not it was made."""
-        handle = self._default_handle(principal, hint)
-        return ChatRef(id=ChatId(_id_of(handle)), handle=handle, label=_shown(hint), is_default=True)
+        return self._default_of(principal, hint)
 
     async def new(self, principal: PrincipalId, label: str) -> ChatRef:
         """A chat that nobody has had before."""
@@ -131,6 +133,10 @@ class Chats:
         while len(self._managers) > KEEP_MANAGERS:
             del self._managers[next(iter(self._managers))]
         return manager
+
+    def _selected(self, principal: PrincipalId, hint: str) -> ChatRef:
+        handle = self._default_handle(principal, hint)
+        return ChatRef(id=ChatId(_id_of(handle)), handle=handle, label=_shown(hint), is_default=True)
 
     def _default_handle(self, principal: PrincipalId, hint: str) -> str:
         # A hint may be a path, and paths may be bytes that are no text.

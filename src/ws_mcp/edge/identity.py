@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,6 +90,7 @@ def stdio_hint(environment: Mapping[str, str], directory: str) -> Hint:
     return Hint(text=f"project:{Path(project)}", is_shared=True)
 
 
+@cache
 def local_principal() -> Principal:
     """The OS user: what stdio and a unix socket prove."""
     return Principal(id=PrincipalId(f"local:{os.getuid()}"))

@@ -46,7 +46,7 @@ def check_shape(message: bytes) -> None:
         _check_skeleton(skeleton)
     try:
         # From bytes it would guess the encoding, and in another one the look from outside has seen something else.
-        json.loads(message.decode(), object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_finite)
+        _DECODER.decode(message.decode())
     except RecursionError as error:
         raise ShapeError(f"it is nested too deep: at most {MAX_DEPTH} levels") from error
     if _SURROGATE.search(message):
@@ -79,3 +79,6 @@ def _finite(text: str) -> None:
 
 def _no_number(_: str) -> NoReturn:
     raise ShapeError("NaN and Infinity are no numbers of JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_finite)

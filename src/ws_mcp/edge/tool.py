@@ -50,13 +50,11 @@ class ToolSpec:
 class GuardedTool(Tool):
     """A tool behind the gate; its expected failures reach the model as they are worded, bugs as a reference only."""
 
-    _gate: Gate = PrivateAttr()
-    _effect: Effect = PrivateAttr()
-    _question: Question | None = PrivateAttr(default=None)
+    _place: tuple[Gate, ToolSpec] = PrivateAttr()  # one of them, for pydantic looks for each in many places
 
     def stand_behind(self, gate: Gate, spec: ToolSpec) -> None:
         """Called once, for the SDK makes it and knows only its own fields."""
-        self._gate, self._effect, self._question = gate, spec.effect, spec.question
+        self._place = gate, spec
 
     async def run(
         self,
@@ -65,14 +63,15 @@ class GuardedTool(Tool):
         convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
     ) -> CallToolResult | InputRequiredResult:
         intake = Intake(arguments)
+        gate, spec = self._place
         try:
             known, unfit = self._taken(arguments)
-            is_read_only = self._effect.is_read_only
-            async with self._gate.passed(
-                self.name, is_read_only=is_read_only, arguments=known, unfit=unfit, clean=intake.clean
+            async with gate.passed(
+                self.name, is_read_only=spec.effect.is_read_only, arguments=known, unfit=unfit, clean=intake.clean
             ) as passage:
-                intake.remember(self._gate.who)
-                await self._confirmed(known, context)
+                intake.remember(gate.who)
+                if spec.question is not None:
+                    await _confirmed(gate.confirm, spec.question, known, context)
                 result = await self.fn(**known)
                 passage.made = _made_by(result)
         except UnansweredError as error:
@@ -82,7 +81,7 @@ class GuardedTool(Tool):
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
-            intake.remember(self._gate.who)  # wherever it broke: its text may have any of them
+            intake.remember(gate.who)  # wherever it broke: its text may have any of them
             return failed(bug(self.name, error))
         return result if isinstance(result, CallToolResult) else answered(cast("View", result))
 
@@ -94,12 +93,12 @@ class GuardedTool(Tool):
             chat = cast("object", arguments.get("chat"))
             return ({"chat": chat} if isinstance(chat, str) else {}), error
 
-    async def _confirmed(self, known: dict[str, object], context: Context[Any, Any]) -> None:
-        how = self._gate.confirm
-        if self._question is not None and how is not Confirm.NEVER:
-            text = await self._question(known)
-            if text:
-                await confirm(how, text, context)
+
+async def _confirmed(how: Confirm, question: Question, known: dict[str, object], context: Context[Any, Any]) -> None:
+    if how is not Confirm.NEVER:
+        text = await question(known)
+        if text:
+            await confirm(how, text, context)
 
 
 def _made_by(result: View | CallToolResult) -> dict[str, str]:
