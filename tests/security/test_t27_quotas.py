@@ -48,11 +48,14 @@ async def test_the_forty_first_call_of_a_moment_is_refused_and_has_no_effect(mod
         assert said.startswith("the limit `calls_per_s` is 10 for one chat (40 after a pause): wait 0.1 s")
         assert core.specs == []
         assert journal.acts == [*["list_processes"] * 40, "provision_workspace"]  # refusals are written down, too
-        with pytest.raises(MCPError, match="`calls_per_s` is 10"):
+        with pytest.raises(MCPError, match="`calls_per_s` is 10") as caught:
             await client.read_resource("ws://containers")
+        assert caught.value.error.data == {"dev.ws-mcp/code": "resource_exhausted"}
         clock.now += 0.1
         await ok(client, "list_processes")
-        await refused(client, "list_processes")
+        said = await call(client, "list_processes")
+        assert said.is_error
+        assert (said.meta or {})["dev.ws-mcp/code"] == "resource_exhausted"
     async with open_client(core, mode, guards=guards, principal=BOB) as other:
         await ok(other, "list_processes")
 

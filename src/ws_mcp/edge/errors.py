@@ -11,16 +11,45 @@ from typing import ParamSpec
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import CallToolResult, TextContent
 
-from ws_mcp.core.errors import InvalidArgumentError, NotFoundError, WsError
+from ws_mcp.core.errors import (
+    ConflictError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    ForbiddenError,
+    InvalidArgumentError,
+    LimitError,
+    NotFoundError,
+    PlaceUnavailableError,
+    WsError,
+)
 
 P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
+CODE = "dev.ws-mcp/code"
+CODES = {
+    InvalidArgumentError: "invalid_argument",
+    ForbiddenError: "permission_denied",
+    NotFoundError: "not_found",
+    ConflictError: "failed_precondition",
+    LimitError: "resource_exhausted",
+    EngineUnavailableError: "unavailable",
+    PlaceUnavailableError: "unavailable",
+    EngineTimeoutError: "deadline_exceeded",
+}
+"""The kinds of failures for programs, in the words of gRPC's status codes; what is not here is `unknown`."""
+BUG = "internal"
 
-def failed(text: str) -> CallToolResult:
+
+def code_of(error: WsError) -> str:
+    """Which kind of failure it is."""
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), "unknown")
+
+
+def failed(text: str, code: str) -> CallToolResult:
     """A failed tool result with exactly this text; the SDK's own puts "Error executing tool" before it."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True, _meta={CODE: code})
 
 
 def bug(where: str, error: Exception) -> str:

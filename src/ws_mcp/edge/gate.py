@@ -20,6 +20,7 @@ from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError,
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.policy.acts import Act, Clean, Journal, Verdict
 from ws_mcp.edge.confirming import Confirm
+from ws_mcp.edge.errors import CODE, code_of
 from ws_mcp.edge.guards import Guards, Passage
 from ws_mcp.edge.identity import Identity, Request, Watcher
 from ws_mcp.edge.looks import LOOKS, chat_in, targets_of
@@ -54,7 +55,7 @@ class Gate:
             async with self._charged(ctx.method):
                 return await call_next(ctx)
         except WsError as error:
-            raise MCPError(INVALID_REQUEST, str(error)) from error
+            raise MCPError(INVALID_REQUEST, str(error), {CODE: code_of(error)}) from error
 
     @asynccontextmanager
     async def _counted(self) -> AsyncGenerator[None]:

@@ -16,7 +16,7 @@ from pydantic import PrivateAttr
 from ws_mcp.core.errors import InvalidArgumentError, WsError
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.confirming import Confirm, Question, UnansweredError, confirm
-from ws_mcp.edge.errors import bug, failed
+from ws_mcp.edge.errors import BUG, bug, code_of, failed
 from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.intake import Intake
 from ws_mcp.edge.schema import slim, untitled
@@ -77,12 +77,12 @@ class GuardedTool(Tool):
         except UnansweredError as error:
             return error.asked
         except WsError as error:
-            return failed(intake.clean(str(error)))
+            return failed(intake.clean(str(error)), code_of(error))
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
             intake.remember(gate.who)  # wherever it broke: its text may have any of them
-            return failed(bug(self.name, error))
+            return failed(bug(self.name, error), BUG)
         return result if isinstance(result, CallToolResult) else answered(cast("View", result))
 
     def _taken(self, arguments: dict[str, Any]) -> tuple[dict[str, object], InvalidArgumentError | None]:

@@ -212,3 +212,18 @@ async def test_a_pull_that_the_engine_breaks_off_is_no_image(tmp_path: Path) -> 
         with pytest.raises(EngineUnavailableError):
             await engine.pull("x:1", "", report)
     assert phases == []
+
+
+async def test_a_network_is_made_though_an_interface_of_the_machine_goes_meanwhile(tmp_path: Path) -> None:
+    gone = {"message": "route ip+net: no such network interface"}
+    left = [gone, gone]
+
+    async def answer(_request: Request, stream: ByteStream) -> None:
+        await (reply(stream, 500, left.pop()) if left else reply(stream, 201, {"Id": "n", "Warning": ""}))
+
+    async with open_door(tmp_path / "s", answer) as (engine, _):
+        await engine.create_network("n", {}, is_internal=False)
+        assert not left
+        left += [gone] * 5
+        with pytest.raises(EngineError, match="no such network interface; call again"):
+            await engine.create_network("n", {}, is_internal=False)

@@ -82,6 +82,9 @@ _NO_PRIVILEGE = (
     "2, or Podman, which gives those that there are"
 )
 
+# Podman looks at all interfaces of its machine first. One that goes meanwhile fails that; nothing was made then.
+INTERFACE_GONE = "no such network interface"
+
 TABLE = (
     Row(error=EngineUnavailableError, text=r"client version \S+ is too (old|new)", hint="call again"),
     Row(error=ImageNotFoundError, calls=(Call.IMAGE,), statuses=(404,)),
@@ -103,6 +106,7 @@ TABLE = (
         text=r"overlaps|already used on the host|non-overlapping|address pools|free (network )?subnet",
         hint="name another subnet",
     ),
+    Row(error=EngineError, calls=(Call.CREATE_NETWORK,), text=INTERFACE_GONE, hint="call again"),
     Row(error=EngineConflictError, calls=(Call.USAGE,), text=r"already running", hint="call again"),
     Row(error=EngineNotFoundError, statuses=(404,)),
     Row(error=EngineConflictError, calls=(Call.REMOVE_NETWORK,), statuses=(403,), hint="containers still use it"),

@@ -7,12 +7,14 @@ from contextlib import suppress
 
 from ws_mcp.core.engine import answers
 from ws_mcp.core.engine.calls import EngineCalls
-from ws_mcp.core.engine.faults import Call
+from ws_mcp.core.engine.faults import INTERFACE_GONE, Call
 from ws_mcp.core.engine.model import Network
 from ws_mcp.core.engine.names import checked_name, checked_subnet
 from ws_mcp.core.engine.record import Record, items_of
 from ws_mcp.core.engine.sdk import Sdk, carries, filters_of
-from ws_mcp.core.errors import EngineNotFoundError
+from ws_mcp.core.errors import EngineError, EngineNotFoundError
+
+TRIES = 5  # of a network, while other interfaces of the machine come and go
 
 
 class EngineNetworks(EngineCalls):
@@ -31,6 +33,14 @@ class EngineNetworks(EngineCalls):
                 name, driver="bridge", check_duplicate=True, internal=is_internal, labels=dict(labels), ipam=pool
             )
 
+        for _ in range(TRIES - 1):
+            try:
+                await self._act(Call.CREATE_NETWORK, name, create)
+            except EngineError as error:
+                if INTERFACE_GONE not in str(error):
+                    raise
+            else:
+                return
         await self._act(Call.CREATE_NETWORK, name, create)
 
     async def inspect_network(self, name: str) -> Network:
