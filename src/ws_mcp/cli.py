@@ -18,6 +18,7 @@ from ws_mcp.cli_http import add_create_flags, add_http_flags
 from ws_mcp.cli_policy import DESCRIPTION
 from ws_mcp.cli_policy import EPILOG as EPILOG_OF_POLICY
 from ws_mcp.core.errors import WsError
+from ws_mcp.hosts import BY_NAME
 from ws_mcp.logs import FORMATS, configure
 from ws_mcp.settings import Settings, from_environment, metavar_of
 
@@ -28,7 +29,7 @@ EPILOG = """\
 examples:
   ws-mcp demo                          see what it does (works with and without a container engine)
   ws-mcp doctor                        what was found on this machine, and what to do about it
-  claude mcp add ws -- ws-mcp stdio    use it in Claude Code; other hosts: examples/
+  ws-mcp config codex                  what a host has to be told to use it; --write puts it there
   ws-mcp http                          serve over HTTP; `ws-mcp token` makes tokens for its clients
   ws-mcp ps                            what runs, in which chat
   ws-mcp policy --help                 say who may do what, and ask what that comes to
@@ -50,11 +51,12 @@ def run(argv: Sequence[str]) -> int:
     options = vars(_parser().parse_args(argv))
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
     configure(options.pop("log_level"), options.pop("log_format"), os.environ)
+    given = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
     settings = settings_of(options)
     if settings is None:
         return 2
     try:
-        return command(settings, options)
+        return command(settings, {**options, "given": given})
     except* WsError as group:
         problems = list(_texts(group))
     for problem in problems:
@@ -105,7 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_policy(commands)
     _add_audit(commands)
     _add_chats(commands)
+    _add_config(commands)
     return parser
+
+
+def _add_config(commands: Commands) -> None:
+    config = _add(commands, "config", runs.config, "print what a host has to be told of a server, or write it")
+    config.add_argument("host", choices=list(BY_NAME), metavar="HOST", help=", ".join(BY_NAME))
+    config.add_argument("--http", default="", metavar="URL", help="a server that runs at this address")
+    config.add_argument("--here", action="store_true", help="start this installation, not what uvx gets")
+    config.add_argument("--write", action="store_true", help="put it into the host's file, after showing the change")
+    config.add_argument("--yes", action="store_true", help="of --write: do not ask")
 
 
 def _add_token(commands: Commands) -> None:

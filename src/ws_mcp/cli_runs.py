@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import anyio
 
@@ -121,6 +122,21 @@ def chats(settings: Settings, options: dict[str, object]) -> int:
         return anyio.run(list_chats, settings)
     how = Closing.STOP if options["stop"] else Closing.DELETE if options["data"] else Closing.REMOVE
     return anyio.run(close_chat, settings, str(options["chat"]), how)
+
+
+def config(_settings: Settings, options: dict[str, object]) -> int:
+    """Tell a host of this server."""
+    from ws_mcp.config import ConfigWish, config, flags_of  # noqa: PLC0415 - as above
+
+    wish = ConfigWish(
+        host=str(options["host"]),
+        url=str(options["http"]),
+        flags=tuple(flags_of(cast("dict[str, object]", options["given"]))),
+        is_here=bool(options["here"]),
+        writes=bool(options["write"]),
+        is_sure=bool(options["yes"]),
+    )
+    return config(wish)
 
 
 def sweep(settings: Settings, options: dict[str, object]) -> int:
