@@ -12,7 +12,7 @@ MODULE_LINES = 250
 FUNCTION_LINES = 40
 # Over the budget with a reason: the one door to the engine has a method for each of its calls.
 LARGER = {"core/engine/docker.py": 400}
-REGISTRIES = ("tools/__init__.py", "resources/__init__.py")
+REGISTRIES = ("prompts/__init__.py", "tools/__init__.py", "resources/__init__.py")
 
 
 def modules() -> Iterator[tuple[str, str]]:

@@ -31,6 +31,7 @@ from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import OwnResources, topics
 from ws_mcp.oversight import open_oversight
 from ws_mcp.own_files import check_apart
+from ws_mcp.prompts import add_prompts
 from ws_mcp.resources import add_resources
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
@@ -116,6 +117,7 @@ def build_server(
     )
     _trace_discreetly(server, frozenset(tool.name for tool in tools))
     add_resources(server, core, identity)
+    add_prompts(server)
     return server
 
 
