@@ -21,6 +21,7 @@ from ws_mcp.core.workspaces.checks import check_spec
 from ws_mcp.core.workspaces.model import WorkspaceKind
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.core_port import Core
+from ws_mcp.edge.errors import BUG, CODES, OTHER
 from ws_mcp.edge.options import Options, Ready, spec_of
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings, metavar_of
@@ -243,3 +244,8 @@ def test_every_call_that_a_document_shows_has_options_that_are_taken(document: s
     assert calls
     for options in calls:
         Options.model_validate(options)
+
+
+def test_each_code_of_a_failure_is_told_to_who_writes_programs() -> None:
+    told = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs" / "hosts.md").read_text().partition("## For programs")[2]))
+    assert told - {"_meta"} == {*CODES.values(), BUG, OTHER}

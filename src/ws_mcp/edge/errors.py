@@ -38,13 +38,14 @@ CODES = {
     PlaceUnavailableError: "unavailable",
     EngineTimeoutError: "deadline_exceeded",
 }
-"""The kinds of failures for programs, in the words of gRPC's status codes; what is not here is `unknown`."""
+"""The kinds of failures for programs, in the words of gRPC's status codes."""
+OTHER = "unknown"
 BUG = "internal"
 
 
 def code_of(error: WsError) -> str:
     """Which kind of failure it is."""
-    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), "unknown")
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), OTHER)
 
 
 def failed(text: str, code: str) -> CallToolResult:
