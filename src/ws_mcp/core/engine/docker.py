@@ -69,6 +69,7 @@ T = TypeVar("T")
 
 LOOKERS = 8  # threads for looks, and as many for acts, so that slow stops do not keep anybody from looking; the engine
 ACTORS = 8  # itself gets no faster with more than four to eight acts at once, only its tail longer
+SETTLE_S = 2.0  # of an engine that hears of its own containers a little late
 POLL_S = 0.05
 
 
@@ -185,7 +186,13 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
         try:
             await self._act(Call.UNPAUSE, container[:12], lambda sdk: sdk.unpause(container))
         except EngineConflictError:
-            if (await self.inspect(container)).state is not ContainerState.RUNNING:
+            state = (await self.inspect(container)).state
+            # Docker may hear late that it was paused, and then holds it for that until it hears that it goes on.
+            with anyio.move_on_after(SETTLE_S):
+                while state is ContainerState.PAUSED:
+                    await anyio.sleep(POLL_S)
+                    state = (await self.inspect(container)).state
+            if state is not ContainerState.RUNNING:
                 raise
 
     async def rename(self, container: ContainerId, name: str) -> None:

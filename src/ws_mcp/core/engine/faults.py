@@ -106,6 +106,7 @@ TABLE = (
         text=r"overlaps|already used on the host|non-overlapping|address pools|free (network )?subnet",
         hint="name another subnet",
     ),
+    Row(error=EngineConflictError, calls=(Call.UNPAUSE,), text=r"cannot resume a running process"),
     Row(error=EngineError, calls=(Call.CREATE_NETWORK,), text=INTERFACE_GONE, hint="call again"),
     Row(error=EngineConflictError, calls=(Call.USAGE,), text=r"already running", hint="call again"),
     Row(error=EngineNotFoundError, statuses=(404,)),
