@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ws_mcp import cli
 from ws_mcp.config import ConfigWish, config, path_of
 from ws_mcp.core.errors import ConflictError, InvalidArgumentError, StateError
 from ws_mcp.hosts import BY_NAME, HOSTS
@@ -43,7 +44,7 @@ def file_of(name: str, home: Path) -> Path:
 
 
 def test_each_host_has_an_example_that_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(FILES) | {"generic"} == set(BY_NAME)
+    assert set(FILES) | {"generic"} == set(BY_NAME) == set(cli.HOSTS)
     for name, file in FILES.items():
         assert config(ConfigWish(host=name)) == 0
         assert capsys.readouterr().out == (ROOT / "examples" / file).read_text(), name

@@ -18,7 +18,6 @@ from ws_mcp.cli_http import add_create_flags, add_http_flags
 from ws_mcp.cli_policy import DESCRIPTION
 from ws_mcp.cli_policy import EPILOG as EPILOG_OF_POLICY
 from ws_mcp.core.errors import WsError
-from ws_mcp.hosts import BY_NAME
 from ws_mcp.logs import FORMATS, configure
 from ws_mcp.settings import Settings, from_environment, metavar_of
 
@@ -40,6 +39,9 @@ Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=
 repeated as a flag, and JSON or a list in a variable: WS_MCP_ROOT=/a:/b, WS_MCP_SIZE=2.cpus=4,2.memory_mib=2048.
 """
 
+# Named here, for what is known of them is loaded only where it is asked for: servers begin here, too.
+HOSTS = ("claude-desktop", "claude-code", "codex", "gemini-cli", "vscode", "cursor", "generic")
+
 
 def main() -> None:
     """Console script `ws-mcp`."""
@@ -51,12 +53,11 @@ def run(argv: Sequence[str]) -> int:
     options = vars(_parser().parse_args(argv))
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
     configure(options.pop("log_level"), options.pop("log_format"), os.environ)
-    given = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
     settings = settings_of(options)
     if settings is None:
         return 2
     try:
-        return command(settings, {**options, "given": given})
+        return command(settings, options)
     except* WsError as group:
         problems = list(_texts(group))
     for problem in problems:
@@ -65,9 +66,12 @@ def run(argv: Sequence[str]) -> int:
 
 
 def settings_of(options: dict[str, object]) -> Settings | None:
-    """The settings that flags and variables make, taken out of `options`; None if one is bad, which was said then."""
-    given = {name: options.pop(name, None) for name in Settings.model_fields}
-    flags = {name: value for name, value in given.items() if value is not None}
+    """The settings that flags and variables make; None if one is bad, which was said then.
+
+    Their flags are taken out of `options`; those that were given are kept there as one, `given`.
+    """
+    all_flags = {name: options.pop(name, None) for name in Settings.model_fields}
+    options["given"] = flags = {name: value for name, value in all_flags.items() if value is not None}
     try:
         return Settings.model_validate({**from_environment(), **flags})
     except ValidationError as error:
@@ -113,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_config(commands: Commands) -> None:
     config = _add(commands, "config", runs.config, "print what a host has to be told of a server, or write it")
-    config.add_argument("host", choices=list(BY_NAME), metavar="HOST", help=", ".join(BY_NAME))
+    config.add_argument("host", choices=HOSTS, metavar="HOST", help=", ".join(HOSTS))
     config.add_argument("--http", default="", metavar="URL", help="a server that runs at this address")
     config.add_argument("--here", action="store_true", help="start this installation, not what uvx gets")
     config.add_argument("--write", action="store_true", help="put it into the host's file, after showing the change")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +13,8 @@ from urllib.parse import urlsplit
 
 from ws_mcp.console import Style, console, home_path
 from ws_mcp.core.errors import InvalidArgumentError, StateError, WsError
-from ws_mcp.core.unseen import seen
+from ws_mcp.core.host.replacing import replace_file
+from ws_mcp.core.unseen import printable
 from ws_mcp.hosts import BY_NAME, TOKEN_VARIABLE, Host, as_text, has_http, over_http, over_stdio
 from ws_mcp.merging import merged
 
@@ -129,7 +128,7 @@ def _put(path: Path, before: str, after: str, *, is_sure: bool) -> int:
         shown.line(f"{where} says so already.")
         return 0
     for line in difflib.unified_diff(before.splitlines(), after.splitlines(), where, where, lineterm="", n=1):
-        shown.line(_printable(line), _STYLES.get(line[:1], Style.PLAIN))
+        shown.line(printable(line), _STYLES.get(line[:1], Style.PLAIN))
     if not is_sure and not _agrees():
         shown.line("Nothing was written.")
         return 1
@@ -138,10 +137,6 @@ def _put(path: Path, before: str, after: str, *, is_sure: bool) -> int:
     _replace(path, after)
     shown.line(f"{where} is written. Restart the host, or have it read its servers again.")
     return 0
-
-
-def _printable(line: str) -> str:
-    return seen("".join(c if c.isprintable() else " " for c in line))
 
 
 def _agrees() -> bool:
@@ -153,23 +148,13 @@ def _agrees() -> bool:
 
 
 def _replace(path: Path, text: str) -> None:
-    """At once, whole, and with the rights that it had; where it is a link, what that leads to."""
+    """With the rights that it had; where it is a link, what that leads to."""
     real = path.resolve()
-    fresh = real.with_name(f"{real.name}.{secrets.token_hex(4)}")
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        mode = real.stat().st_mode & 0o777 if real.exists() else 0o600
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.chmod(mode)
-        fresh.replace(real)
+        replace_file(real, text, real.stat().st_mode & 0o777 if real.exists() else 0o600)
     except OSError as error:
         raise StateError(f"{home_path(str(path))} cannot be written: {_reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            fresh.unlink()
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

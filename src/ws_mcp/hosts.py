@@ -63,7 +63,7 @@ HOSTS = (
         directory_variable="CODEX_HOME",
         form="toml",
         servers="mcp_servers",
-        # A first start by uvx installs; a call of ours ends after 45 s, a recreate after 300 s at most.
+        # A first start by uvx installs. A call of ours ends after 45 s at most.
         more={"startup_timeout_sec": 30, "tool_timeout_sec": 300},
     ),
     Host(

@@ -58,14 +58,13 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _with_table(host: Host, text: str, config: Config) -> str:
     before = _toml(text)
-    servers = before.get(host.servers, {})
+    servers = before.pop(host.servers, {})
     if isinstance(servers, dict) and NAME in servers:
         raise ConflictError(f"it has a server {NAME!r} already: take its table away, or change that by hand")
     added = (text.rstrip("\n") + "\n\n" if text.strip() else "") + as_text(host, config)
     after = _toml(added)  # a table cannot be added to what is written in one line: then it is no TOML any more
-    if {name: value for name, value in after.items() if name != host.servers} != {
-        name: value for name, value in before.items() if name != host.servers
-    }:
+    del after[host.servers]
+    if after != before:
         raise InvalidArgumentError(f"a table at its end would change others: {BY_HAND}")
     return added
 

@@ -12,6 +12,7 @@ from ws_mcp.auth import flags_of, oauth_of, tokens_path
 from ws_mcp.console import home_path
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import StateError
+from ws_mcp.core.host.replacing import replace_file
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.auth import Auth
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
@@ -23,7 +24,7 @@ from ws_mcp.edge.http_serving import authentication, serve_http
 from ws_mcp.edge.identity import always_stands, local_principal
 from ws_mcp.edge.oauth import IssuedTokens
 from ws_mcp.edge.serve import end, open_stop
-from ws_mcp.edge.token_file import TokenFile, new_token, write_private
+from ws_mcp.edge.token_file import TokenFile, new_token
 from ws_mcp.oversight import open_oversight
 from ws_mcp.own_files import check_apart
 from ws_mcp.server import build_server
@@ -94,7 +95,7 @@ def first_token(file: TokenFile, own: Path) -> str:
             made = TokenRecord(
                 name=OWN, principal=OPERATOR, scopes=(READ, WRITE), sha256=digest_of(token), created_at=utc_now()
             )
-            write_private(own, token + "\n")
+            replace_file(own, token + "\n")
             write((*kept, made))
     except OSError as error:
         raise StateError(f"the token in {own} cannot be read or made ({error.strerror})") from error

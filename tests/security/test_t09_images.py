@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ import anyio
 import pytest
 from support.images import BUSYBOX
 from support.instances import Instance
+from support.peers import Peer
 from support.workspace_ground import an_engine, open_service
 from support.workspace_values import SCOPE
 
@@ -36,48 +37,49 @@ def image_like(instance: Instance, container: str, **more: str) -> Generator[str
         instance.docker("rmi", "--force", image)
 
 
-@pytest.mark.parametrize("more", [{}, MORE])
-async def test_what_was_made_from_an_image_with_our_labels_is_a_strangers(
-    instance: Instance, more: dict[str, str]
-) -> None:
+@asynccontextmanager
+async def open_victim(instance: Instance, more: dict[str, str]) -> AsyncGenerator[tuple[Peer, str]]:
+    """Somebody with a workspace in which a file is kept, and an image with all its labels."""
     with anyio.fail_after(100):
         async with instance.open_peer() as peer:
             await peer.ok("provision_workspace")
             await peer.ok("workspace_files", action="write", path=KEPT, content="kept")
-            victim = instance.container
-            with image_like(instance, victim, **more) as image:
-                stranger = instance.docker("run", "--detach", image, "sleep", "600").strip()
-                try:
-                    assert set(await peer.workspaces()) == {"main"}
-                    assert "no workspace" in await peer.refused("stop_workspace", name=stranger[:12])
-                    assert "no workspace" in await peer.refused("remove_workspace", name=stranger[:12])
-                    assert "no workspace" in await peer.refused("start_process", command="x", workspace=stranger[:12])
-                    assert (await peer.ok("provision_workspace"))["change"] == "none"
-                    await peer.ok("remove_workspace", name="main")
-                    state = instance.docker("inspect", "--format", "{{.State.Running}}", stranger)
-                    assert state.strip() == "true"
-                finally:
-                    instance.docker("rm", "--force", stranger)
+            with image_like(instance, instance.container, **more) as image:
+                yield peer, image
+
+
+@pytest.mark.parametrize("more", [{}, MORE])
+async def test_what_was_made_from_an_image_with_our_labels_is_a_strangers(
+    instance: Instance, more: dict[str, str]
+) -> None:
+    async with open_victim(instance, more) as (peer, image):
+        stranger = instance.docker("run", "--detach", image, "sleep", "600").strip()
+        try:
+            assert set(await peer.workspaces()) == {"main"}
+            assert "no workspace" in await peer.refused("stop_workspace", name=stranger[:12])
+            assert "no workspace" in await peer.refused("remove_workspace", name=stranger[:12])
+            assert "no workspace" in await peer.refused("start_process", command="x", workspace=stranger[:12])
+            assert (await peer.ok("provision_workspace"))["change"] == "none"
+            await peer.ok("remove_workspace", name="main")
+            state = instance.docker("inspect", "--format", "{{.State.Running}}", stranger)
+            assert state.strip() == "true"
+        finally:
+            instance.docker("rm", "--force", stranger)
 
 
 @pytest.mark.parametrize("more", [{}, MORE])
 async def test_a_workspace_of_such_an_image_is_its_owners_like_any_other(
     instance: Instance, more: dict[str, str]
 ) -> None:
-    with anyio.fail_after(100):
-        async with instance.open_peer() as peer:
-            await peer.ok("provision_workspace")
-            await peer.ok("workspace_files", action="write", path=KEPT, content="kept")
-            victim = instance.container
-            with image_like(instance, victim, **more) as image:
-                asked = {"name": "other", "image": image}
-                assert (await peer.ok("provision_workspace", **asked))["change"] == "created"
-                assert (await peer.ok("provision_workspace", **asked))["change"] == "none"
-                assert set(await peer.workspaces()) == {"main", "other"}
-                await peer.ok("remove_workspace", name="other", keep_data=False)
-                assert instance.containers == [victim]
-            found = await peer.ok("workspace_files", action="list", path="/workspace")
-            assert "kept.txt" in json.dumps(found)
+    async with open_victim(instance, more) as (peer, image):
+        victim, asked = instance.container, {"name": "other", "image": image}
+        assert (await peer.ok("provision_workspace", **asked))["change"] == "created"
+        assert (await peer.ok("provision_workspace", **asked))["change"] == "none"
+        assert set(await peer.workspaces()) == {"main", "other"}
+        await peer.ok("remove_workspace", name="other", keep_data=False)
+        assert instance.containers == [victim]
+        found = await peer.ok("workspace_files", action="list", path="/workspace")
+        assert "kept.txt" in json.dumps(found)
 
 
 async def test_labels_of_an_image_that_look_like_ours_are_emptied_and_signed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
 from support.fake_core import FakeCore
+from ws_mcp.core.host.replacing import replace_file
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.acts import Journal
 from ws_mcp.core.policy.in_force import PolicyInForce
@@ -36,7 +37,7 @@ from ws_mcp.edge.http_serving import authentication, serve_http
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.serve import Stop
-from ws_mcp.edge.token_file import TokenFile, write_private
+from ws_mcp.edge.token_file import TokenFile
 from ws_mcp.edge.watching import topics
 from ws_mcp.server import build_server
 
@@ -69,7 +70,7 @@ def record_for(principal: str, *, name: str = "", **more: Any) -> TokenRecord:
 
 def write_tokens(path: Path, *records: TokenRecord) -> Path:
     """A tokens file with exactly these."""
-    write_private(path, written(records))
+    replace_file(path, written(records))
     return path
 
 

@@ -37,7 +37,5 @@ async def open_unix_server(
                     tasks.start_soon(serve, SocketStream(accepted))
 
             tasks.start_soon(accept)
-            try:
-                yield
-            finally:
-                tasks.cancel_scope.cancel()
+            yield
+            tasks.cancel_scope.cancel()

@@ -72,7 +72,8 @@ class Chats:
 
     async def default(self, principal: PrincipalId, hint: str) -> ChatRef:
         """The chat that `hint` selects among the principal's own; the same one after a restart."""
-        return await self._remembered(principal, self._default_handle(principal, hint), _shown(hint), is_default=True)
+        chosen = self._default_of(principal, hint)
+        return await self._remembered(principal, chosen.handle, chosen.label, is_default=True)
 
     def default_of(self, principal: PrincipalId, hint: str) -> ChatRef:
         """The same one, whether or not it was made."""
@@ -135,17 +136,14 @@ class Chats:
         return manager
 
     def _selected(self, principal: PrincipalId, hint: str) -> ChatRef:
-        handle = self._default_handle(principal, hint)
-        return ChatRef(id=ChatId(_id_of(handle)), handle=handle, label=_shown(hint), is_default=True)
-
-    def _default_handle(self, principal: PrincipalId, hint: str) -> str:
         # A hint may be a path, and paths may be bytes that are no text.
         message = f"chat\0{principal}\0{hint}".encode(errors="surrogateescape")
-        return _handle(hmac.new(self._key, message, hashlib.sha256).digest()[:16])
+        handle = _handle(hmac.new(self._key, message, hashlib.sha256).digest()[:16])
+        return ChatRef(id=ChatId(_id_of(handle)), handle=handle, label=_shown(hint), is_default=True)
 
     def _is_default(self, principal: PrincipalId, record: ChatRecord) -> bool:
         # The label of a default chat is its hint, and whoever has the key can say which chat that selects.
-        return _id_of(self._default_handle(principal, record.label)) == record.chat
+        return self._default_of(principal, record.label).id == record.chat
 
     async def _remembered(self, principal: PrincipalId, handle: str, label: str, *, is_default: bool) -> ChatRef:
         chat = ChatId(_id_of(handle))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ws_mcp.core.unseen import seen
+from ws_mcp.core.unseen import printable
 
 
 class WsError(Exception):
@@ -95,8 +95,5 @@ class PolicyError(WsError):
 
 def one_line(text: str, limit: int = 300) -> str:
     """Foreign text (of an engine, of execd) as one printable line of at most `limit` characters."""
-    printable = text
-    if not (text.isascii() and text.isprintable()):
-        printable = seen("".join(c if c.isprintable() else " " for c in text))
-    flat = " ".join(printable.split())
+    flat = " ".join(printable(text).split())
     return flat if len(flat) <= limit else flat[: limit - 4] + " ..."

@@ -25,6 +25,13 @@ def seen(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _BREAK.sub("\n", _HIDDEN.sub("", text))
 
 
+def printable(text: str) -> str:
+    """The text as one line that a terminal only shows: as `seen`, with a blank for each control character."""
+    if text.isascii() and text.isprintable():
+        return text
+    return seen("".join(c if c.isprintable() else " " for c in text))
+
+
 def hidden_in(text: str) -> int:
     """How many characters beyond ASCII are in it that a person does not see, but for those of plain emoji."""
     return 0 if text.isascii() else len(_TELLING.findall(text))

@@ -15,6 +15,7 @@ from typing import IO
 
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import StateError
+from ws_mcp.core.host.replacing import replace_file
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.policy.tokens import PREFIX, TokenRecord, parsed, record_of, written
 
@@ -71,9 +72,9 @@ class TokenFile:
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _private(self.path.with_name(f"{self.path.name}.lock"), os.O_CREAT) as lock:
+            with _private(self.path.with_name(f"{self.path.name}.lock")) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                yield lambda records: write_private(self.path, written(records))
+                yield lambda records: replace_file(self.path, written(records))
         except OSError as error:
             raise StateError(f"the tokens file {self.path} cannot be written ({error.strerror})") from error
 
@@ -98,25 +99,8 @@ def new_token() -> str:
     return PREFIX + secrets.token_urlsafe(32)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner reads.
-
-    Raises:
-        OSError
-    """
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        with _private(fresh, os.O_CREAT | os.O_EXCL) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _private(path: Path, flags: int) -> IO[str]:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600), "w")
+def _private(path: Path) -> IO[str]:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "w")
 
 
 def _check(found: os.stat_result, path: Path) -> None:

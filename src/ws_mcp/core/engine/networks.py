@@ -33,15 +33,14 @@ class EngineNetworks(EngineCalls):
                 name, driver="bridge", check_duplicate=True, internal=is_internal, labels=dict(labels), ipam=pool
             )
 
-        for _ in range(TRIES - 1):
+        for left in reversed(range(TRIES)):
             try:
                 await self._act(Call.CREATE_NETWORK, name, create)
             except EngineError as error:
-                if INTERFACE_GONE not in str(error):
+                if not left or INTERFACE_GONE not in str(error):
                     raise
             else:
                 return
-        await self._act(Call.CREATE_NETWORK, name, create)
 
     async def inspect_network(self, name: str) -> Network:
         checked_name("network", name)

@@ -27,7 +27,6 @@ IMAGE = PREFIX + "image"  # the id of the image that it was made from
 BINARY = PREFIX + "execd"
 KIND = PREFIX + "kind"
 SIGNATURE = PREFIX + "signature"
-OF_A_CONTAINER = frozenset((INSTANCE, PRINCIPAL, CHAT, WORKSPACE, TIER, SPEC, IMAGE, BINARY, KIND, SIGNATURE))
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
@@ -111,20 +110,24 @@ def labels_of(
 ) -> dict[str, str]:
     """Signed labels for the engine object `name` of `kind` ("container", "volume", "configs", "network")."""
     labels = {
+        **more,
         INSTANCE: instance,
         PRINCIPAL: scope.principal,
         CHAT: scope.chat,
         WORKSPACE: workspace,
         KIND: kind,
-        **more,
     }
     return {**labels, SIGNATURE: _signature(key, name, labels)}
 
 
 def is_ours(key: bytes, name: str, labels: Mapping[str, str]) -> bool:
     """Whether the object `name` carries labels that this instance signed for it."""
-    own = {label: value for label, value in labels.items() if label.startswith(PREFIX) and label != SIGNATURE}
-    return hmac.compare_digest(_signature(key, name, own), labels.get(SIGNATURE, ""))
+    return hmac.compare_digest(_signature(key, name, signed_of(labels)), labels.get(SIGNATURE, ""))
+
+
+def signed_of(labels: Mapping[str, str]) -> dict[str, str]:
+    """Those that a signature is about: all that look like ours."""
+    return {label: value for label, value in labels.items() if label.startswith(PREFIX) and label != SIGNATURE}
 
 
 def scope_of(labels: Mapping[str, str]) -> Scope:

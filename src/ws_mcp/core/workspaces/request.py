@@ -80,7 +80,6 @@ def labels_of(recipe: Recipe, image: Image, ground: Ground) -> dict[str, str]:
 
     A container gets those of its image as well. One that looks like ours is emptied, else the signature would not hold.
     """
-    alien = (label for label in image.labels if label.startswith(naming.PREFIX))
     return naming.labels_of(
         ground.instance,
         ground.key,
@@ -89,7 +88,7 @@ def labels_of(recipe: Recipe, image: Image, ground: Ground) -> dict[str, str]:
         scope=ground.scope,
         workspace=ground.workspace,
         more={
-            **dict.fromkeys(sorted(set(alien) - naming.OF_A_CONTAINER), ""),
+            **dict.fromkeys(naming.signed_of(image.labels), ""),
             naming.TIER: str(recipe.tier),
             naming.SPEC: label_of(recipe),
             naming.IMAGE: image.id,
