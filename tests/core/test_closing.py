@@ -90,6 +90,16 @@ async def test_a_stopped_chat_keeps_its_workspaces_and_is_found_again(tmp_path: 
         assert await core.close(mine, Closing.STOP) == Closed()
 
 
+async def test_processes_of_all_workspaces_that_stop_at_once_are_counted(tmp_path: Path) -> None:
+    async with open_cores(tmp_path) as core:
+        mine, _ = await chat_of(core, ALICE)
+        await make(core, mine, A, B)
+        for name in (A, B):
+            await core.processes(mine).start(name, StartRequest(command="sleep 100"))
+        closed = await core.close(mine, Closing.STOP)
+        assert (closed.workspaces, closed.ended_processes) == ((A, B), 2)
+
+
 async def test_data_stays_unless_asked_and_is_found_again(tmp_path: Path) -> None:
     async with open_cores(tmp_path) as core:
         mine, handle = await chat_of(core, ALICE)

@@ -102,7 +102,8 @@ class Closer:
     async def _one(self, scope: Scope, name: WorkspaceName, how: Closing, tally: _Tally) -> None:
         try:
             if how is Closing.STOP:
-                tally.ended += (await self._provisions.stop(scope, name, restarts=False)).ended_processes
+                stopped = await self._provisions.stop(scope, name, restarts=False)
+                tally.ended += stopped.ended_processes  # not in one: others count while this one waits
             else:
                 removed = await self._provisions.remove(scope, name, keep_volume=how is Closing.REMOVE)
                 tally.ended += removed.ended_processes
