@@ -20,6 +20,7 @@ from ws_mcp.core.observed import takes_spans
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, given_roots, limits_now, open_engine, policy_of
 from ws_mcp.edge.attention import Attention
+from ws_mcp.edge.completions import Completions
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.guards import Guards
@@ -118,6 +119,7 @@ def build_server(
     _trace_discreetly(server, frozenset(tool.name for tool in tools))
     add_resources(server, core, identity)
     add_prompts(server)
+    server.completion()(Completions(core, identity).complete)
     return server
 
 

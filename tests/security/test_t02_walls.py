@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from mcp import Client, MCPError
 from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp.types import ResourceTemplateReference
 from support.edge_client import MODES
 from support.many_people import Home, Town, open_town
 
 from ws_mcp.core.host import sandbox
+from ws_mcp.edge.uris import OUTPUT
 
 pytestmark = [
     pytest.mark.usefixtures("real_io"),
@@ -143,11 +145,31 @@ async def test_subscriptions_are_to_the_own_chat_only(tmp_path: Path) -> None:
                     assert {await watched(town, mode, who, uri) for who in others} == {unknown}
 
 
-async def test_nothing_completes_the_names_of_chats_or_processes(tmp_path: Path) -> None:
+async def test_completions_are_of_the_own_chat_only(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town:
-        capabilities = town.clients[MODES[0]].server_capabilities
-        assert capabilities is not None
-        assert capabilities.completions is None
+        for mode in MODES:
+            for home in town.homes:
+                assert await completed(town, mode, home.owner, home.chat) == [home.process]
+                for typed in ("", home.process):
+                    for chat in (NOBODY.chat, *(each.chat for each in town.homes if each.owner != home.owner)):
+                        assert await completed(town, mode, home.owner, chat, typed) == []
+                crossed = [each.process for each in town.others_of(home)]
+                assert [await completed(town, mode, home.owner, home.chat, each) for each in crossed] == [[]] * 8
+            for who in {each.owner for each in town.homes}:  # nothing says which chat is meant: no handle is told
+                town.who = who
+                asked = {"name": "chat", "value": ""}
+                assert (await town.clients[mode].complete(PROCESS, asked)).completion.values == []
+        assert await town.is_whole()
+
+
+PROCESS = ResourceTemplateReference(uri=OUTPUT)
+
+
+async def completed(town: Town, mode: str, who: str, chat: str, typed: str = "") -> list[str]:
+    """The processes that are offered to somebody who typed so much."""
+    town.who = who
+    asked = {"name": "process", "value": typed}
+    return (await town.clients[mode].complete(PROCESS, asked, {"chat": chat})).completion.values
 
 
 def addresses_of(home: Home) -> tuple[str, ...]:

@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from typing import cast
 
 from ws_mcp.edge.uris import address_of
+from ws_mcp.edge.wanted import wanted_of
 
 LISTEN = "subscriptions/listen"
-LOOKS = frozenset({"resources/read", "resources/subscribe", LISTEN, "completion/complete"})
+COMPLETE = "completion/complete"
+LOOKS = frozenset({"resources/read", "resources/subscribe", LISTEN, COMPLETE})
 
 
 def targets_of(method: str, params: object) -> tuple[str, ...]:
-    """The addresses that a look is about, as they were sent; what is no address is none here, and refused later."""
+    """The addresses that a look is about, as they were sent; what is no address is none here, and refused later.
+
+    A completion is a look at the list from which it offers something: it needs the same grant.
+    """
+    if method == COMPLETE:
+        wanted = wanted_of(params)
+        return (wanted.address,) if wanted and wanted.address else ()
     if not isinstance(params, Mapping):
         return ()
     said = cast("Mapping[str, object]", params)
