@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from ws_mcp.edge.identity import Hint, Identity, Standing, always_stands, local_
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
-from ws_mcp.edge.tool import tool_of
+from ws_mcp.edge.tool import ToolSpec, tool_of
 from ws_mcp.edge.watching import OwnResources, topics
 from ws_mcp.oversight import open_oversight
 from ws_mcp.own_files import check_apart
@@ -69,6 +70,23 @@ that provision_workspace returned to every call.
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a server has for its clients, whatever stands before it: tools, and resources, prompts and completions."""
+
+    tools: Callable[[Core, Identity, Notifier], Iterable[ToolSpec]]
+    add: Callable[[MCPServer, Core, Identity], None]
+
+
+def _add_ours(server: MCPServer, core: Core, identity: Identity) -> None:
+    add_resources(server, core, identity)
+    add_prompts(server)
+    server.completion()(Completions(core, identity).complete)
+
+
+OURS = Offer(tools=all_tools, add=_add_ours)
+
+
 def build_server(
     core: Core,
     *,
@@ -80,6 +98,7 @@ def build_server(
     guards: Guards | None = None,
     chat_header: str = "",
     policy: PolicyInForce | None = None,
+    offer: Offer = OURS,
 ) -> MCPServer:
     """The server over a core that is open.
 
@@ -103,7 +122,7 @@ def build_server(
             yield
             tasks.cancel_scope.cancel()
 
-    tools = [tool_of(spec, gate) for spec in all_tools(core, identity, notifier)]
+    tools = [tool_of(spec, gate) for spec in offer.tools(core, identity, notifier)]
     server = MCPServer(
         NAME,
         title="ws-mcp",
@@ -117,9 +136,7 @@ def build_server(
         log_level="WARNING",
     )
     _trace_discreetly(server, frozenset(tool.name for tool in tools))
-    add_resources(server, core, identity)
-    add_prompts(server)
-    server.completion()(Completions(core, identity).complete)
+    offer.add(server, core, identity)
     return server
 
 
