@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import pytest
 from mcp import MCPError
-from support.edge_client import ALICE, MODES, call, ok, open_client, refused
+from mcp.types import CallToolResult
+from support.edge_client import ALICE, MODES, call, ok, open_client, refused, text_of
 from support.fake_core import FakeCore
 from support.images import BUSYBOX
 from support.instances import Instance
@@ -16,7 +17,7 @@ from support.memory_journal import MemoryJournal
 
 from ws_mcp.core.choices import Choices
 from ws_mcp.core.engine.docker import DockerEngine
-from ws_mcp.core.errors import LimitError
+from ws_mcp.core.errors import ConflictError, LimitError
 from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.quotas import Quotas
@@ -26,6 +27,13 @@ from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.guards import Guards
 
 BOB = PrincipalId("bob")
+EXHAUSTED = {"dev.ws-mcp/code": "resource_exhausted"}
+
+
+def assert_exhausted(answer: CallToolResult) -> None:
+    """It failed for a limit, as a program sees it."""
+    assert answer.is_error
+    assert {name: (answer.meta or {}).get(name) for name in EXHAUSTED} == EXHAUSTED
 
 
 class Clock:
@@ -44,12 +52,14 @@ async def test_the_forty_first_call_of_a_moment_is_refused_and_has_no_effect(mod
     async with open_client(core, mode, guards=guards) as client:
         for _ in range(40):
             await ok(client, "list_processes")
-        said = await refused(client, "provision_workspace")
-        assert said.startswith("the limit `calls_per_s` is 10 for one chat (40 after a pause): wait 0.1 s")
+        answer = await call(client, "provision_workspace")
+        assert_exhausted(answer)
+        assert text_of(answer).startswith("the limit `calls_per_s` is 10 for one chat (40 after a pause): wait 0.1 s")
         assert core.specs == []
         assert journal.acts == [*["list_processes"] * 40, "provision_workspace"]  # refusals are written down, too
-        with pytest.raises(MCPError, match="`calls_per_s` is 10"):
+        with pytest.raises(MCPError, match="`calls_per_s` is 10") as raised:
             await client.read_resource("ws://containers")
+        assert raised.value.data == EXHAUSTED
         clock.now += 0.1
         await ok(client, "list_processes")
         await refused(client, "list_processes")
@@ -74,8 +84,9 @@ async def test_the_ninth_call_at_once_is_refused_and_the_eight_go_on(mode: str) 
             for _ in range(8):
                 tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
-            said = await refused(client, "list_processes")
-            assert "`calls_at_once` is 8 for one chat: wait until one of your calls has ended" in said
+            answer = await call(client, "list_processes")
+            assert_exhausted(answer)
+            assert "`calls_at_once` is 8 for one chat: wait until one of your calls has ended" in text_of(answer)
             core.process("p_00000001").end()
         assert read == [True] * 8
         await ok(client, "list_processes")
@@ -87,13 +98,26 @@ async def test_the_ninth_stream_of_a_principal_is_refused() -> None:
         async with AsyncExitStack() as streams:
             for _ in range(8):
                 await streams.enter_async_context(client.listen(resource_subscriptions=["ws://containers"]))
-            with pytest.raises(MCPError, match="`streams` is 8 open streams"):
+            with pytest.raises(MCPError, match="`streams` is 8 open streams") as raised:
                 async with client.listen(resource_subscriptions=["ws://containers"]):
                     pass
+            assert raised.value.data == EXHAUSTED
             await ok(client, "list_processes")
         await anyio.wait_all_tasks_blocked()
         async with client.listen(resource_subscriptions=["ws://containers"]):
             pass
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_limits_of_what_is_there_have_the_code_as_well_and_no_other_failure_has_it(mode: str) -> None:
+    core = FakeCore()
+    async with open_client(core, mode) as client:
+        core.provision_fault = LimitError("the limit `workspaces` is 4")
+        assert_exhausted(await call(client, "provision_workspace"))
+        core.provision_fault = ConflictError("it is another")
+        answer = await call(client, "provision_workspace")
+        assert answer.is_error
+        assert not set(answer.meta or {}) & set(EXHAUSTED)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -7,12 +7,18 @@ of the host. Everything that is not a `WsError` is a bug of ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from ws_mcp.core.unseen import seen
 
 
 class WsError(Exception):
-    """An expected failure; `str(error)` is written for the model that reads it."""
+    """An expected failure; `str(error)` is written for the model that reads it.
+
+    `code`: for programs, where they can do something about the failure that they do about no other.
+    """
+
+    code: ClassVar[str] = ""
 
 
 class InvalidArgumentError(WsError):
@@ -42,6 +48,8 @@ class ConflictError(WsError):
 
 class LimitError(WsError):
     """A stated limit is reached; the message names it, its value, and how to get below it."""
+
+    code = "resource_exhausted"
 
 
 class EngineError(WsError):

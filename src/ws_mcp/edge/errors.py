@@ -17,10 +17,17 @@ P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
+CODE = "dev.ws-mcp/code"
 
-def failed(text: str) -> CallToolResult:
-    """A failed tool result with exactly this text; the SDK's own puts "Error executing tool" before it."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+def failed(text: str, code: str = "") -> CallToolResult:
+    """A failed tool result with exactly this text; the SDK's own puts "Error executing tool" before it.
+
+    `code`: see `WsError`. It has no place in structured content, which is as the tool's schema says or not there.
+    """
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], is_error=True, _meta={CODE: code} if code else None
+    )
 
 
 def bug(where: str, error: Exception) -> str:

@@ -21,6 +21,7 @@ from ws_mcp.core.ids import Principal
 from ws_mcp.core.leaving import leaving
 from ws_mcp.core.policy.acts import Act, Clean, Journal, Verdict
 from ws_mcp.edge.confirming import Confirm
+from ws_mcp.edge.errors import CODE
 from ws_mcp.edge.guards import Guards, Passage
 from ws_mcp.edge.identity import Identity, Request, Watcher
 from ws_mcp.edge.left_work import LEFT, write_end
@@ -56,7 +57,7 @@ class Gate:
             async with self._charged(ctx.method):
                 return await call_next(ctx)
         except WsError as error:
-            raise MCPError(INVALID_REQUEST, str(error)) from error
+            raise MCPError(INVALID_REQUEST, str(error), {CODE: error.code} if error.code else None) from error
 
     @asynccontextmanager
     async def _counted(self) -> AsyncGenerator[None]:

@@ -77,7 +77,7 @@ class GuardedTool(Tool):
         except UnansweredError as error:
             return error.asked
         except WsError as error:
-            return failed(intake.clean(str(error)))
+            return failed(intake.clean(str(error)), error.code)
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
