@@ -27,6 +27,7 @@ IMAGE = PREFIX + "image"  # the id of the image that it was made from
 BINARY = PREFIX + "execd"
 KIND = PREFIX + "kind"
 SIGNATURE = PREFIX + "signature"
+OF_A_CONTAINER = frozenset((INSTANCE, PRINCIPAL, CHAT, WORKSPACE, TIER, SPEC, IMAGE, BINARY, KIND, SIGNATURE))
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 

@@ -76,7 +76,11 @@ def container_spec(recipe: Recipe, image: Image, level: Tier, ground: Ground) ->
 
 
 def labels_of(recipe: Recipe, image: Image, ground: Ground) -> dict[str, str]:
-    """The signed labels of the container."""
+    """The signed labels of the container.
+
+    A container gets those of its image as well. One that looks like ours is emptied, else the signature would not hold.
+    """
+    alien = (label for label in image.labels if label.startswith(naming.PREFIX))
     return naming.labels_of(
         ground.instance,
         ground.key,
@@ -85,6 +89,7 @@ def labels_of(recipe: Recipe, image: Image, ground: Ground) -> dict[str, str]:
         scope=ground.scope,
         workspace=ground.workspace,
         more={
+            **dict.fromkeys(sorted(set(alien) - naming.OF_A_CONTAINER), ""),
             naming.TIER: str(recipe.tier),
             naming.SPEC: label_of(recipe),
             naming.IMAGE: image.id,
