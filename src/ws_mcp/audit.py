@@ -22,7 +22,13 @@ KEEP_ACTS = 10_000  # whose outcome may still come, to be shown with the name of
 _NONE = """\
 Nothing was written down in this state directory. It is where a server runs with --audit on, or over HTTP."""
 _MARKS = {Worth.WHOLE: Mark.OK, Worth.OPEN: Mark.OK, Worth.CUT: Mark.WARN, Worth.DAMAGED: Mark.BAD}
-_OUTCOMES = {"ok": Style.GREEN, "failed": Style.YELLOW, "denied": Style.RED, "cut short": Style.YELLOW}
+_OUTCOMES = {
+    "ok": Style.GREEN,
+    "failed": Style.YELLOW,
+    "denied": Style.RED,
+    "cut short": Style.YELLOW,
+    "left": Style.YELLOW,
+}
 
 
 async def tail(settings: Settings, lines: int, follow: bool) -> int:

@@ -13,15 +13,20 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from ws_mcp.core.errors import ConflictError, EngineError, LimitError, WsError
+from ws_mcp.core.errors import (
+    ConflictError,
+    EngineError,
+    JobCancelledError,
+    JobClosedError,
+    JobOverdueError,
+    LimitError,
+    WsError,
+)
 from ws_mcp.core.job_acts import ACTS, Act, Found
 from ws_mcp.core.jobs import (
     BOUNDS,
     WAIT_S,
     JobBounds,
-    JobCancelledError,
-    JobClosedError,
-    JobOverdueError,
     JobRequest,
     Jobs,
     Report,

@@ -14,6 +14,7 @@ from typing import cast
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import stdio_client
 from mcp.types import CallToolResult, ResourceUpdatedNotification, TextContent, TextResourceContents
 
@@ -104,9 +105,16 @@ class Peer:
 
 @asynccontextmanager
 async def open_peer(
-    state: Path, *flags: str, mode: str = "auto", environment: Mapping[str, str] | None = None
+    state: Path,
+    *flags: str,
+    mode: str = "auto",
+    environment: Mapping[str, str] | None = None,
+    person: ElicitationFnT | None = None,
 ) -> AsyncGenerator[Peer]:
-    """A stdio server on a state directory with a client of the given era; `environment` is added to this one's."""
+    """A stdio server on a state directory with a client of the given era; `environment` is added to this one's.
+
+    `person`: answers what the server asks; without them the client says that it cannot ask.
+    """
     name = f"{os.urandom(4).hex()}"
     pid_file, log = state.parent / f"{name}.pid", state.parent / f"{name}.log"
     argv = server_argv("stdio", state, *flags)
@@ -125,7 +133,9 @@ async def open_peer(
     with log.open("w") as errors:
         handler = on_message if mode == "legacy" else None
         transport = stdio_client(server, errlog=errors)
-        async with Client(transport, mode=mode, read_timeout_seconds=60, message_handler=handler) as client:
+        async with Client(
+            transport, mode=mode, read_timeout_seconds=60, message_handler=handler, elicitation_callback=person
+        ) as client:
             yield Peer(client=client, pid=int(pid_file.read_text()), log=log, updates=updates)
 
 

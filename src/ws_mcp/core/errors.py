@@ -84,6 +84,18 @@ class StateError(WsError):
     """The state directory cannot be used (damaged, newer, read-only, full)."""
 
 
+class JobOverdueError(WsError):
+    """A job was given up at its deadline, and undone as far as its work undoes what is cancelled."""
+
+
+class JobClosedError(WsError):
+    """The server is closing; its work was cancelled."""
+
+
+class JobCancelledError(WsError):
+    """The only caller of a job cancelled it, or somebody gave it up."""
+
+
 class PolicyError(WsError):
     """The policy file cannot be used; the messages are for the operator and name the file, the key and the line."""
 

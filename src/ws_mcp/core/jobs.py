@@ -16,8 +16,9 @@ from typing import TypeVar, cast
 import anyio
 from anyio.abc import TaskGroup
 
-from ws_mcp.core.errors import ConflictError, LimitError, WsError
+from ws_mcp.core.errors import ConflictError, JobCancelledError, JobClosedError, JobOverdueError, LimitError, WsError
 from ws_mcp.core.job_acts import ACTS, Act, Found
+from ws_mcp.core.leaving import Ended, left
 
 log = logging.getLogger(__name__)
 
@@ -66,18 +67,6 @@ class StillRunning:
     elapsed_s: float
 
 
-class JobOverdueError(WsError):
-    """A job was given up at its deadline, and undone as far as its work undoes what is cancelled."""
-
-
-class JobClosedError(WsError):
-    """The server is closing; its work was cancelled."""
-
-
-class JobCancelledError(WsError):
-    """The only caller of a job cancelled it, or somebody gave it up."""
-
-
 class _Job:
     """One piece of work. `owed`: how many callers were told to come back and have not yet."""
 
@@ -90,6 +79,7 @@ class _Job:
         self.result: object = None
         self.failure: Exception | None = None
         self.callers = self.owed = 0
+        self.told: Ended | None = None  # of the first caller that left before the end
         self.scope = anyio.CancelScope()
 
     @property
@@ -148,6 +138,9 @@ class Jobs:
         finally:
             job.callers -= 1
             job.owed += was_owed and not is_served
+            if not is_served and not job.is_over and not job.scope.cancel_called:
+                told = left()
+                job.told = job.told or told
             self._drop_if_done(job)
 
     def forget(self, key: str) -> None:
@@ -214,6 +207,9 @@ class Jobs:
             job.ended = anyio.current_time()
             job.wake()
             self._drop_if_done(job)
+        if job.told is not None:
+            with anyio.CancelScope(shield=True):
+                await job.told(job.result, job.failure)
 
     def _drop_if_done(self, job: _Job) -> None:
         if job.is_over and not job.owed and not job.callers and self._jobs.get(job.request.key) is job:

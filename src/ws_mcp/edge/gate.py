@@ -18,11 +18,13 @@ from mcp.types import INVALID_REQUEST
 
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError, StateError, WsError
 from ws_mcp.core.ids import Principal
+from ws_mcp.core.leaving import leaving
 from ws_mcp.core.policy.acts import Act, Clean, Journal, Verdict
 from ws_mcp.edge.confirming import Confirm
 from ws_mcp.edge.errors import CODE, code_of
 from ws_mcp.edge.guards import Guards, Passage
 from ws_mcp.edge.identity import Identity, Request, Watcher
+from ws_mcp.edge.left_work import LEFT, write_end
 from ws_mcp.edge.looks import LOOKS, chat_in, targets_of
 from ws_mcp.edge.sparing import Sparing
 
@@ -192,16 +194,18 @@ class Gate:
     async def _written(self, act: Act, verdict: Verdict, passage: Passage) -> AsyncGenerator[None]:
         journal = self._journal
         intent = await journal.intend(act, verdict) if journal else ""
-        try:
-            yield
-            passage.outcome = "ok"
-        except BaseException as error:
-            passage.outcome = "failed" if isinstance(error, (WsError, MCPError)) else "cut short"
-            passage.detail = type(error).__name__
-            raise
-        finally:
-            if journal:
-                journal.conclude(intent, passage.outcome, passage.detail, passage.made)
+        with leaving(partial(write_end, journal, act)) as call:
+            try:
+                yield
+                passage.outcome = LEFT if call.has_left else "ok"
+            except BaseException as error:
+                was_cut = LEFT if call.has_left else "cut short"
+                passage.outcome = "failed" if isinstance(error, (WsError, MCPError)) else was_cut
+                passage.detail = type(error).__name__
+                raise
+            finally:
+                if journal:
+                    journal.conclude(intent, passage.outcome, passage.detail, passage.made)
 
     @contextmanager
     def _measured(self, verb: str) -> Generator[Passage]:

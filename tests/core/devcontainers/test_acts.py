@@ -13,8 +13,8 @@ from ws_mcp.core.devcontainers.model import Acted, Phase, RecreateAsk, Status, T
 from ws_mcp.core.devcontainers.port import CliMissingError
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.model import ContainerState
-from ws_mcp.core.errors import ConflictError, EngineError, ForbiddenError, NotFoundError
-from ws_mcp.core.jobs import JobCancelledError, StillRunning
+from ws_mcp.core.errors import ConflictError, EngineError, ForbiddenError, JobCancelledError, NotFoundError
+from ws_mcp.core.jobs import StillRunning
 
 pytestmark = pytest.mark.anyio
 

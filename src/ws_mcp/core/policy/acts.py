@@ -55,7 +55,7 @@ class Journal(Protocol):
         ...
 
     def conclude(self, intent: str, outcome: str, detail: str = "", made: Mapping[str, str] | None = None) -> None:
-        """Write what became of it: `ok`, `failed`, `denied`, `cut short`.
+        """Write what became of it: `ok`, `failed`, `denied`, `cut short`, or `left`, when its work goes on as a job.
 
         `detail`: the class of the error, or the rule; `made`: ids of what the call made or changed.
         """
