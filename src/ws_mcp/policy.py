@@ -17,6 +17,7 @@ from ws_mcp.core.policy.acts import Act, Transport, Verdict
 from ws_mcp.core.policy.auth import FLAGS
 from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.policy.narrowing import is_granted
+from ws_mcp.core.tickets import Tickets
 from ws_mcp.doors import policy_in_force
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.core_port import Core
@@ -24,6 +25,7 @@ from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.identity import Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.tasks import Tasks
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import topics
 from ws_mcp.policy_shown import decided, granted
@@ -117,7 +119,8 @@ def tools() -> dict[str, Tool]:
     core = cast("Core", None)
     identity = Identity(core, local_principal, None)
     specs = all_tools(core, identity, Notifier(topics(identity), identity.watcher))
-    made = (tool_of(spec, Gate(identity, Guards())) for spec in specs)
+    tasks = Tasks(identity, cast("Tickets", None))
+    made = (tool_of(spec, Gate(identity, Guards()), tasks) for spec in specs)
     return {tool.name: tool for tool in made}
 
 

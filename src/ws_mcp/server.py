@@ -29,6 +29,7 @@ from ws_mcp.edge.identity import Hint, Identity, Standing, always_stands, local_
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
+from ws_mcp.edge.tasks import Tasks
 from ws_mcp.edge.tool import ToolSpec, tool_of
 from ws_mcp.edge.watching import OwnResources, topics
 from ws_mcp.oversight import open_oversight
@@ -122,13 +123,15 @@ def build_server(
             yield
             tasks.cancel_scope.cancel()
 
-    tools = [tool_of(spec, gate) for spec in offer.tools(core, identity, notifier)]
+    tasks = Tasks(identity, core.tickets)
+    tools = [tool_of(spec, gate, tasks) for spec in offer.tools(core, identity, notifier)]
     server = MCPServer(
         NAME,
         title="ws-mcp",
         version=__version__,
         instructions=INSTRUCTIONS,
         tools=tools,
+        extensions=[tasks],
         middleware=[identity, gate, Offered(gate), notifier, OwnResources(identity)],
         subscriptions=notifier,
         lifespan=lifespan,

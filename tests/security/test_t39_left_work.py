@@ -17,7 +17,8 @@ from ws_mcp.core.audit.journal import open_journal
 from ws_mcp.core.devcontainers.model import RecreateAsk, Recreated, Target
 from ws_mcp.core.errors import ConflictError
 from ws_mcp.core.ids import ContainerId, Scope
-from ws_mcp.core.jobs import JobRequest, Jobs, Report, StillRunning, Work, open_jobs
+from ws_mcp.core.job import JobRequest, Report, StillRunning, Work
+from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.workspaces.model import Ask, Pending, Provisioned, WorkspaceSpec
 from ws_mcp.edge.guards import Guards
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
 from ws_mcp.core.devcontainers.model import RecreateAsk, Target
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 from ws_mcp.edge.arguments import Text
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.devcontainer_views import RecreateView
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.progress import reporter
+from ws_mcp.edge.tasks import goes_on
 
 WAIT_S = 45
 
@@ -42,6 +44,8 @@ class DevContainerTools:
         target = Target(name=name, folder=folder, config=config)
         ask = RecreateAsk(force=force, is_dry_run=dry_run, no_cache=no_cache)
         made = await self._core.devcontainers_of(self._identity.principal.id).recreate(target, ask, reporter(), wait_s)
-        return (
-            RecreateView.working(made) if isinstance(made, StillRunning) else RecreateView.of(made, is_dry_run=dry_run)
-        )
+        view = partial(RecreateView.of, is_dry_run=dry_run)
+        if isinstance(made, StillRunning):
+            goes_on(view)
+            return RecreateView.working(made)
+        return view(made)

@@ -14,7 +14,7 @@ from ws_mcp.core.devcontainers.port import CliMissingError
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import ConflictError, EngineError, ForbiddenError, JobCancelledError, NotFoundError
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,8 @@ from ws_mcp.core.devcontainers.model import DevContainerListing, RecreateAsk, Ta
 from ws_mcp.core.errors import EngineUnavailableError, ForbiddenError, NotFoundError, WsError
 from ws_mcp.core.host.model import ROOT_FLAG
 from ws_mcp.core.ids import PlaceId
-from ws_mcp.core.jobs import WAIT_S, Report
+from ws_mcp.core.job import Report
+from ws_mcp.core.jobs import WAIT_S
 from ws_mcp.core.processes.port import PlaceRef
 
 
@@ -36,7 +37,18 @@ class NoDevContainers:
         """Refused."""
         raise self._refusal()
 
-    stop = remove = start
+    remove = start
+
+    async def stop(
+        self,
+        name: str,  # noqa: ARG002
+        report: Report,  # noqa: ARG002
+        wait_s: float = WAIT_S,  # noqa: ARG002
+        *,
+        restarts: bool = False,  # noqa: ARG002
+    ) -> NoReturn:
+        """Refused."""
+        raise self._refusal()
 
     async def there(self) -> tuple[PlaceRef, ...]:
         """None."""

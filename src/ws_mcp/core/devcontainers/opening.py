@@ -29,6 +29,7 @@ from ws_mcp.core.execd.binaries import binary
 from ws_mcp.core.execd.delivery import ExecdVolumes
 from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.host.model import HostRules
+from ws_mcp.core.job_notes import JobNotes
 from ws_mcp.core.jobs import JobBounds, open_jobs
 from ws_mcp.core.state import State
 
@@ -98,8 +99,8 @@ def ground_of(
 
 @asynccontextmanager
 async def open_devcontainers(
-    ground: Ground, on_change: Callable[[], None], bounds: JobBounds = BOUNDS
+    ground: Ground, on_change: Callable[[], None], bounds: JobBounds = BOUNDS, notes: JobNotes | None = None
 ) -> AsyncGenerator[DevContainers]:
     """Own the tasks; leaving the block cancels what is being made. Dev containers outlive it."""
-    async with open_kept(ground, on_change) as kept, open_jobs(bounds) as jobs:
+    async with open_kept(ground, on_change) as kept, open_jobs(bounds, notes) as jobs:
         yield DevContainers(ground, kept, jobs)

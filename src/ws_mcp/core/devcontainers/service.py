@@ -36,7 +36,8 @@ from ws_mcp.core.errors import (
 )
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
-from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
+from ws_mcp.core.job import JobRequest, StillRunning, Work
+from ws_mcp.core.jobs import WAIT_S, Jobs
 
 GIVEN_UP = "what was being done to it was given up"
 STOP_AGAIN = "its container is as it is shown here: call stop_workspace again to stop it"
@@ -94,7 +95,9 @@ class DevContainers:
             return await self._recreates.recreate(key, ask, told)
 
         digest = f"recreate {ask.force} {ask.no_cache} {self._within}"
-        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), is_cancellable=True)
+        request = JobRequest(
+            key=_job_of(key), digest=digest, what=_what(key), is_cancellable=True, is_repeatable=not ask.force
+        )
         return await self._jobs.run(request, work, report, wait_s)
 
     async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
@@ -106,29 +109,33 @@ class DevContainers:
         found = (await self._named(name)).found
 
         async def work(told: Report) -> Acted:
-            try:
-                done = await self._recreates.recreate(found.key, RecreateAsk(), told, only_starts=True)
-            except (DefinitionMissingError, UnreadableDefinitionError, CliMissingError, ForbiddenError) as error:
-                return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
-            return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
+            return await self._started(found, told)
 
         return await self._do(found.key, f"start {self._within}", work, report, wait_s, is_cancellable=True)
 
-    async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
+    async def stop(
+        self, name: str, report: Report, wait_s: float = WAIT_S, *, restarts: bool = False
+    ) -> Acted | StillRunning:
         """Stop it; a compose project as one. One that this server is making or starting is given up instead.
 
+        `restarts`: then start it, in the same job.
+
         Raises:
-            NotFoundError, ConflictError, EngineError
+            NotFoundError, ConflictError, EngineError; with `restarts` also what `start` raises
         """
         named = await self._named(name)
         if where := await self._jobs.give_up(_job_of(named.found.key)):
             now = await self._kept.at(named.found.key)
             return Acted(devcontainer=now, warnings=(f"{GIVEN_UP} ({where}); {STOP_AGAIN if now.container else MAKE}",))
 
-        async def work(_told: Report) -> Acted:
-            return await self._acts.stop(named.found, named.only)
+        async def work(told: Report) -> Acted:
+            stopped = await self._acts.stop(named.found, named.only)
+            if not restarts:
+                return stopped
+            return replace(await self._started(named.found, told), ended_processes=stopped.ended_processes)
 
-        return await self._do(named.found.key, f"stop {named.only}", work, report, wait_s)
+        does = f"restart {self._within}" if restarts else f"stop {named.only}"
+        return await self._do(named.found.key, does, work, report, wait_s, is_cancellable=restarts)
 
     async def remove(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
         """Remove it; a compose project as one, without its volumes.
@@ -179,10 +186,19 @@ class DevContainers:
         """The execd of a place does not answer any more; of one that is no dev container nothing follows."""
         self._kept.arrivals.lost(place)
 
+    async def _started(self, found: DevContainer, told: Report) -> Acted:
+        try:
+            done = await self._recreates.recreate(found.key, RecreateAsk(), told, only_starts=True)
+        except (DefinitionMissingError, UnreadableDefinitionError, CliMissingError, ForbiddenError) as error:
+            return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
+        return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
+
     async def _do(
         self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float, *, is_cancellable: bool = False
     ) -> Acted | StillRunning:
-        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), is_cancellable=is_cancellable)
+        request = JobRequest(
+            key=_job_of(key), digest=digest, what=_what(key), is_cancellable=is_cancellable, is_repeatable=False
+        )
         return await self._jobs.run(request, work, report, wait_s)
 
     async def _key_of(self, target: Target) -> Key:
