@@ -10,7 +10,7 @@ import anyio
 from conformance.fixture_content import asks_person, given, shown
 from mcp import MCPError
 from mcp.server.mcpserver.server import require_client_extension
-from mcp.types import INTERNAL_ERROR, CallToolResult, ElicitResult, InputRequiredResult
+from mcp.types import INTERNAL_ERROR, CallToolResult, ElicitResult, InputRequests, InputRequiredResult
 
 from ws_mcp.core.errors import ConflictError
 from ws_mcp.core.job import JobRequest, Report, StillRunning
@@ -83,7 +83,7 @@ class JobTools:
         answer = given()[0].get("user_name")
         if isinstance(answer, ElicitResult) and answer.content:
             return await self._run(partial(_slept, 0.5, shown(f"Hello {answer.content['name']}")))
-        wanted = {"user_name": asks_person("What is your name?", "name")}
+        wanted: InputRequests = {"user_name": asks_person("What is your name?", "name")}
         raise UnansweredError(InputRequiredResult(input_requests=wanted))
 
     async def _run(
