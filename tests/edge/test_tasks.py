@@ -1,4 +1,4 @@
-"""The tasks extension: who declares it has a task where others are told to call again, and in the end the same answer."""
+"""The tasks extension: who declares it has a task where others are told to call again, with the same answer at last."""
 
 from __future__ import annotations
 
