@@ -148,6 +148,15 @@ async def test_an_unequal_call_is_not_told_of_it_nor_is_anybody_after_it(tmp_pat
         assert await jobs.run(REQUEST, ready(), quiet) == "done"
 
 
+async def test_what_was_interrupted_is_so_whatever_else_was_asked_for_since(tmp_path: Path) -> None:
+    async with open_server(tmp_path / "s") as jobs:
+        await leave(jobs)
+    async with open_server(tmp_path / "s") as jobs:
+        assert await jobs.run(OTHER, ready(), quiet) == "done"
+        phases = await phases_of(jobs, REQUEST, ready(phases=["creating the container"]))
+    assert phases[-1] == "begun again, since a restart of the server interrupted it: creating the container"
+
+
 async def test_a_job_of_another_server_that_lives_was_not_interrupted(tmp_path: Path) -> None:
     async with open_server(tmp_path / "s") as jobs, open_server(tmp_path / "s") as others:
         running = await leave(jobs)

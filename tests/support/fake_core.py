@@ -328,17 +328,15 @@ class FakeDevContainers:
             duration_s=3.21,
         )
 
-    async def start(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
-        return self._set(name, Status.RUNNING)
-
-    async def stop(
-        self, name: str, report: Report, wait_s: float = 45, *, restarts: bool = False
-    ) -> Acted | StillRunning:
+    async def stop(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
         if self.there[name].status is Status.STOPPED:
             raise ConflictError(f"dev container {name!r} is stopped already")
         self.stops += 1
-        stopped = self.pending or self._set(name, Status.STOPPED)
-        return self._set(name, Status.RUNNING) if restarts and not self.pending else stopped
+        return self.pending or self._set(name, Status.STOPPED)
+
+    async def restart(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
+        self.stops += self.there[name].status is not Status.STOPPED
+        return self.pending or self._set(name, Status.RUNNING)
 
     async def remove(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
         if self.pending:

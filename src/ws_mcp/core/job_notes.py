@@ -56,7 +56,10 @@ class JobNotes:
         self._now = now
 
     async def begin(self, name: str, request: JobRequest) -> Before | None:
-        """Note a job that begins. Returns what nobody was told of an equal one; of unequal ones nobody is told now."""
+        """Note a job that begins. Returns what nobody was told of an equal one.
+
+        How unequal ones ended is forgotten: it is true no more.
+        """
         key, digest, at = _hidden(request.key), _hidden(request.digest), int(self._now().timestamp())
 
         def work(db: sqlite3.Connection) -> Before | None:
@@ -65,7 +68,7 @@ class JobNotes:
             for job, other, server, said, text in rows.fetchall():
                 outcome = Outcome(said)
                 if outcome is Outcome.RUNNING:
-                    if self._servers.lives(server):
+                    if other != digest or self._servers.lives(server):
                         continue
                     outcome = Outcome.INTERRUPTED
                 db.execute("DELETE FROM jobs WHERE job = ?", (job,))

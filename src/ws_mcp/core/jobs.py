@@ -115,10 +115,13 @@ class Jobs:
             del self._jobs[key]
             await self._unnote(job)
 
-    async def give_up(self, key: str) -> str:
-        """Cancel what runs under a key, if that may be; back when it has undone what it must. Says where it was."""
+    async def give_up(self, key: str, but: str = "") -> str:
+        """Cancel what runs under a key, if that may be; back when it has undone what it must. Says where it was.
+
+        `but`: not what has this digest.
+        """
         job = self._jobs.get(key)
-        if job is None or job.is_over or not job.request.is_cancellable:
+        if job is None or job.is_over or not job.request.is_cancellable or job.request.digest == but:
             return ""
         where = job.phase
         job.cancel("somebody asked for that")

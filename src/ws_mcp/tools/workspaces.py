@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ws_mcp.core.closing import Closed, Closing
-from ws_mcp.core.devcontainers.model import Acted, DevContainer, Status
+from ws_mcp.core.devcontainers.model import DevContainer
 from ws_mcp.core.errors import ConflictError, InvalidArgumentError
 from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.job import StillRunning
@@ -108,7 +108,8 @@ class WorkspaceTools:
             return StopView.of_all(await self._close(caller.scope, Closing.STOP))
         devcontainer = await self._devcontainer(caller.scope, name)
         if devcontainer is not None:
-            done = await self._stop_devcontainer(devcontainer, name, restarts=restart)
+            act = self._devcontainers.restart if restart else self._devcontainers.stop
+            done = await act(name, reporter())
             if isinstance(done, StillRunning):
                 goes_on(StopView.of_devcontainer)
             return StopView.of_devcontainer(done)
@@ -173,11 +174,6 @@ class WorkspaceTools:
         if listing.unknown or any(workspace.name == name for workspace in listing.workspaces):
             return None
         return (await self._devcontainers.list()).named(name)
-
-    async def _stop_devcontainer(self, found: DevContainer, name: str, *, restarts: bool) -> Acted | StillRunning:
-        if restarts and found.status is Status.STOPPED:
-            return await self._devcontainers.start(name, reporter())
-        return await self._devcontainers.stop(name, reporter(), restarts=restarts)
 
     def _remember_removed(self, scope: Scope, name: str) -> None:
         """That a removal which is repeated means the same thing."""

@@ -33,22 +33,11 @@ class NoDevContainers:
         """Refused."""
         raise self._refusal()
 
-    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> NoReturn:  # noqa: ARG002
+    async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> NoReturn:  # noqa: ARG002
         """Refused."""
         raise self._refusal()
 
-    remove = start
-
-    async def stop(
-        self,
-        name: str,  # noqa: ARG002
-        report: Report,  # noqa: ARG002
-        wait_s: float = WAIT_S,  # noqa: ARG002
-        *,
-        restarts: bool = False,  # noqa: ARG002
-    ) -> NoReturn:
-        """Refused."""
-        raise self._refusal()
+    restart = remove = stop
 
     async def there(self) -> tuple[PlaceRef, ...]:
         """None."""

@@ -21,6 +21,7 @@ from ws_mcp.core.devcontainers.model import (
     Key,
     RecreateAsk,
     Recreated,
+    Status,
     Target,
     is_id_of,
 )
@@ -100,42 +101,40 @@ class DevContainers:
         )
         return await self._jobs.run(request, work, report, wait_s)
 
-    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
-        """Start what is there, by the CLI where that can be done, so that the hooks of a start run.
+    async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
+        """Stop it; a compose project as one. One that this server is making or starting is given up instead.
+
+        Raises:
+            NotFoundError, ConflictError, EngineError
+        """
+        named = await self._named(name)
+        if given_up := await self._given_up(named.found.key):
+            return given_up
+
+        async def work(_told: Report) -> Acted:
+            return await self._acts.stop(named.found, named.only)
+
+        return await self._do(named.found.key, f"stop {named.only}", work, report, wait_s)
+
+    async def restart(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
+        """Stop it if it runs, and start it: by the CLI where that can be done, so that the hooks of a start run.
+
+        One that this server is making is given up instead.
 
         Raises:
             NotFoundError, ForbiddenError, ConflictError, EngineError, DevContainerFailedError
         """
-        found = (await self._named(name)).found
+        named, digest = await self._named(name), f"restart {self._within}"
+        if given_up := await self._given_up(named.found.key, but=digest):
+            return given_up
 
         async def work(told: Report) -> Acted:
-            return await self._started(found, told)
+            ended = None
+            if named.found.status is not Status.STOPPED:
+                ended = (await self._acts.stop(named.found, named.only)).ended_processes
+            return replace(await self._started(named.found, told), ended_processes=ended)
 
-        return await self._do(found.key, f"start {self._within}", work, report, wait_s, is_cancellable=True)
-
-    async def stop(
-        self, name: str, report: Report, wait_s: float = WAIT_S, *, restarts: bool = False
-    ) -> Acted | StillRunning:
-        """Stop it; a compose project as one. One that this server is making or starting is given up instead.
-
-        `restarts`: then start it, in the same job.
-
-        Raises:
-            NotFoundError, ConflictError, EngineError; with `restarts` also what `start` raises
-        """
-        named = await self._named(name)
-        if where := await self._jobs.give_up(_job_of(named.found.key)):
-            now = await self._kept.at(named.found.key)
-            return Acted(devcontainer=now, warnings=(f"{GIVEN_UP} ({where}); {STOP_AGAIN if now.container else MAKE}",))
-
-        async def work(told: Report) -> Acted:
-            stopped = await self._acts.stop(named.found, named.only)
-            if not restarts:
-                return stopped
-            return replace(await self._started(named.found, told), ended_processes=stopped.ended_processes)
-
-        does = f"restart {self._within}" if restarts else f"stop {named.only}"
-        return await self._do(named.found.key, does, work, report, wait_s, is_cancellable=restarts)
+        return await self._do(named.found.key, digest, work, report, wait_s, is_cancellable=True)
 
     async def remove(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
         """Remove it; a compose project as one, without its volumes.
@@ -185,6 +184,14 @@ class DevContainers:
     def lost(self, place: PlaceId) -> None:
         """The execd of a place does not answer any more; of one that is no dev container nothing follows."""
         self._kept.arrivals.lost(place)
+
+    async def _given_up(self, key: Key, but: str = "") -> Acted | None:
+        """What became of it, if a job was at it that could be given up. `but`: not this one."""
+        where = await self._jobs.give_up(_job_of(key), but)
+        if not where:
+            return None
+        now = await self._kept.at(key)
+        return Acted(devcontainer=now, warnings=(f"{GIVEN_UP} ({where}); {STOP_AGAIN if now.container else MAKE}",))
 
     async def _started(self, found: DevContainer, told: Report) -> Acted:
         try:
