@@ -91,6 +91,19 @@ async def test_its_answer_is_there_after_a_restart(tmp_path: Path) -> None:
         assert await server.tickets.look(ALICE, ticket.id) == over
 
 
+async def test_what_is_kept_of_one_opens_to_nobody_without_its_id(tmp_path: Path) -> None:
+    work = Work(answer="c_handle-of-a-chat")
+    async with open_server(tmp_path / "s") as server:
+        ticket = await server.take(work)
+        work.may_end.set()
+        assert (await server.over(ticket)).answer == "c_handle-of-a-chat None"
+        kept = await server.state.run(lambda db: "\n".join(db.iterdump()))
+    assert "provision of workspace" in kept
+    assert ticket.id not in kept
+    assert "handle-of-a-chat" not in kept
+    assert b"handle-of-a-chat".hex() not in kept.lower()
+
+
 async def test_what_a_restart_interrupted_says_so_and_what_to_call(tmp_path: Path) -> None:
     async with open_server(tmp_path / "s") as server:
         ticket = await server.take(Work())

@@ -70,7 +70,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_key ON jobs (key);
 CREATE TABLE IF NOT EXISTS tickets (
     ticket TEXT PRIMARY KEY, principal TEXT NOT NULL, chat TEXT NOT NULL, tool TEXT NOT NULL, what TEXT NOT NULL,
     server TEXT NOT NULL, began_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, state TEXT NOT NULL,
-    message TEXT NOT NULL, answer TEXT NOT NULL
+    message TEXT NOT NULL, answer BLOB NOT NULL
 ) WITHOUT ROWID;
 """
 

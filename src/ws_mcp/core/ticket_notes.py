@@ -1,9 +1,14 @@
-"""Tickets in the state directory: what a server that is gone had promised to whom."""
+"""Tickets in the state directory: what a server that is gone had promised to whom.
+
+Neither the id of a ticket nor its answer can be read there: an answer can hold the handle of a chat, and only who has
+the id can open it.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
+from hashlib import sha256, shake_256
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.ids import PrincipalId, TicketId
@@ -13,7 +18,7 @@ from ws_mcp.core.tickets import KEEP_S, Ticket, TicketOwner, TicketState
 
 MOST = 128  # of a principal; each with an answer of 64 KiB at most
 
-_Row = tuple[str, str, str, str, str, str, int, int, str, str, str]
+_Row = tuple[str, str, str, str, str, str, int, int, str, str, bytes]
 
 
 class StateTickets:
@@ -42,7 +47,8 @@ class StateTickets:
 
     async def end(self, ticket: Ticket) -> None:
         """Write down how it is now."""
-        said = (ticket.state.value, ticket.message, ticket.answer, _stamp(ticket.changed_at), ticket.id)
+        sealed = _sealed(ticket.answer.encode(errors="surrogatepass"), ticket.id)
+        said = (ticket.state.value, ticket.message, sealed, _stamp(ticket.changed_at), _name(ticket.id))
         await self._state.run(
             lambda db: db.execute(
                 "UPDATE tickets SET state = ?, message = ?, answer = ?, ended_at = ? WHERE ticket = ?", said
@@ -51,7 +57,7 @@ class StateTickets:
 
     async def find(self, ticket: TicketId) -> tuple[Ticket, bool] | None:
         """See `TicketNotes`."""
-        asked = (ticket, self._oldest())
+        asked = (_name(ticket), self._oldest())
 
         def work(db: sqlite3.Connection) -> tuple[Ticket, bool] | None:
             row: _Row | None = db.execute(
@@ -61,7 +67,7 @@ class StateTickets:
             ).fetchone()
             if row is None:
                 return None
-            found, server = _ticket(row), row[5]
+            found, server = _ticket(ticket, row), row[5]
             is_open = found.state is TicketState.WORKING
             return found, is_open and server != self._servers.own and self._servers.lives(server)
 
@@ -72,10 +78,8 @@ class StateTickets:
 
     def _row(self, ticket: Ticket) -> _Row:
         owner, began = ticket.owner, _stamp(ticket.began_at)
-        texts = (ticket.state.value, ticket.message, ticket.answer)
-        return (
-            ticket.id, owner.principal, owner.chat, ticket.tool, ticket.what, self._servers.own, began, began, *texts
-        )  # fmt: skip
+        name, server, state = _name(ticket.id), self._servers.own, ticket.state.value
+        return (name, owner.principal, owner.chat, ticket.tool, ticket.what, server, began, began, state, "", b"")
 
 
 def _stamp(at: datetime) -> int:
@@ -86,9 +90,19 @@ def _moment(stamp: int) -> datetime:
     return datetime.fromtimestamp(stamp / 1000, UTC)
 
 
-def _ticket(row: _Row) -> Ticket:
+def _name(ticket: TicketId) -> str:
+    return sha256(ticket.encode(errors="surrogatepass")).hexdigest()
+
+
+def _sealed(text: bytes, ticket: TicketId) -> bytes:
+    """Seals, and opens again. Each id seals one text, once."""
+    stream = shake_256(b"answer of " + ticket.encode()).digest(len(text))
+    return bytes(one ^ other for one, other in zip(text, stream, strict=True))
+
+
+def _ticket(ticket: TicketId, row: _Row) -> Ticket:
     return Ticket(
-        id=TicketId(row[0]),
+        id=ticket,
         owner=TicketOwner(principal=PrincipalId(row[1]), chat=row[2]),
         tool=row[3],
         what=row[4],
@@ -96,5 +110,5 @@ def _ticket(row: _Row) -> Ticket:
         changed_at=_moment(row[7]),
         state=TicketState(row[8]),
         message=row[9],
-        answer=row[10],
+        answer=_sealed(row[10], ticket).decode(errors="surrogatepass"),
     )
