@@ -17,7 +17,6 @@ from ws_mcp.core.policy.acts import Act, Transport, Verdict
 from ws_mcp.core.policy.auth import FLAGS
 from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.policy.narrowing import is_granted
-from ws_mcp.core.tickets import Tickets
 from ws_mcp.doors import policy_in_force
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.core_port import Core
@@ -119,7 +118,7 @@ def tools() -> dict[str, Tool]:
     core = cast("Core", None)
     identity = Identity(core, local_principal, None)
     specs = all_tools(core, identity, Notifier(topics(identity), identity.watcher))
-    tasks = Tasks(identity, cast("Tickets", None))
+    tasks = Tasks(identity, core)
     made = (tool_of(spec, Gate(identity, Guards()), tasks) for spec in specs)
     return {tool.name: tool for tool in made}
 

@@ -123,7 +123,7 @@ def build_server(
             yield
             tasks.cancel_scope.cancel()
 
-    tasks = Tasks(identity, core.tickets)
+    tasks = Tasks(identity, core)
     tools = [tool_of(spec, gate, tasks) for spec in offer.tools(core, identity, notifier)]
     server = MCPServer(
         NAME,

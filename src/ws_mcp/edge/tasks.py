@@ -27,8 +27,9 @@ from pydantic import ConfigDict, Field
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import TicketId
 from ws_mcp.core.job import Holding, holding
-from ws_mcp.core.tickets import KEEP_S, Answer, Ticket, TicketOwner, Tickets, TicketState
+from ws_mcp.core.tickets import KEEP_S, Answer, Ticket, TicketOwner, TicketState
 from ws_mcp.edge.answer import answered
+from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.errors import OTHER, failed, failure_of
 from ws_mcp.edge.identity import Identity, Request, request
 from ws_mcp.edge.task_questions import TaskQuestions
@@ -108,9 +109,9 @@ class Tasks(Extension):
 
     identifier = TASKS
 
-    def __init__(self, identity: Identity, tickets: Tickets) -> None:
+    def __init__(self, identity: Identity, core: Core) -> None:
         self._identity = identity
-        self._tickets = tickets
+        self._core = core
         self._questions: dict[TicketId, TaskQuestions] = {}
 
     def methods(self) -> Sequence[MethodBinding]:
@@ -127,7 +128,7 @@ class Tasks(Extension):
             return None
         owner = TicketOwner(principal=self._identity.principal.id, chat=await self._identity.chat_of(chat) or "")
         try:
-            ticket = await self._tickets.take(
+            ticket = await self._core.tickets.take(
                 owner, call.holding.hold, tool, partial(_answered, tool, call.then, clean)
             )
         except StateError:
@@ -137,7 +138,7 @@ class Tasks(Extension):
         return TaskResult.model_validate(_task(ticket))
 
     async def _get(self, ctx: Request, params: TaskParams) -> dict[str, object]:
-        ticket = await self._tickets.look(await self._owner(ctx, params), TicketId(params.task_id))
+        ticket = await self._core.tickets.look(await self._owner(ctx, params), TicketId(params.task_id))
         if ticket is None:
             raise MCPError(INVALID_PARAMS, NO_TASK)
         shown = _task(ticket)
@@ -153,14 +154,14 @@ class Tasks(Extension):
         return shown
 
     async def _update(self, ctx: Request, params: UpdateParams) -> dict[str, object]:
-        if await self._tickets.look(await self._owner(ctx, params), TicketId(params.task_id)) is None:
+        if await self._core.tickets.look(await self._owner(ctx, params), TicketId(params.task_id)) is None:
             raise MCPError(INVALID_PARAMS, NO_TASK)
         if (questions := self._questions.get(TicketId(params.task_id))) is not None:
             questions.answer(params.input_responses)
         return {}
 
     async def _cancel(self, ctx: Request, params: TaskParams) -> dict[str, object]:
-        if not await self._tickets.give_up(await self._owner(ctx, params), TicketId(params.task_id)):
+        if not await self._core.tickets.give_up(await self._owner(ctx, params), TicketId(params.task_id)):
             raise MCPError(INVALID_PARAMS, NO_TASK)
         return {}
 
