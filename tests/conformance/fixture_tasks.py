@@ -8,6 +8,7 @@ from functools import partial
 
 import anyio
 from conformance.fixture_content import asks_person, given, shown
+from conformance.fixture_questions import FixtureQuestions
 from mcp import MCPError
 from mcp.server.mcpserver.server import require_client_extension
 from mcp.types import INTERNAL_ERROR, CallToolResult, ElicitResult, InputRequests, InputRequiredResult
@@ -18,7 +19,6 @@ from ws_mcp.core.jobs import Jobs
 from ws_mcp.edge.confirming import UnansweredError
 from ws_mcp.edge.identity import request
 from ws_mcp.edge.progress import reporter
-from ws_mcp.edge.task_questions import TaskQuestions
 from ws_mcp.edge.tasks import TASKS, declares_tasks, goes_on
 
 WAIT_S = 0.2  # the suite's jobs take half a second or more; ours wait for longer
@@ -59,7 +59,7 @@ class JobTools:
 
     async def confirm_delete(self, filename: str) -> CallToolResult:
         """Asks in the middle of its work."""
-        questions = TaskQuestions()
+        questions = FixtureQuestions()
 
         async def work() -> CallToolResult:
             return shown(f"{filename}: {await questions.ask(asks_person('Delete it?', 'confirm', 'boolean'))}")
@@ -68,7 +68,7 @@ class JobTools:
 
     async def multi_input(self) -> CallToolResult:
         """Asks twice at once in the middle of its work."""
-        questions = TaskQuestions()
+        questions = FixtureQuestions()
 
         async def work() -> CallToolResult:
             async with anyio.create_task_group() as tasks:
@@ -87,7 +87,7 @@ class JobTools:
         raise UnansweredError(InputRequiredResult(input_requests=wanted))
 
     async def _run(
-        self, do: Callable[[], Awaitable[CallToolResult]], questions: TaskQuestions | None = None
+        self, do: Callable[[], Awaitable[CallToolResult]], questions: FixtureQuestions | None = None
     ) -> CallToolResult:
         async def work(_report: Report) -> CallToolResult:
             return await do()

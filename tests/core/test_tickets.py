@@ -176,9 +176,12 @@ async def test_a_ticket_that_cannot_be_written_down_is_none(tmp_path: Path) -> N
         await server.state.aclose()
         with pytest.raises(StateError):
             await server.tickets.take(ALICE, held, TOOL, answered)
+        held.come_back()
         assert work.undone == 0
         work.may_end.set()
         await settle()
+        assert await server.jobs.run(REQUEST, work, quiet) == "done"
+    assert work.begun == 1
 
 
 async def test_tickets_are_forgotten_in_the_end_and_those_that_are_over_make_room(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
@@ -17,10 +17,10 @@ from support.slow_core import SlowCore, SlowJobs
 from support.task_client import Tasks, about, begin
 
 from ws_mcp.core.clock import utc_now
-from ws_mcp.core.errors import ConflictError
+from ws_mcp.core.errors import ConflictError, LimitError
 from ws_mcp.core.ids import new_ticket_id
 from ws_mcp.core.jobs import open_jobs
-from ws_mcp.core.policy.acts import Verdict
+from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.tickets import Tickets
 from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.tasks import HANDLE_S, LONGEST, TASKS
@@ -204,7 +204,8 @@ async def test_a_task_that_cannot_be_written_down_is_none_and_the_job_goes_on() 
         assert (await ok(client, "provision_workspace", name="app"))["change"] == "working"
         slow.go.set()
         slow.wait_s = 60
-        assert (await ok(client, "provision_workspace", name="app"))["change"] in ("created", "none")
+        assert (await ok(client, "provision_workspace", name="app"))["change"] == "created"
+        assert slow.ended == 1
 
 
 async def test_an_answer_that_is_too_long_is_not_kept() -> None:
@@ -227,7 +228,7 @@ async def test_answers_that_nobody_waits_for_are_acknowledged() -> None:
 
 
 async def test_the_policy_says_who_may_cancel() -> None:
-    def decide(act: Any) -> Verdict:
+    def decide(act: Act) -> Verdict:
         return Verdict(is_allowed=act.verb != "tasks/cancel", rule="no", reason="this server is for reading only")
 
     async with open_slow() as (core, _), open_task_client(core, guards=Guards(decide=decide)) as client:
@@ -236,3 +237,17 @@ async def test_the_policy_says_who_may_cancel() -> None:
             await about(client, "tasks/cancel", task["taskId"])
         assert refused.value.error.code == INVALID_REQUEST
         assert (await about(client, "tasks/get", task["taskId"]))["status"] == "working"
+
+
+async def test_requests_about_tasks_count_like_all_others() -> None:
+    @contextmanager
+    def admit(act: Act) -> Generator[None]:
+        if act.verb.startswith("tasks/"):
+            raise LimitError(f"too many: {act.verb}")
+        yield
+
+    async with open_slow() as (core, _), open_task_client(core, guards=Guards(admit=admit)) as client:
+        task = await begin(client, "provision_workspace", name="app")
+        for method in ("tasks/get", "tasks/update", "tasks/cancel"):
+            with pytest.raises(MCPError, match=f"too many: {method}"):
+                await about(client, method, task["taskId"])

@@ -10,6 +10,7 @@ import pytest
 from support.audit_ground import INSTANCE_KEY, lines_of
 from support.edge_client import MODES, ok, open_client
 from support.slow_core import SlowCore, SlowJobs
+from support.task_client import Tasks, about, begin
 
 from ws_mcp.core.audit.journal import open_journal
 from ws_mcp.core.errors import ConflictError
@@ -63,3 +64,21 @@ async def test_work_that_outlives_its_call_is_said_to_go_on_and_what_became_of_i
         assert (ended["outcome"], ended["error"]) == ("failed", "ConflictError")
     else:
         assert (ended["outcome"], ended["made"]) == ("ok", made)
+
+
+async def test_the_cancellation_of_a_task_is_in_the_audit_and_so_is_what_it_ended(tmp_path: Path) -> None:
+    async with open_journal(tmp_path, INSTANCE_KEY, clean=str) as journal, open_jobs() as jobs:
+        core, guards = SlowCore(SlowJobs(jobs, 0), None), Guards(journal=journal)
+        async with open_client(core, MODES[1], guards=guards, extensions=[Tasks()]) as client:
+            task = (await begin(client, "provision_workspace", name="app"))["taskId"]
+            await about(client, "tasks/cancel", task)
+            lines = await until_lines(tmp_path, 7)
+            text = str(lines)
+    _, call, left, *rest = lines
+    assert (call["verb"], left["outcome"]) == ("provision_workspace", "left")
+    cancelled = next(line for line in rest if line.get("verb") == "tasks/cancel")
+    assert [line["outcome"] for line in rest if line.get("of") == cancelled["seq"]] == ["ok"]
+    own = next(line for line in rest if line.get("via") == "own")
+    (ended,) = [line for line in rest if line.get("of") == own["seq"]]
+    assert (own["arguments"], ended["outcome"], ended["error"]) == (call["arguments"], "failed", "JobCancelledError")
+    assert task not in text

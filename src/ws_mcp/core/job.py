@@ -104,6 +104,11 @@ class Hold:
         """Want it no more; the job goes on."""
         self.job.holds.discard(self)
 
+    def come_back(self) -> None:
+        """Hold it no more, and be one that was told to come back for it."""
+        self.drop()
+        self.job.owed += 1
+
     def give_up(self) -> bool:
         """Cancel the job if nobody else wants it; else want it no more. Says whether it ends."""
         if self.job.callers or self.job.owed or self.job.holds != {self}:

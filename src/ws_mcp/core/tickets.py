@@ -104,7 +104,7 @@ class Tickets:
         """A ticket for what a call holds; the same one for equal calls of an owner. It is known when this returns.
 
         Raises:
-            StateError: it cannot be written down; the job goes on.
+            StateError: it cannot be written down; the hold stays.
         """
         for live in self._live.values():
             if live.hold.job is hold.job and live.ticket.owner == owner:
@@ -114,11 +114,7 @@ class Tickets:
         ticket = Ticket(
             id=self._new_id(), owner=owner, tool=tool, what=hold.job.request.what, began_at=now, changed_at=now
         )
-        try:
-            await self._notes.add(ticket)
-        except BaseException:
-            hold.drop()
-            raise
+        await self._notes.add(ticket)
         live = self._live[ticket.id] = _Live(ticket=ticket, hold=hold)
         await hold.when_over(partial(self._ended, live, answered))
         return self._seen(live)

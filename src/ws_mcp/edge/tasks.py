@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from mcp import MCPError
 from mcp.server.extension import Extension, MethodBinding
@@ -32,7 +32,6 @@ from ws_mcp.edge.answer import answered
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.errors import OTHER, failed, failure_of
 from ws_mcp.edge.identity import Identity, Request, request
-from ws_mcp.edge.task_questions import TaskQuestions
 from ws_mcp.edge.views import View
 
 TASKS = "io.modelcontextprotocol/tasks"
@@ -45,6 +44,19 @@ NO_TASK = "there is no such task: it is over for long, or was never yours"
 
 Then = Callable[[Any], View | CallToolResult]
 """What a tool answers with the result of its job."""
+
+
+class TaskQuestions(Protocol):
+    """What the work of a task asks its client meanwhile. Our tools ask before they begin, and so have none."""
+
+    @property
+    def open(self) -> Mapping[str, object]:
+        """The requests that wait for an answer, by name, as they are sent."""
+        ...
+
+    def answer(self, answers: Mapping[str, object]) -> None:
+        """Take the answers to some of them; others are of no use."""
+        ...
 
 
 class TaskParams(RequestParams):
@@ -124,15 +136,19 @@ class Tasks(Extension):
 
     async def task_of(self, call: TaskCall, tool: str, chat: str, clean: Callable[[str], str]) -> TaskResult | None:
         """The task of a call that left a job and holds it; None for any other. `chat`: its argument."""
-        if call.holding is None or call.holding.hold is None or call.then is None:
+        hold = call.holding and call.holding.hold
+        if hold is None or call.then is None:
             return None
-        owner = TicketOwner(principal=self._identity.principal.id, chat=await self._identity.chat_of(chat) or "")
+        end = partial(_answered, tool, call.then, clean)
         try:
-            ticket = await self._core.tickets.take(
-                owner, call.holding.hold, tool, partial(_answered, tool, call.then, clean)
-            )
+            owner = TicketOwner(principal=self._identity.principal.id, chat=await self._identity.chat_of(chat) or "")
+            ticket = await self._core.tickets.take(owner, hold, tool, end)
         except StateError:
-            return None  # it is told to call again
+            hold.come_back()
+            return None
+        except BaseException:
+            hold.drop()
+            raise
         if call.questions is not None:
             self._questions.setdefault(ticket.id, call.questions)
         return TaskResult.model_validate(_task(ticket))

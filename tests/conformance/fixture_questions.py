@@ -1,4 +1,4 @@
-"""What work asks its client in the middle, where the client has a task of it."""
+"""Work that asks its client in the middle, by its task. Our own tools ask before they begin."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import anyio
 from mcp.types import InputRequest
 
 
-class TaskQuestions:
-    """The open questions of one job."""
+class FixtureQuestions:
+    """See `edge.tasks.TaskQuestions`."""
 
     def __init__(self) -> None:
-        self.open: dict[str, dict[str, object]] = {}  # by a name of ours, as they are sent
+        self.open: dict[str, object] = {}
         self._answers: dict[str, object] = {}
         self._answered = anyio.Event()
 
