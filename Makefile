@@ -15,7 +15,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance dist demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -58,6 +58,10 @@ $(CONFORMANCE)/.ready: requirements/conformance/package.json requirements/confor
 	@cp requirements/conformance/package.json requirements/conformance/package-lock.json $(CONFORMANCE)/
 	@npm ci --prefix $(CONFORMANCE) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+dist: setup  ## what is uploaded, into dist/: an sdist, and wheels for Linux and macOS
+	@rm -rf dist
+	@$(BIN)/python release/dist.py dist
 
 demo: setup  ## the main job, end to end, as a readable transcript
 	@$(BIN)/ws-mcp demo
