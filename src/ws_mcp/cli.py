@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # argparse has no public name for it
 
 EPILOG = """\
 examples:
+  uvx ws-mcp stdio                     what a host is told to start, where nothing is installed: `uvx` gets it
   ws-mcp demo                          see what it does (works with and without a container engine)
   ws-mcp doctor                        what was found on this machine, and what to do about it
   ws-mcp config codex                  what a host has to be told to use it; --write puts it there
@@ -50,7 +51,12 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    options = vars(_parser().parse_args(argv))
+    parser = _parser()
+    if not argv:
+        # A host that was not told `stdio` shows its user what is written to stderr, and reads stdout as the protocol.
+        parser.print_help(sys.stderr)
+        return 2
+    options = vars(parser.parse_args(argv))
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
     configure(options.pop("log_level"), options.pop("log_format"), os.environ)
     settings = settings_of(options)

@@ -1,4 +1,4 @@
-"""What is uploaded: a wheel for each platform with the right programs, an sdist, nothing else; always the same bytes."""
+"""What is uploaded: a wheel for each platform with the right programs, and an sdist; always the same bytes."""
 
 from __future__ import annotations
 
