@@ -11,8 +11,8 @@
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
   header says why), and fail with CI=true.
-- `conformance` is the official conformance suite, `wheelhouse` the packages that an installation needs; the same holds
-  for them.
+- `conformance` is the official conformance suite, `wheelhouse` the packages that an installation needs, `mcpb_packer`
+  the official packer of bundles; the same holds for them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.conformance import conformance_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
+from support.mcpb import mcpb_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from support.virtual_clock import virtual_clock
 from support.wheelhouse import wheelhouse_missing
@@ -43,6 +44,7 @@ OPTIONAL = {
     "devcontainer_ground": ("dev containers", cli_missing),
     "conformance": ("conformance", conformance_missing),
     "wheelhouse": ("installed packages", wheelhouse_missing),
+    "mcpb_packer": ("bundles", mcpb_missing),
 }
 REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
 
@@ -192,6 +194,12 @@ def conformance() -> None:
 def wheelhouse() -> None:
     """The wheels of what ws-mcp needs are there; without them their tests are deselected, in CI they fail."""
     _must_be_there("wheelhouse")
+
+
+@pytest.fixture(scope="session")
+def mcpb_packer() -> None:
+    """The official packer of bundles is there; without it its tests are deselected, in CI they fail."""
+    _must_be_there("mcpb_packer")
 
 
 def _must_be_there(fixture: str) -> None:
