@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         commands, "doctor", runs.doctor, "say what was found (engine, storage, execd, sandbox) and what to do about it"
     )
+    _add(commands, "health", runs.health, "ask the server at the socket of --metrics whether it is fit to serve")
     ps = _add(commands, "ps", runs.ps, "show workspaces and processes, chat by chat")
     ps.add_argument("--all", action="store_true", help="ended processes, too")
     _add_sweep(commands)
