@@ -18,7 +18,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance wheelhouse packer mcpb dist demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance wheelhouse packer mcpb sbom changelog image dist demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -83,6 +83,19 @@ $(PACKER)/.ready: requirements/mcpb/package.json requirements/mcpb/package-lock.
 mcpb: packer  ## the bundle for Claude Desktop, into dist/
 	@mkdir -p dist
 	@node $(PACKER)/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack release/mcpb dist/ws-mcp-$(VERSION_HERE).mcpb
+
+sbom: setup  ## what ws-mcp is made of, as CycloneDX, into dist/
+	@mkdir -p dist
+	@$(BIN)/python release/sbom.py > dist/ws-mcp-$(VERSION_HERE).cdx.json
+
+changelog: setup  ## move the fragments of changes/ into CHANGELOG.md; VERSION says under which heading
+	@test -n "$(VERSION)" || { echo "say which: make changelog VERSION=1.2.3"; exit 1; }
+	@$(BIN)/towncrier build --yes --version "$(VERSION)"
+
+image: setup  ## the image of the HTTP server, by the docker command; BASE names another base
+	@rm -rf dist/image
+	@$(BIN)/python release/dist.py dist/image image
+	@docker build $(if $(BASE),--build-arg BASE=$(BASE)) --file dist/image/Containerfile --tag ws-mcp:$(VERSION_HERE) dist/image
 
 dist: setup  ## what is uploaded, into dist/: an sdist, and wheels for Linux and macOS
 	@rm -rf dist
