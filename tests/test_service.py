@@ -22,7 +22,6 @@ WAIT_S = 60.0
 def unit() -> configparser.SectionProxy:
     """What it says about the service."""
     parsed = configparser.ConfigParser(interpolation=None)
-    parsed.optionxform = str
     parsed.read_string(UNIT.read_text())
     assert set(parsed) == {"DEFAULT", "Unit", "Service", "Install"}
     return parsed["Service"]
