@@ -75,6 +75,16 @@ def _digest() -> str:
     return total.hexdigest()
 
 
+def _target() -> tuple[str, str]:
+    named = os.environ.get(WHEEL, "")
+    if not named:
+        return _own()
+    known = {f"{system}-{architecture}": (system, architecture) for system, architecture in PLATFORMS}
+    if named not in known:
+        sys.exit(f"ws-mcp: {WHEEL} is {named!r}, and can be {', '.join(known)}; leave it out for this machine")
+    return known[named]
+
+
 def _own() -> tuple[str, str]:
     machine = platform.machine().lower()
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
@@ -97,8 +107,7 @@ else:
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             """Build what the platform needs; a wheel gets that, and its name says for which platform it is."""
-            system, _, architecture = os.environ.get(WHEEL, "").partition("-")
-            target = (system, architecture) if system else _own()
+            target = _target()
             programs = build_all(_needed(target))
             if version == "editable":
                 return

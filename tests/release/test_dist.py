@@ -120,6 +120,11 @@ def test_the_sdist_built_again_elsewhere_gives_the_same_bytes(dist: Path, tmp_pa
     assert digest(again) == digest(sdist)
 
 
+def test_a_platform_that_there_is_none_of_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"'linux-x86_64', and can be linux-amd64, linux-arm64"):
+        make_dist(tmp_path, "linux-x86_64")
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
