@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.built import HERE, make_dist
-from support.wheelhouse import BIN, install, run
+from support.wheelhouse import BIN, install, run, temporary_of
 
 from ws_mcp import __version__
 
@@ -56,6 +56,7 @@ def assert_holds(programs: Path, home: Path, *flags: str) -> str:
     assert done.returncode == 0, done.stdout + done.stderr
     assert [claim for claim in CLAIMS if f"ok   {claim}" not in done.stdout] == []
     assert "nothing of the demo is left" in done.stdout
+    assert list(temporary_of(home).iterdir()) == []
     return done.stdout
 
 

@@ -20,8 +20,14 @@ def wheelhouse_missing() -> str:
     return "" if (PLACE / ".ready").exists() else "the wheels that they install are missing: make wheelhouse"
 
 
+def temporary_of(home: Path) -> Path:
+    """Where a newcomer's programs leave what they forget."""
+    return home / "tmp"
+
+
 def bare_environment(home: Path) -> Mapping[str, str]:
     """What a newcomer's shell has, without a way to a registry or to this checkout; the engine stays."""
+    temporary_of(home).mkdir(exist_ok=True)
     kept = {name: os.environ[name] for name in ("DOCKER_HOST", "LANG") if name in os.environ}
     found = {"UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(PLACE), "UV_PYTHON_DOWNLOADS": "never"}
     # Its cache may be shared with this user's: there is less to unpack then.
@@ -32,6 +38,7 @@ def bare_environment(home: Path) -> Mapping[str, str]:
         "UV_CACHE_DIR": cache,
         "PATH": f"{home}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
+        "TMPDIR": str(temporary_of(home)),
     }
 
 
