@@ -80,9 +80,10 @@ $(PACKER)/.ready: requirements/mcpb/package.json requirements/mcpb/package-lock.
 	@npm ci --prefix $(PACKER) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-mcpb: packer  ## the bundle for Claude Desktop, into dist/
-	@mkdir -p dist
-	@node $(PACKER)/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack release/mcpb dist/ws-mcp-$(VERSION_HERE).mcpb
+mcpb: setup packer  ## the bundle for Claude Desktop, into dist/
+	@rm -rf dist/mcpb
+	@$(BIN)/python release/dist.py dist/mcpb bundle
+	@node $(PACKER)/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack dist/mcpb dist/ws-mcp-$(VERSION_HERE).mcpb
 
 sbom: setup  ## what ws-mcp is made of, as CycloneDX, into dist/
 	@mkdir -p dist

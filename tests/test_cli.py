@@ -27,7 +27,7 @@ def test_without_a_command_the_help_says_what_hosts_start_and_stdout_stays_clean
     said = capsys.readouterr()
     assert said.out == ""
     assert "what hosts start" in said.err
-    assert "uvx ws-mcp stdio" in said.err
+    assert "ws-mcp stdio  " in said.err
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:

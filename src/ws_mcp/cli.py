@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # argparse has no public name for it
 
 EPILOG = """\
 examples:
-  uvx ws-mcp stdio                     what a host is told to start, where nothing is installed: `uvx` gets it
+  ws-mcp stdio                         what a host is told to start
   ws-mcp demo                          see what it does (works with and without a container engine)
   ws-mcp doctor                        what was found on this machine, and what to do about it
   ws-mcp config codex                  what a host has to be told to use it; --write puts it there

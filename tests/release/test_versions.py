@@ -15,7 +15,6 @@ OWN = ROOT / "src" / "ws_mcp" / "__init__.py"
 SAID = {
     "release/server.json": (r'"version": "([^"]+)"', 2),
     "release/mcpb/manifest.json": (r'"version": "([^"]+)"', 1),
-    "release/mcpb/pyproject.toml": (r'(?:^version = "|ws-mcp==)([^"]+)"', 2),
     "README.md": (r"ws-mcp +(\d+\.\d+\.\d+) on Python", 1),
 }
 IMAGE = r"(?<![\w-])ws-mcp:(\d[^\"\s`]*)"
