@@ -51,7 +51,7 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    parser = _parser()
+    parser = parser_of_all()
     if not argv:
         # A host that was not told `stdio` shows its user what is written to stderr, and reads stdout as the protocol.
         parser.print_help(sys.stderr)
@@ -95,7 +95,8 @@ def _texts(group: BaseExceptionGroup[WsError]) -> Iterator[str]:
             yield str(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """What every command takes."""
     parser = argparse.ArgumentParser(
         prog="ws-mcp",
         description="MCP server: durable workspaces and background processes for AI assistants.",
