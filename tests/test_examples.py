@@ -17,7 +17,22 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 OTHERS = frozenset(
-    ("claude", "codex", "curl", "docker", "export", "gemini", "git", "npm", "pip", "podman", "sudo", "systemctl", "uvx")
+    (
+        "claude",
+        "codex",
+        "curl",
+        "docker",
+        "export",
+        "gemini",
+        "git",
+        "npm",
+        "pip",
+        "podman",
+        "sudo",
+        "systemctl",
+        "uv",
+        "uvx",
+    )
 )
 """Programs that are not ours; `claude mcp add ... -- ws-mcp ...` says after the dashes what it starts."""
 
