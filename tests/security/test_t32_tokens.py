@@ -50,7 +50,8 @@ BAD = (
 )
 ROUTES = (
     *((method, "/mcp") for method in ("POST", "GET", "DELETE", "OPTIONS", "HEAD", "PUT")),
-    *(("GET", path) for path in ("/", "/metrics", "/mcp/", "/.well-known/openid-configuration")),
+    *((method, "/") for method in ("POST", "DELETE", "OPTIONS", "PUT")),  # the page is there to be got, see T33
+    *(("GET", path) for path in ("//", "/page.html", "/metrics", "/mcp/", "/.well-known/openid-configuration")),
 )
 
 

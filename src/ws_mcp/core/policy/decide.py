@@ -21,6 +21,7 @@ from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 PROVISION, RECREATE = "provision_workspace", "recreate_devcontainer"
 LOOKING = "list_containers"
+PAGES = "ui://"  # nothing of anybody's is in one
 
 
 def decide(act: Act, policy: Policy, rules: WorkspaceRules) -> Verdict:
@@ -101,6 +102,8 @@ def _tool(act: Act) -> str:
     """The tool whose grant an act needs: its own, or for an address the tool that shows the same."""
     if not act.target:
         return "" if "/" in act.verb else act.verb
+    if act.target.startswith(PAGES):
+        return ""
     if "/output" in act.target:
         return "read_output"
     return "list_processes" if act.target.endswith("/processes") else LOOKING
