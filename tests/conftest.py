@@ -12,6 +12,7 @@
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
   header says why), and fail with CI=true.
 - `conformance` is the official conformance suite; the same holds for it.
+- `browser` is Chromium (asyncio only); the same holds for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.browser import browser_missing
 from support.conformance import conformance_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
@@ -36,15 +38,17 @@ settings.load_profile("ws-mcp")
 PODMAN = "WS_MCP_PODMAN_SOCKET"
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
-REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
+ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground")
+REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 
 
 def pytest_report_header() -> list[str]:
     """Say what is left out, and what would help."""
-    cli, suite = cli_missing(), conformance_missing()
+    cli, suite, browser = cli_missing(), conformance_missing(), browser_missing()
     return [
         f"dev containers: {f'left out, {cli}' if cli else 'with the real CLI'}",
         f"conformance: {f'left out, {suite}' if suite else 'with the official suite'}",
+        f"browser: {f'left out, {browser}' if browser else 'with Chromium'}",
     ]
 
 
@@ -93,12 +97,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out: list[pytest.Item] = []
     for item in items:
         names: list[str] = getattr(item, "fixturenames", [])
-        if any(name in names for name in REAL[1:]):
+        if any(name in names for name in ENGINE_GROUNDS):
             item.add_marker(pytest.mark.engine)
         lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
         lacks_cli = "devcontainer_ground" in names and cli_missing()
         lacks_suite = "conformance" in names and conformance_missing()
-        if (lacks_podman or lacks_cli or lacks_suite) and os.environ.get("CI") != "true":
+        lacks_browser = "browser" in names and browser_missing()
+        if (lacks_podman or lacks_cli or lacks_suite or lacks_browser) and os.environ.get("CI") != "true":
             left_out.append(item)
     items.sort(key=lambda item: (END_TO_END not in item.path.parts, item.get_closest_marker("slow") is None))
     if left_out:

@@ -74,7 +74,7 @@ that provision_workspace returned to every call.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a server has for its clients, whatever stands before it: tools; resources, prompts, completions; extensions."""
+    """What a server has for its clients, whatever stands before it: tools; resources, prompts, completions; more."""
 
     tools: Callable[[Core, Identity, Notifier], Iterable[ToolSpec]]
     add: Callable[[MCPServer, Core, Identity], None]

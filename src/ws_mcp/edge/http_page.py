@@ -1,4 +1,4 @@
-"""The page over HTTP: given to everybody at `/`, with headers that let it run itself, ask this server, and nothing else."""
+"""The page over HTTP: for everybody at `/`, with headers that let it run itself and ask this server, nothing else."""
 
 from __future__ import annotations
 
