@@ -1,4 +1,4 @@
-"""The page in a frame of a host (MCP Apps): what it asks the host for, what it shows of what others wrote, how it waits."""
+"""The page in a frame of a host (MCP Apps): what it asks for, what it shows that others wrote, how it waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.browser import shot
 from support.edge_client import call, ok, open_client
 from support.fake_core import DEV, FakeCore, FakeProcess
 
-from ws_mcp.core.errors import ConflictError
+from ws_mcp.core.errors import ConflictError, PlaceUnavailableError
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import WorkspaceName
 
@@ -47,6 +47,17 @@ class Stage:
     async def text(self, where: str = "#output") -> str:
         """What a part of the page says."""
         return cast("str", await self.host.frame.locator(where).text_content())
+
+    @property
+    def looks(self) -> int:
+        """How often it asked for the list."""
+        return len(self.host.calls("list_processes"))
+
+    async def pass_time(self, ms: int) -> None:
+        """Let time pass for the page, and let it do what is due."""
+        await self.host.page.clock.run_for(ms)
+        for place in (self.host.frame.locator("body"), self.host.page.locator("body")):
+            await place.evaluate("() => new Promise(then => requestAnimationFrame(() => requestAnimationFrame(then)))")
 
     async def press(self, name: str) -> None:
         """Press a button."""
@@ -112,7 +123,7 @@ async def test_beside_an_answer_about_workspaces_it_shows_those_first(browser: B
 async def test_a_dev_container_is_made_anew_after_a_second_press_and_its_progress_is_shown(browser: Browser) -> None:
     core = FakeCore()
     core.devcontainers.there["app"] = DEV
-    core.devcontainers.pending = StillRunning(phase="building the image: step 2/4", elapsed_s=7)
+    core.devcontainers.pending = StillRunning(phase="building the image: step 2/4", fraction=0.3, elapsed_s=7)
     async with staged(browser, core=core) as stage:
         await stage.host.frame.get_by_role("tab", name="Workspaces").click()
         button = stage.host.frame.get_by_role("button", name="Make app anew")
@@ -152,17 +163,15 @@ async def test_what_others_wrote_is_shown_as_text_whatever_it_is(browser: Browse
         assert await stage.host.page.title() == "host"
 
 
-async def test_a_refusal_is_shown_as_it_is_worded(browser: Browser) -> None:
+async def test_a_refusal_is_shown_as_it_is_worded_until_it_is_over(browser: Browser) -> None:
     async with staged(browser, "make") as stage:
-        await stage.sees("make", "#list")
-        stage.processes[0].info = replace(stage.processes[0].info, has_stdin=True)
-        await stage.host.frame.get_by_label("Input for the process").fill("x")
-        await stage.sees("make", "#command")
-        process = stage.processes[0]
-        process.write(b"")
-        process.info = replace(process.info, has_stdin=False)
-        await stage.host.frame.get_by_label("Input for the process").press("Enter")
-        await stage.sees("takes no input; start it with keep_stdin or pty", "#problem")
+        await stage.sees("connected", "#link")
+        stage.core.read_fault = PlaceUnavailableError(f"workspace {EVIL} does not answer now")
+        stage.processes[0].write(b"more")
+        await stage.sees(f"workspace {EVIL} does not answer now", "#problem")
+        stage.core.read_fault = None
+        await stage.sees("more")
+        await stage.host.frame.locator("#problem").wait_for(state="hidden")
 
 
 async def test_signals_say_what_they_did_and_kill_is_asked_for_twice(browser: Browser) -> None:
@@ -211,7 +220,7 @@ async def test_long_output_begins_with_its_end_and_is_read_from_the_start_when_a
         assert await stage.text() == "".join(lines)
 
 
-async def test_it_asks_seldom_while_nobody_sees_it_and_while_it_is_refused(browser: Browser) -> None:
+async def test_it_asks_less_and_less_often_while_it_is_refused(browser: Browser) -> None:
     refused = list[str]()
 
     def before(tool: str) -> None:
@@ -219,7 +228,6 @@ async def test_it_asks_seldom_while_nobody_sees_it_and_while_it_is_refused(brows
             raise MCPError(-32603, refused[0])
 
     async with staged(browser, "x", before=before) as stage:
-        page, host = stage.host.page, stage.host
         await stage.sees("connected", "#link")
         refused.append("the host is busy")
         await stage.sees("the host is busy", "#problem")
@@ -227,12 +235,22 @@ async def test_it_asks_seldom_while_nobody_sees_it_and_while_it_is_refused(brows
         refused.clear()
         await stage.sees("connected", "#link")
         assert await stage.text("#problem") == ""
-        await page.evaluate("frame.style.display = 'none'")
-        before_hiding = len(host.heard)
-        for _ in range(5):
-            await page.evaluate("() => new Promise(then => setTimeout(then, 500))")
-        assert len(host.heard) <= before_hiding + 3  # one look may have been under way
-        await page.evaluate("frame.style.display = ''")
+
+
+async def test_it_asks_seldom_while_nobody_sees_it(browser: Browser) -> None:
+    async with staged(browser, "x") as stage:
+        page = stage.host.page
+        await stage.sees("connected", "#link")
+        await page.evaluate("frame.style.marginTop = '5000px'")  # scrolled out of the conversation
+        looks = -1
+        while looks != stage.looks:  # what was on its way
+            looks = stage.looks
+            await stage.pass_time(2_000)
+        await stage.pass_time(10_000)
+        assert stage.looks == looks
+        while stage.looks == looks:
+            await stage.pass_time(2_000)
+        await page.evaluate("frame.style.marginTop = ''")
         stage.processes[0].write(b"seen at once\n")
         await stage.sees("seen at once")
 

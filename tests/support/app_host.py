@@ -76,7 +76,7 @@ async def open_app(
     before: Callable[[str], None] = lambda _: None,
     **more: Any,
 ) -> AsyncGenerator[AppHost]:
-    """The page beside an answer, on the server of `client`. `before` is told each tool that is called; it may refuse."""
+    """The page, on the server of `client`. `before` is told each tool that is called, and may refuse."""
 
     async def call_tool(params: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -90,7 +90,12 @@ async def open_app(
     text = text.replace("<head>", f'<head><meta http-equiv="Content-Security-Policy" content="{POLICY}">', 1)
     async with open_tab(browser, **more) as page:
         host = AppHost(page=page, frame=page.frame_locator("iframe"))
+
+        def hear(message: dict[str, Any]) -> None:
+            host.heard.append(message)
+
+        await page.clock.install()
         await page.expose_function("callTool", call_tool)
-        await page.expose_function("heard", host.heard.append)
+        await page.expose_function("heard", hear)
         await page.set_content(HOST.replace("THEME", theme).replace("PAGE", html.escape(text)))
         yield host
