@@ -15,6 +15,7 @@ from support.browser import shot
 from support.edge_client import call, ok, open_client
 from support.fake_core import DEV, FakeCore, FakeProcess
 
+from ws_mcp.core.devcontainers.model import Freshness, Key, Verdict
 from ws_mcp.core.errors import ConflictError, PlaceUnavailableError
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.core.workspaces.model import WorkspaceName
@@ -266,3 +267,36 @@ async def test_it_stops_when_the_host_takes_it_down(browser: Browser) -> None:
         answers = {one["id"]: one for one in stage.host.heard if "method" not in one}
         assert answers[99]["result"] == {}
         assert answers[100]["error"]["code"] == -32601
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_the_pictures_of_the_documents_are_taken(browser: Browser, theme: str) -> None:
+    output = {
+        "npm run dev": "> shop@1.4.0 dev\n> vite --host\n\n  VITE v7.2.4  ready in 412 ms\n\n"
+        "  ->  Local:   http://localhost:5173/\n  ->  Network: http://172.19.0.2:5173/\n\n"
+        "09:41:07 [vite] page reload src/cart.ts\n09:41:22 [vite] hmr update /src/App.tsx\n",
+        "pytest -q": "....................F.....                      [100%]\n"
+        "FAILED tests/test_cart.py::test_an_empty_cart_costs_nothing\n1 failed, 25 passed in 2.31s\n",
+        "psql shop": "shop=# ",
+    }
+
+    def script(process: FakeProcess) -> None:
+        process.write(output[process.info.command].encode())
+        if process.info.command == "pytest -q":
+            process.end(1)
+
+    core = FakeCore(script=script)
+    reasons = ("Dockerfile changed", "feature ghcr.io/devcontainers/features/node: 1.6.1 -> 1.7.0")
+    core.devcontainers.there["shop"] = replace(
+        DEV,
+        key=Key(folder="/src/shop", config="/src/shop/.devcontainer/devcontainer.json"),
+        name="shop",
+        path="/workspaces/shop",
+        verdict=Verdict(freshness=Freshness.DIRTY, reasons=reasons),
+    )
+    async with staged(browser, *output, core=core, theme=theme, width=860, height=540) as stage:
+        await stage.sees("hmr update")
+        if theme == "dark":
+            await stage.host.frame.get_by_role("tab", name="Workspaces").click()
+            await stage.sees("Dockerfile changed", "#places")
+        await shot(stage.host.page, f"app-{theme}")
