@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -65,7 +65,7 @@ async def start(client: Client, chat: str, command: str, **more: object) -> None
 
 
 @asynccontextmanager
-async def signed_in(browser: Browser, ground: Ground, **more: object) -> AsyncGenerator[Page]:
+async def signed_in(browser: Browser, ground: Ground, **more: Any) -> AsyncGenerator[Page]:
     async with open_tab(browser, **more) as page:
         await page.goto(ground.url)
         await page.get_by_label("Token").fill(ground.server.token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -67,7 +67,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    browser: Browser, *commands: str, core: FakeCore | None = None, **more: object
+    browser: Browser, *commands: str, core: FakeCore | None = None, **more: Any
 ) -> AsyncGenerator[Stage]:
     core = core or FakeCore()
     with anyio.fail_after(60):
