@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # most tests need none, and it takes a while to be loaded
     from playwright.async_api import Browser, ConsoleMessage, Error, Page
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE_MS = 5_000
+PATIENCE_MS = 20_000
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"  # kept by CI, and looked through for docs
 UNASKED = "the server responded with a status of 401"  # the page asks once without a token whether it needs one
 
