@@ -21,8 +21,14 @@ from support.policies import BOB, everything, in_force
 from ws_mcp.edge.page import URI, page
 
 MAX_BYTES = 60_000
+MAX_PICTURES_BYTES = 150_000
 RUNS_TEXT = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "setAttribute('on")
 LOADS = (r"\ssrc=", r"<link", r"@import", r"url\(", r"import\(", r"\sstyle=", r"\son[a-z]+=", r"<meta http-equiv")
+
+
+def test_the_pictures_of_the_documents_are_small() -> None:
+    pictures = list((Path(__file__).parents[2] / "docs" / "pictures").iterdir())
+    assert 0 < sum(picture.stat().st_size for picture in pictures) < MAX_PICTURES_BYTES
 
 
 def test_the_page_is_one_small_file_that_loads_nothing_and_runs_no_text() -> None:

@@ -20,7 +20,7 @@ from ws_mcp.core.host import sandbox
 
 if TYPE_CHECKING:
     from mcp import Client
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, Route
 
 pytestmark = [
     pytest.mark.usefixtures("browser"),
@@ -197,6 +197,27 @@ async def test_a_token_is_kept_over_a_reload_only_if_that_was_asked_for(browser:
         await page.get_by_label("Token").wait_for()
         assert await page.evaluate("sessionStorage.length") == 0
         assert await said(page, "#list") == ""
+
+
+async def test_an_answer_that_comes_after_signing_out_is_dropped(browser: Browser, ground: Ground) -> None:
+    asked, may_go = anyio.Event(), anyio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await may_go.wait()
+        await route.continue_()
+
+    async with signed_in(browser, ground) as page:
+        await seen(page, "tick", "#list")
+        await page.route("**/mcp", hold)
+        await asked.wait()
+        await page.get_by_role("button", name="Sign out").click()
+        await page.get_by_label("Chat").fill("another")
+        async with page.expect_event("requestfinished"):
+            may_go.set()
+        await page.get_by_label("Token").wait_for()
+        assert await said(page, "#list") == await said(page, "#problem") == ""
+        assert await page.get_by_label("Chat").input_value() == "another"
 
 
 async def test_without_a_chat_it_says_which_there_are_and_goes_on_with_a_handle(

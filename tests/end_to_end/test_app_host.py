@@ -66,9 +66,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(
-    browser: Browser, *commands: str, core: FakeCore | None = None, **more: Any
-) -> AsyncGenerator[Stage]:
+async def staged(browser: Browser, *commands: str, core: FakeCore | None = None, **more: Any) -> AsyncGenerator[Stage]:
     core = core or FakeCore()
     with anyio.fail_after(60):
         async with open_client(core) as client:

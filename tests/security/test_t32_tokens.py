@@ -50,7 +50,7 @@ BAD = (
 )
 ROUTES = (
     *((method, "/mcp") for method in ("POST", "GET", "DELETE", "OPTIONS", "HEAD", "PUT")),
-    *((method, "/") for method in ("POST", "DELETE", "OPTIONS", "PUT")),  # the page is there to be got, see T33
+    *((method, "/") for method in ("POST", "DELETE", "OPTIONS", "PUT")),  # GET is for the page: it has no data
     *(("GET", path) for path in ("//", "/page.html", "/metrics", "/mcp/", "/.well-known/openid-configuration")),
 )
 

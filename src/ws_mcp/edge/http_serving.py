@@ -131,7 +131,7 @@ def _patterns(name: str, port: str) -> tuple[str, ...]:
 
 
 class _Everywhere:
-    """Asks for a token on every path, also on those that are none; the page and the way to get one need none."""
+    """Asks for a token on every path, also on those that are none; only the way to get one is told without."""
 
     def __init__(self, app: ASGIApp, settings: AuthSettings) -> None:
         url = settings.resource_server_url
