@@ -50,7 +50,7 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    options = vars(_parser().parse_args(argv))
+    options = vars(parser_of_all().parse_args(argv))
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
     configure(options.pop("log_level"), options.pop("log_format"), os.environ)
     settings = settings_of(options)
@@ -89,7 +89,8 @@ def _texts(group: BaseExceptionGroup[WsError]) -> Iterator[str]:
             yield str(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """What every command takes."""
     parser = argparse.ArgumentParser(
         prog="ws-mcp",
         description="MCP server: durable workspaces and background processes for AI assistants.",

@@ -31,6 +31,7 @@ from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
 from ws_mcp.edge.tool import ToolSpec, tool_of
+from ws_mcp.edge.uris import LOGS
 from ws_mcp.edge.watching import OwnResources, topics
 from ws_mcp.oversight import open_oversight
 from ws_mcp.own_files import check_apart
@@ -181,6 +182,8 @@ def _tell(notifier: Notifier, change: Change) -> None:
         notifier.output_changed(change.chat, change.process)
     elif change.subject is Subject.DEVCONTAINERS:
         notifier.devcontainers_changed()
+    elif change.subject is Subject.BUILD_LOGS:
+        notifier.changed(LOGS)
     elif change.subject is Subject.CONTAINERS:
         notifier.containers_changed(change.chat)
     else:

@@ -7,6 +7,7 @@ the core, by the same `WorkspaceRules`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import cast
@@ -21,7 +22,9 @@ from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 PROVISION, RECREATE = "provision_workspace", "recreate_devcontainer"
 LOOKING = "list_containers"
-PAGES = "ui://"  # nothing of anybody's is in one
+_PAGE = re.compile(r"ui://\S*")  # nothing of anybody's is in one
+_PROCESSES = re.compile(r"ws://chats/[^/]+/processes")
+_OUTPUT = re.compile(_PROCESSES.pattern + "/[^/]+/output")
 
 
 def decide(act: Act, policy: Policy, rules: WorkspaceRules) -> Verdict:
@@ -102,11 +105,11 @@ def _tool(act: Act) -> str:
     """The tool whose grant an act needs: its own, or for an address the tool that shows the same."""
     if not act.target:
         return "" if "/" in act.verb else act.verb
-    if act.target.startswith(PAGES):
+    if _PAGE.fullmatch(act.target):
         return ""
-    if "/output" in act.target:
+    if _OUTPUT.search(act.target):
         return "read_output"
-    return "list_processes" if act.target.endswith("/processes") else LOOKING
+    return "list_processes" if _PROCESSES.search(act.target) else LOOKING
 
 
 def _option(act: Act, name: str) -> object:
