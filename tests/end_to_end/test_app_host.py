@@ -15,6 +15,7 @@ from support.browser import shot
 from support.edge_client import call, ok, open_client
 from support.fake_core import DEV, FakeCore, FakeProcess
 
+from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.model import Freshness, Key, Verdict
 from ws_mcp.core.errors import ConflictError, PlaceUnavailableError
 from ws_mcp.core.jobs import StillRunning
@@ -130,6 +131,8 @@ async def test_a_dev_container_is_made_anew_after_a_second_press_and_its_progres
         assert core.devcontainers.asked == []
         await button.click()
         await stage.sees("building the image: step 2/4, 7 s", "#places")
+        core.devcontainers.logs["app"] = BuildLog(lines=("step 2/4: RUN make", EVIL))
+        await stage.sees(f"step 2/4: RUN make\n{EVIL}\n", "#places .log")
         await shot(stage.host.page, "devcontainers")
         core.devcontainers.pending = None
         await stage.sees("recreated; 3.2 s; Dockerfile changed", "#places")
@@ -138,6 +141,9 @@ async def test_a_dev_container_is_made_anew_after_a_second_press_and_its_progres
         await button.click()
         await button.click()
         await stage.sees(f"failed: {EVIL}", "#places pre")
+        await stage.host.frame.get_by_text("Build log").click()
+        await stage.host.frame.locator("#places .log").wait_for(state="hidden")
+        await stage.sees("app: not done", "#said")
 
 
 async def test_what_others_wrote_is_shown_as_text_whatever_it_is(browser: Browser) -> None:

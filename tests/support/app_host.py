@@ -1,4 +1,4 @@
-"""A host that shows the page in a frame, as small as one can be: it hands `tools/call` on to a client of ours.
+"""A host that shows the page in a frame, as small as one can be: it hands calls and reads on to a client of ours.
 
 The frame is as narrow as those of real hosts: an origin of its own, and a policy that lets nothing be loaded.
 Source: the specification of MCP Apps of 2026-01-26 (sandboxed frame, default policy, messages).
@@ -31,6 +31,7 @@ const answers = {
   "ui/initialize": async () => ({protocolVersion: "2026-01-26", hostInfo: {name: "stub", version: "0"},
     hostCapabilities: {serverTools: {}}, hostContext: {theme: "THEME"}}),
   "tools/call": params => callTool(params),
+  "resources/read": params => readResource(params),
   "ui/open-link": async () => ({}),
 };
 addEventListener("message", async event => {
@@ -86,6 +87,13 @@ async def open_app(
             return {"error": {"code": error.code, "message": error.message}}
         return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    async def read_resource(params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            result = await client.read_resource(params["uri"])
+        except MCPError as error:
+            return {"error": {"code": error.code, "message": error.message}}
+        return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+
     text = await resource(client, URI)
     text = text.replace("<head>", f'<head><meta http-equiv="Content-Security-Policy" content="{POLICY}">', 1)
     async with open_tab(browser, **more) as page:
@@ -96,6 +104,7 @@ async def open_app(
 
         await page.clock.install()
         await page.expose_function("callTool", call_tool)
+        await page.expose_function("readResource", read_resource)
         await page.expose_function("heard", hear)
         await page.set_content(HOST.replace("THEME", theme).replace("PAGE", html.escape(text)))
         yield host
