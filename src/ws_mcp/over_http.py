@@ -104,7 +104,7 @@ def first_token(file: TokenFile, own: Path) -> str:
 
 def _announce(token: str, address: str) -> None:
     print(f"ws-mcp serves {address}", file=sys.stderr, flush=True)  # noqa: T201 - for the person who started it
-    if address.endswith(PATH):
-        print(f"ws-mcp: a page for people is at {address.removesuffix(PATH)}/", file=sys.stderr, flush=True)  # noqa: T201
     if token:
         print(f"ws-mcp: its token is in {home_path(token)}", file=sys.stderr, flush=True)  # noqa: T201 - as above
+    if address.endswith(PATH):
+        print(f"ws-mcp: a page for people is at {address.removesuffix(PATH)}/", file=sys.stderr, flush=True)  # noqa: T201
