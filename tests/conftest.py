@@ -13,6 +13,7 @@
   header says why), and fail with CI=true.
 - `conformance` is the official conformance suite, `wheelhouse` the packages that an installation needs, `mcpb_packer`
   the official packer of bundles; the same holds for them.
+- `browser` is Chromium (asyncio only); the same holds for it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.browser import browser_missing
 from support.conformance import conformance_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
@@ -43,10 +45,12 @@ END_TO_END = "end_to_end"
 OPTIONAL = {
     "devcontainer_ground": ("dev containers", cli_missing),
     "conformance": ("conformance", conformance_missing),
+    "browser": ("browser", browser_missing),
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
 }
-REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
+ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground")
+REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 
 
 def pytest_report_header() -> list[str]:
@@ -101,7 +105,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     lacking = [fixture for fixture, (_, missing) in OPTIONAL.items() if missing()]
     for item in items:
         names: list[str] = getattr(item, "fixturenames", [])
-        if any(name in names for name in REAL[1:]):
+        if any(name in names for name in ENGINE_GROUNDS):
             item.add_marker(pytest.mark.engine)
         lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
         if (lacks_podman or any(name in names for name in lacking)) and os.environ.get("CI") != "true":

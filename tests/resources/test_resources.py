@@ -45,6 +45,7 @@ async def test_what_a_chat_has_is_listed_and_its_templates_are_there(mode: str) 
         chat = (await ok(client, "provision_workspace"))["chat"]
         listed = (await client.list_resources()).resources
         assert [(r.uri, r.mime_type) for r in listed] == [
+            ("ui://ws/chat.html", "text/html;profile=mcp-app"),
             ("ws://containers", "application/json"),
             ("ws://chats", "application/json"),
             ("ws://devcontainers", "application/json"),
@@ -67,6 +68,7 @@ async def test_what_a_chat_has_is_listed_and_its_templates_are_there(mode: str) 
 async def test_without_a_chat_only_what_all_have_is_listed(mode: str) -> None:
     async with open_client(FakeCore(), mode, hint=None) as client:
         assert [r.uri for r in (await client.list_resources()).resources] == [
+            "ui://ws/chat.html",
             "ws://containers",
             "ws://chats",
             "ws://devcontainers",

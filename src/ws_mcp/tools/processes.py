@@ -133,6 +133,7 @@ class ProcessTools:
             "end": shown.end,
             "next_offset": shown.next_offset,
             "state": window.info.state.value,
+            "is_line_open": bool(shown.text) and not shown.text.endswith("\n"),  # the break before the status is ours
         }
         return CallToolResult(content=[TextContent(type="text", text=shown.whole)], _meta={"dev.ws-mcp/window": place})
 

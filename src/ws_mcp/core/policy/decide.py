@@ -22,6 +22,7 @@ from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 PROVISION, RECREATE = "provision_workspace", "recreate_devcontainer"
 LOOKING = "list_containers"
+_PAGE = re.compile(r"ui://\S*")  # nothing of anybody's is in one
 _PROCESSES = re.compile(r"ws://chats/[^/]+/processes")
 _OUTPUT = re.compile(_PROCESSES.pattern + "/[^/]+/output")
 
@@ -104,6 +105,8 @@ def _tool(act: Act) -> str:
     """The tool whose grant an act needs: its own, or for an address the tool that shows the same."""
     if not act.target:
         return "" if "/" in act.verb else act.verb
+    if _PAGE.fullmatch(act.target):
+        return ""
     if _OUTPUT.search(act.target):
         return "read_output"
     return "list_processes" if _PROCESSES.search(act.target) else LOOKING
