@@ -9,13 +9,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DEVCONTAINERS := $(VENV)/devcontainers
 CONFORMANCE := $(VENV)/conformance
+WHEELHOUSE := $(VENV)/wheelhouse
+PACKER := $(VENV)/mcpb
+VERSION_HERE = $(shell sed -n 's/__version__ = "\(.*\)"/\1/p' src/ws_mcp/__init__.py)
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance wheelhouse packer mcpb sbom changelog image dist demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -59,12 +62,54 @@ $(CONFORMANCE)/.ready: requirements/conformance/package.json requirements/confor
 	@npm ci --prefix $(CONFORMANCE) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+wheelhouse: $(WHEELHOUSE)/.ready  ## the packages that an installation needs; only for the tests of one
+
+$(WHEELHOUSE)/.ready: requirements/run.txt | $(VENV)/.tools
+	@echo "== fetching the packages that an installation needs (about 20 s) =="
+	@rm -rf $(WHEELHOUSE) && mkdir -p $(WHEELHOUSE)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: --dest $(WHEELHOUSE) -r requirements/run.txt
+	@touch $@
+
+packer: $(PACKER)/.ready  ## the official packer of bundles for Claude Desktop (needs npm)
+
+$(PACKER)/.ready: requirements/mcpb/package.json requirements/mcpb/package-lock.json | $(VENV)/.tools
+	@command -v npm >/dev/null || { echo "bundles need Node 18 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
+	@echo "== installing the packer of bundles (about 10 s) =="
+	@rm -rf $(PACKER) && mkdir -p $(PACKER)
+	@cp requirements/mcpb/package.json requirements/mcpb/package-lock.json $(PACKER)/
+	@npm ci --prefix $(PACKER) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+mcpb: setup packer  ## the bundle for Claude Desktop, into dist/
+	@rm -rf dist/mcpb
+	@$(BIN)/python release/dist.py dist/mcpb bundle
+	@node $(PACKER)/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack dist/mcpb dist/ws-mcp-$(VERSION_HERE).mcpb
+
+sbom: setup  ## what ws-mcp is made of, as CycloneDX, into dist/
+	@mkdir -p dist
+	@$(BIN)/python release/sbom.py > dist/ws-mcp-$(VERSION_HERE).cdx.json
+
+changelog: setup  ## move the fragments of changes/ into CHANGELOG.md; VERSION says under which heading
+	@test -n "$(VERSION)" || { echo "say which: make changelog VERSION=1.2.3"; exit 1; }
+	@$(BIN)/towncrier build --yes --version "$(VERSION)"
+
+image: setup  ## the image of the HTTP server, by the docker command; BASE names another base
+	@rm -rf dist/image
+	@$(BIN)/python release/dist.py dist/image image
+	@docker build $(if $(BASE),--build-arg BASE=$(BASE)) --file dist/image/Containerfile --tag ws-mcp:$(VERSION_HERE) dist/image
+
+dist: setup  ## what is uploaded, into dist/: an sdist, and wheels for Linux and macOS
+	@rm -rf dist
+	@$(BIN)/python release/dist.py dist
+
 demo: setup  ## the main job, end to end, as a readable transcript
 	@$(BIN)/ws-mcp demo
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
 	@$(MAKE) --no-print-directory devcontainers || echo "== without the dev container CLI: its tests are left out =="
 	@$(MAKE) --no-print-directory conformance || echo "== without the conformance suite: its tests are left out =="
+	@$(MAKE) --no-print-directory packer || echo "== without the packer of bundles: its tests are left out =="
+	@$(MAKE) --no-print-directory wheelhouse || echo "== without the packages of an installation: its tests are left out =="
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests

@@ -75,7 +75,9 @@ async def test_a_call_that_takes_long_becomes_a_task_whose_result_is_what_the_ca
         slow.go.set()
         inline = await call(client, tool, name="app")
     assert result["structuredContent"] == inline.structured_content
-    assert result["content"] == [block.model_dump(mode="json", exclude_none=True) for block in inline.content]
+    assert result["content"] == [
+        block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in inline.content
+    ]
 
 
 async def test_what_the_job_does_is_in_the_message_of_its_task() -> None:

@@ -99,6 +99,10 @@ def calling() -> Generator[TaskCall]:
     try:
         with holding(HANDLE_S) if declares_tasks(request()) else nullcontext() as call.holding:
             yield call
+    except BaseException:
+        if call.holding is not None and call.holding.hold is not None:
+            call.holding.hold.drop()
+        raise
     finally:
         _call.reset(token)
 

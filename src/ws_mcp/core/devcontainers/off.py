@@ -39,6 +39,10 @@ class NoDevContainers:
 
     restart = remove = stop
 
+    async def log(self, name: str) -> NoReturn:  # noqa: ARG002
+        """Refused."""
+        raise self._refusal()
+
     async def there(self) -> tuple[PlaceRef, ...]:
         """None."""
         return ()
