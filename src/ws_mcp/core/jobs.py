@@ -1,9 +1,9 @@
 """Long work that outlives the call that asked for it: equal calls share it, and who comes back finds it again.
 
 A job belongs to the server, not to a caller: one that is cancelled only lets go, unless the job is one that people
-cancel (`JobRequest.is_cancellable`) and nobody else wants it, or the last who wants it gives up its `Hold`. How long a result stays true is not known here: who
-changes what a job made has its result forgotten (`Jobs.forget`). What was asked for before this server started, and
-what became of it, is in `JobNotes`.
+cancel (`JobRequest.is_cancellable`) and nobody else wants it; whoever holds it may give it up (`Hold.give_up`). How
+long a result stays true is not known here: who changes what a job made has its result forgotten (`Jobs.forget`). What
+was asked for before this server started, and what became of it, is in `JobNotes`.
 """
 
 from __future__ import annotations
