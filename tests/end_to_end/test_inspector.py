@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -98,3 +100,13 @@ def test_the_inspector_does_the_main_job_over_http_in_both_eras(inspector: Path,
 
 def test_the_inspector_finds_no_schema_that_is_not_portable(inspector: Path, stdio_target: Target) -> None:
     ask(inspector, stdio_target, "modern", "tools/list", "--strict")
+
+
+def test_the_inspector_asks_for_what_takes_long_by_its_task(
+    inspector: Path, stdio_target: Target, instance: Instance
+) -> None:
+    options = '{"ready": {"command": "sleep 4", "wait_s": 30}}'
+    made = call(inspector, stdio_target, "modern", "provision_workspace", {"options": options})
+    assert (made["change"], made["is_ready"]) == ("created", True)
+    with closing(sqlite3.connect(instance.state / "state.db")) as database:
+        assert database.execute("SELECT tool, state FROM tickets").fetchall() == [("provision_workspace", "completed")]
