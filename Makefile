@@ -7,15 +7,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-DEVCONTAINERS := $(VENV)/devcontainers
-CONFORMANCE := $(VENV)/conformance
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -38,33 +36,26 @@ $(STAMP): $(VENV)/.tools pyproject.toml $(GO_SOURCES)
 execd: $(VENV)/.tools  ## only build the process daemon
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python hatch_build.py
 
-devcontainers: $(DEVCONTAINERS)/.ready  ## the dev container CLI; only for dev containers (needs Node 20 and npm)
+devcontainers: $(VENV)/devcontainers/.ready  ## the dev container CLI; only for dev containers (needs Node 20 and npm)
 
-# Beside the virtual environment, so that it goes with it and the server finds it.
-$(DEVCONTAINERS)/.ready: requirements/devcontainers/package.json requirements/devcontainers/package-lock.json | $(VENV)/.tools
-	@command -v npm >/dev/null || { echo "dev containers need Node 20 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
-	@echo "== installing the dev container CLI (about 2 s) =="
-	@rm -rf $(DEVCONTAINERS) && mkdir -p $(DEVCONTAINERS)
-	@cp requirements/devcontainers/package.json requirements/devcontainers/package-lock.json $(DEVCONTAINERS)/
-	@npm ci --prefix $(DEVCONTAINERS) --ignore-scripts --no-audit --no-fund --loglevel=error
-	@touch $@
+conformance: $(VENV)/conformance/.ready  ## the official conformance suite with its Node; only for its tests (needs npm)
 
-conformance: $(CONFORMANCE)/.ready  ## the official conformance suite with its Node; only for its tests (needs npm)
+inspector: $(VENV)/inspector/.ready  ## the official Inspector with its Node; only for its tests (needs npm)
 
-$(CONFORMANCE)/.ready: requirements/conformance/package.json requirements/conformance/package-lock.json | $(VENV)/.tools
-	@command -v npm >/dev/null || { echo "the conformance suite needs npm (Debian 13: apt-get install npm)"; exit 1; }
-	@echo "== installing the conformance suite (about 20 s) =="
-	@rm -rf $(CONFORMANCE) && mkdir -p $(CONFORMANCE)
-	@cp requirements/conformance/package.json requirements/conformance/package-lock.json $(CONFORMANCE)/
-	@npm ci --prefix $(CONFORMANCE) --ignore-scripts --no-audit --no-fund --loglevel=error
+# Beside the virtual environment, so that they go with it and the server and the tests find them.
+$(VENV)/%/.ready: requirements/%/package.json requirements/%/package-lock.json | $(VENV)/.tools
+	@command -v npm >/dev/null || { echo "make $* needs Node 20 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
+	@echo "== installing what requirements/$* names (2 to 30 s) =="
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cp $^ $(@D)/
+	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 demo: setup  ## the main job, end to end, as a readable transcript
 	@$(BIN)/ws-mcp demo
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
-	@$(MAKE) --no-print-directory devcontainers || echo "== without the dev container CLI: its tests are left out =="
-	@$(MAKE) --no-print-directory conformance || echo "== without the conformance suite: its tests are left out =="
+	@$(MAKE) --no-print-directory --keep-going devcontainers conformance inspector || echo "== the tests of what is missing are left out =="
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests

@@ -11,18 +11,18 @@
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
   header says why), and fail with CI=true.
-- `conformance` is the official conformance suite; the same holds for it.
+- `conformance` is the official conformance suite, `inspector` the official Inspector; the same holds for them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.conformance import conformance_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
+from support.npm_tools import INSPECTOR, SUITE, NpmTool
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from support.virtual_clock import virtual_clock
 from xdist.remote import Producer
@@ -36,15 +36,18 @@ settings.load_profile("ws-mcp")
 PODMAN = "WS_MCP_PODMAN_SOCKET"
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
+LACKING: dict[str, Callable[[], str]] = {
+    "devcontainer_ground": cli_missing,
+    "conformance": lambda: SUITE.missing,
+    "inspector": lambda: INSPECTOR.missing,
+}
 REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
 
 
 def pytest_report_header() -> list[str]:
     """Say what is left out, and what would help."""
-    cli, suite = cli_missing(), conformance_missing()
     return [
-        f"dev containers: {f'left out, {cli}' if cli else 'with the real CLI'}",
-        f"conformance: {f'left out, {suite}' if suite else 'with the official suite'}",
+        f"{name}: {f'left out, {lacking()}' if lacking() else 'with the real one'}" for name, lacking in LACKING.items()
     ]
 
 
@@ -96,9 +99,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if any(name in names for name in REAL[1:]):
             item.add_marker(pytest.mark.engine)
         lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
-        lacks_cli = "devcontainer_ground" in names and cli_missing()
-        lacks_suite = "conformance" in names and conformance_missing()
-        if (lacks_podman or lacks_cli or lacks_suite) and os.environ.get("CI") != "true":
+        lacks_tool = any(name in names and lacking() for name, lacking in LACKING.items())
+        if (lacks_podman or lacks_tool) and os.environ.get("CI") != "true":
             left_out.append(item)
     items.sort(key=lambda item: (END_TO_END not in item.path.parts, item.get_closest_marker("slow") is None))
     if left_out:
@@ -182,5 +184,17 @@ def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGr
 @pytest.fixture(scope="session")
 def conformance() -> None:
     """The official conformance suite is there; without it its tests are deselected, in CI they fail."""
-    if conformance_missing():
-        pytest.fail(f"{conformance_missing()}; here (CI=true) that is a failure", pytrace=False)
+    require(SUITE)
+
+
+@pytest.fixture(scope="session")
+def inspector() -> tuple[str, ...]:
+    """How the official Inspector's command line is started; the same holds for it."""
+    require(INSPECTOR)
+    return (*INSPECTOR.argv, "--cli")
+
+
+def require(tool: NpmTool) -> None:
+    """Fail where a test that needs it was not deselected."""
+    if tool.missing:
+        pytest.fail(f"{tool.missing}; here (CI=true) that is a failure", pytrace=False)
