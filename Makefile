@@ -13,7 +13,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance inspector demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector hosts demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -57,6 +57,10 @@ demo: setup  ## the main job, end to end, as a readable transcript
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
 	@$(MAKE) --no-print-directory --keep-going devcontainers conformance inspector || echo "== the tests of what is missing are left out =="
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
+
+hosts: setup $(VENV)/hosts/.ready  ## Claude Code, Codex and Gemini CLI with a scripted model, without an account (a gigabyte from npm; five minutes)
+	@WS_MCP_HOSTS=1 $(BIN)/python -m pytest -v $(or $(ARGS),tests/hosts)
+	@echo "== what the models called and were shown: build/hosts =="
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests
 	@$(BIN)/ruff format --check .

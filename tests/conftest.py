@@ -34,6 +34,8 @@ settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[Health
 settings.load_profile("ws-mcp")
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"
+# Real hosts with a scripted model take minutes and a gigabyte: `make hosts` asks for them.
+collect_ignore = [] if os.environ.get("WS_MCP_HOSTS") else ["hosts"]
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
 LACKING: dict[str, Callable[[], str]] = {

@@ -71,11 +71,13 @@ class Asker:
         return chat, started["process_id"]
 
     def check_process(self, chat: object, process: object) -> None:
-        """Read what the process wrote, then end it."""
+        """Read what the process wrote, end it, and remove where it ran."""
         content = cast("list[Json]", self.call("read_output", {"process_id": process, "chat": chat})["content"])
         assert page_of(str(content[0]["text"])).output == "hi\n"
         ended = self.told("signal_process", {"process_id": process, "signal": "KILL", "chat": chat})
         assert (ended["state"], ended["signal"], ended["left"]) == ("ended", "KILL", 0)
+        removed = self.told("remove_workspace", {"name": "main", "keep_data": False, "chat": chat})
+        assert removed["state"] == "removed"
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,12 @@ class NpmTool:
         """What Node runs."""
         return self.modules / self.entry
 
+    @property
+    def manifest(self) -> Path:
+        """Its package.json."""
+        owner, package = Path(self.entry).parts[:2]
+        return self.modules / owner / package / "package.json"
+
     @cached_property
     def node(self) -> str:
         """A Node that is new enough: the one beside it, else the machine's; "" without."""
