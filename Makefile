@@ -59,7 +59,7 @@ test: setup  ## all tests (those that need an engine say why they were skipped; 
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
 
 hosts: setup $(VENV)/hosts/.ready  ## Claude Code, Codex and Gemini CLI with a scripted model, without an account (a gigabyte from npm; five minutes)
-	@WS_MCP_HOSTS=1 $(BIN)/python -m pytest -v $(or $(ARGS),tests/hosts)
+	@WS_MCP_HOSTS=1 sh tests/hosts/alone $(BIN)/python -m pytest -v $(or $(ARGS),tests/hosts)
 	@echo "== what the models called and were shown: build/hosts =="
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests

@@ -90,7 +90,7 @@ class Messages:
 
 
 class Responses:
-    """OpenAI's, with the tools of a server in a namespace. What was deferred is searched for first, by its name's words."""
+    """OpenAI's, with the tools of a server in a namespace. A tool that was deferred is searched for by its words."""
 
     is_typed = True
     NAMESPACE = "mcp__ws"

@@ -16,18 +16,25 @@ from pathlib import Path
 from hosts.dialects import Dialect, GenerateContent, Messages, Responses
 from support.npm_tools import NpmTool
 
+from ws_mcp.hosts import TOKEN_VARIABLE
+
 WISH = "Do what the script says."
 RUN_S = 110
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """Where a host runs. `url`: of the model; `timeout_s`: after which the host gives up on a call, 0: its own."""
+    """Where a host runs.
+
+    `url`: of the model. `timeout_s`: after which the host gives up on a call, 0: its own. `token`: of our server, if it
+    is one over HTTP.
+    """
 
     home: Path
     project: Path
     url: str
     timeout_s: int = 0
+    token: str = ""
 
 
 class Program:
@@ -48,13 +55,14 @@ class Program:
         ground.project.mkdir()
         self.prepare(ground)
         base = {"HOME": str(ground.home), "PATH": f"{Path(self.tool.node).parent}:/usr/bin:/bin", "LANG": "C.UTF-8"}
-        config = (sys.executable, "-m", "ws_mcp", "config", self.name, "--here", "--write", "--yes", *flags)
+        config = (sys.executable, "-m", "ws_mcp", "config", self.name, "--write", "--yes", *flags)
         python = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
         _run(config, ground.project, {**base, **python})
         self.hasten(ground)
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), ground.url)
         local = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
-        environment = {**base, **python, **proxies, **local, **self.variables(ground)}
+        token = {TOKEN_VARIABLE: ground.token} if ground.token else {}
+        environment = {**base, **python, **proxies, **local, **token, **self.variables(ground)}
         return _run((*self.tool.argv, *self.flags(ground), WISH), ground.project, environment)
 
     def prepare(self, ground: Ground) -> None:

@@ -19,6 +19,7 @@ from hosts.script import Call, Play, Script
 from support.images import BUSYBOX
 from support.instances import open_instance
 from support.real_engine import EngineGround
+from support.server_process import open_http
 
 from ws_mcp.server import INSTRUCTIONS
 
@@ -51,15 +52,24 @@ def process_of(started: str) -> str:
     return found[0]
 
 
-def play(program: Program, script: Script, directory: Path, flags: Sequence[str], timeout_s: int = 0) -> ModelServer:
-    """Run the host with a model that follows the script to its end."""
+def here(directory: Path, *flags: str) -> Sequence[str]:
+    """The flags for a server that the host starts itself."""
+    return ("--here", "--state", str(directory / "state"), *flags)
+
+
+def play(
+    program: Program, script: Script, directory: Path, flags: Sequence[str], *, timeout_s: int = 0, token: str = ""
+) -> ModelServer:
+    """Run the host with a model that follows the script to its end; it asks nobody else for anything."""
     with open_model(program.dialect, Play(script)) as model:
-        ground = Ground(home=directory / "home", project=directory / "project", url=model.url, timeout_s=timeout_s)
-        said = program.run(ground, ("--state", str(directory / "state"), *flags))
-    note(program, script.__name__, model)
+        home, project = directory / "home", directory / "project"
+        ground = Ground(home=home, project=project, url=model.url, timeout_s=timeout_s, token=token)
+        said = program.run(ground, flags)
+    note(program, f"{program.name}-{script.__name__}{'-http' if token else ''}", model)
     if model.play.failure is not None:
         raise model.play.failure
     assert model.play.is_done, said
+    assert model.strangers == set()
     return model
 
 
@@ -70,7 +80,7 @@ def note(program: Program, name: str, model: ModelServer) -> None:
     for call, shown in zip(model.play.calls, model.play.shown, strict=False):
         lines += [f"> {call.tool}({json.dumps(call.arguments)})", f"  {len(shown)} characters", *excerpt(shown), ""]
     lines += [f"! asked for {stranger}, was refused" for stranger in sorted(model.strangers)]
-    (TRANSCRIPTS / f"{program.name}-{name}.txt").write_text("\n".join(lines) + "\n")
+    (TRANSCRIPTS / f"{name}.txt").write_text("\n".join(lines) + "\n")
 
 
 def excerpt(shown: str) -> list[str]:
@@ -81,25 +91,34 @@ def excerpt(shown: str) -> list[str]:
 
 def main_job() -> Generator[Call, str, None]:
     """Provision, start, read, list, signal, remove."""
-    yield Call(tool="provision_workspace", arguments={"kind": "local"})
-    started = yield Call(tool="start_process", arguments={"command": "echo hello; exec sleep 600", "wait_s": 0.5})
-    process = process_of(started)
-    yield Call(tool="read_output", arguments={"process_id": process})
-    yield Call(tool="list_processes")
-    yield Call(tool="signal_process", arguments={"process_id": process, "signal": "KILL"})
-    yield Call(tool="remove_workspace", arguments={"name": "main", "keep_data": False})
+    made = yield Call(tool="provision_workspace", arguments={"kind": "local"})
+    chat = {"chat": view(made)["chat"]}
+    command = {"command": "echo hello; exec sleep 600", "wait_s": 0.5}
+    process = {"process_id": process_of((yield Call(tool="start_process", arguments={**command, **chat})))}
+    yield Call(tool="read_output", arguments={**process, **chat})
+    yield Call(tool="list_processes", arguments=chat)
+    yield Call(tool="signal_process", arguments={**process, "signal": "KILL", **chat})
+    yield Call(tool="remove_workspace", arguments={"name": "main", "keep_data": False, **chat})
 
 
 @each_program
-def test_a_model_does_the_main_job_and_sees_every_result_whole(program: Program, tmp_path: Path) -> None:
-    model = play(program, main_job, tmp_path, LOCAL)
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_a_model_does_the_main_job_and_sees_every_result_whole(
+    program: Program, transport: str, tmp_path: Path
+) -> None:
+    if transport == "stdio":
+        model = play(program, main_job, tmp_path, here(tmp_path, *LOCAL))
+    else:
+        (tmp_path / "server").mkdir()
+        with open_http(tmp_path / "server" / "state", *LOCAL) as server:
+            model = play(program, main_job, tmp_path, ("--http", server.url), token=server.token)
     made, started, read, listed, ended, removed = model.play.shown
     assert re.match("c_[A-Za-z0-9_-]{22}$", view(made)["chat"])
     assert view(made)["workspace"]["kind"] == "local"
     process = process_of(started)
     assert "hello" in started
     assert f"[{process} running | it did not end within 500 ms; it runs on | bytes 0-6 of 6 | next offset=6]" in started
-    assert re.search(rf"hello\n\[{process} running \| bytes 0-6 of 6 \| next offset=6\]", read)
+    assert f"hello\n[{process} running | bytes 0-6 of 6 | next offset=6]" in read
     assert [one["process_id"] for one in view(listed)["processes"]] == [process]
     assert (view(ended)["state"], view(ended)["signal"], view(ended)["left"]) == ("ended", "KILL", 0)
     assert view(removed)["state"] == "removed"
@@ -107,7 +126,7 @@ def test_a_model_does_the_main_job_and_sees_every_result_whole(program: Program,
 
 @each_program
 def test_a_model_is_told_what_the_server_is_for(program: Program, tmp_path: Path) -> None:
-    model = play(program, nothing, tmp_path, LOCAL)
+    model = play(program, nothing, tmp_path, here(tmp_path, *LOCAL))
     assert json.dumps(INSTRUCTIONS.strip())[1:-1] in json.dumps(model.requests)
 
 
@@ -130,7 +149,7 @@ def flood() -> Generator[Call, str, None]:
 
 @each_program
 def test_a_page_of_a_large_output_is_never_cut_by_the_host(program: Program, tmp_path: Path) -> None:
-    _, started, last, first, usual, _ = play(program, flood, tmp_path, LOCAL).play.shown
+    _, started, last, first, usual, _ = play(program, flood, tmp_path, here(tmp_path, *LOCAL)).play.shown
     size, process = len(WRITTEN), process_of(started)
     assert f"bytes 0-16000 of {size} | next offset=16000]" in started
     end = rf"\n\[{process} exited 0 [^\n]*bytes \d+-{size} of {size} \| end of output\]"
@@ -155,7 +174,9 @@ def slow_process() -> Generator[Call, str, None]:
 
 @each_program
 def test_a_process_goes_on_when_the_host_gives_up_on_a_call(program: Program, tmp_path: Path) -> None:
-    _, _, first, *others, late, _ = play(program, slow_process, tmp_path, LOCAL, TIMEOUT_S).play.shown
+    _, _, first, *others, late, _ = play(
+        program, slow_process, tmp_path, here(tmp_path, *LOCAL), timeout_s=TIMEOUT_S
+    ).play.shown
     assert all("late" not in shown for shown in (first, *others))
     assert re.search(r"late\n\[p_\w+ exited 0", late)
 
@@ -175,8 +196,8 @@ def test_a_workspace_is_made_once_when_the_host_gives_up_on_a_call(
 ) -> None:
     with open_instance(tmp_path) as instance:
         address = engine_ground.address or os.environ.get("DOCKER_HOST", "")
-        flags = ("--engine", address, "--image", BUSYBOX)
-        first, *others, made = play(program, slow_workspace, tmp_path, flags, TIMEOUT_S).play.shown
+        flags = here(tmp_path, "--engine", address, "--image", BUSYBOX)
+        first, *others, made = play(program, slow_workspace, tmp_path, flags, timeout_s=TIMEOUT_S).play.shown
         assert all("is_ready" not in shown for shown in (first, *others))
         assert view(made)["is_ready"] is True
         assert len(instance.containers) == 1
