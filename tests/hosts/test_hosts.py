@@ -126,12 +126,12 @@ def test_a_model_does_the_main_job_and_sees_every_result_whole(
 
 @each_program
 def test_a_model_is_told_what_the_server_is_for(program: Program, tmp_path: Path) -> None:
-    model = play(program, nothing, tmp_path, here(tmp_path, *LOCAL))
+    model = play(program, look_around, tmp_path, here(tmp_path, *LOCAL))
     assert json.dumps(INSTRUCTIONS.strip())[1:-1] in json.dumps(model.requests)
 
 
-def nothing() -> Generator[Call, str, None]:
-    """Only look around."""
+def look_around() -> Generator[Call, str, None]:
+    """Make a workspace and remove it."""
     yield Call(tool="provision_workspace", arguments={"kind": "local"})
     yield Call(tool="remove_workspace", arguments={"name": "main", "keep_data": False})
 
@@ -152,10 +152,10 @@ def test_a_page_of_a_large_output_is_never_cut_by_the_host(program: Program, tmp
     _, started, last, first, usual, _ = play(program, flood, tmp_path, here(tmp_path, *LOCAL)).play.shown
     size, process = len(WRITTEN), process_of(started)
     assert f"bytes 0-16000 of {size} | next offset=16000]" in started
-    end = rf"\n\[{process} exited 0 [^\n]*bytes \d+-{size} of {size} \| end of output\]"
+    end = rf"\n\[{process} exited 0 [^\n]*bytes \d+-{size} of {size} \| earlier: offset=0 \| end of output\]"
     assert re.search(end, last)
-    assert WRITTEN[-LIMIT + 49 :] in last
-    assert WRITTEN[: LIMIT - 49] in first
+    assert WRITTEN[-LIMIT:] in last
+    assert WRITTEN[:LIMIT] in first
     assert re.search(rf"\[{process} exited 0 [^\n]*of {size} \| next offset=\d+\]", first)
     assert re.search(rf"\[{process} exited 0 [^\n]*of {size} \| next offset=\d+\]", usual)
 
@@ -177,7 +177,7 @@ def test_a_process_goes_on_when_the_host_gives_up_on_a_call(program: Program, tm
     _, _, first, *others, late, _ = play(
         program, slow_process, tmp_path, here(tmp_path, *LOCAL), timeout_s=TIMEOUT_S
     ).play.shown
-    assert all("late" not in shown for shown in (first, *others))
+    assert all("timed out" in shown and "late" not in shown for shown in (first, *others))
     assert re.search(r"late\n\[p_\w+ exited 0", late)
 
 
@@ -198,6 +198,6 @@ def test_a_workspace_is_made_once_when_the_host_gives_up_on_a_call(
         address = engine_ground.address or os.environ.get("DOCKER_HOST", "")
         flags = here(tmp_path, "--engine", address, "--image", BUSYBOX)
         first, *others, made = play(program, slow_workspace, tmp_path, flags, timeout_s=TIMEOUT_S).play.shown
-        assert all("is_ready" not in shown for shown in (first, *others))
+        assert all("timed out" in shown and "is_ready" not in shown for shown in (first, *others))
         assert view(made)["is_ready"] is True
         assert len(instance.containers) == 1
