@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,15 +168,21 @@ PROGRAMS: tuple[Program, ...] = (ClaudeCode(), Codex(), GeminiCli())
 
 
 def _run(argv: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
-    done = subprocess.run(
+    # A session of its own: what is started is a wrapper, and the host is its child.
+    with subprocess.Popen(
         argv,
         cwd=directory,
         env=environment,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=RUN_S,
-        check=False,
-    )
-    assert done.returncode == 0, f"{argv[1]} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
-    return done.stdout
+        start_new_session=True,
+    ) as child:
+        try:
+            said, _ = child.communicate(timeout=RUN_S)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+    assert child.returncode == 0, f"{argv[1]} ended with {child.returncode}: {said[-4000:]}"
+    return said

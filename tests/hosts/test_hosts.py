@@ -64,8 +64,10 @@ def play(
     with open_model(program.dialect, Play(script)) as model:
         home, project = directory / "home", directory / "project"
         ground = Ground(home=home, project=project, url=model.url, timeout_s=timeout_s, token=token)
-        said = program.run(ground, flags)
-    note(program, f"{program.name}-{script.__name__}{'-http' if token else ''}", model)
+        try:
+            said = program.run(ground, flags)
+        finally:
+            note(program, f"{program.name}-{script.__name__}{'-http' if token else ''}", model)
     if model.play.failure is not None:
         raise model.play.failure
     assert model.play.is_done, said
