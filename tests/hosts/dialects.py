@@ -6,7 +6,7 @@ Each says what a request offers and shows of our server, and puts the next turn 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
@@ -15,59 +15,73 @@ from hosts.script import DONE, Call
 
 Body = Mapping[str, Any]
 Events = list[dict[str, Any]]
+FOUND = 3  # so many tools a search may find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a request has of our server: its tools by our names, and what is shown of results, oldest first."""
+    """What a request has of our server.
+
+    `tools`: by our names, those that were offered and those that were found. `searches`: for tools, made so far.
+    `results`: as the host shows them, oldest first.
+    """
 
     tools: frozenset[str]
-    results: tuple[str, ...]
+    searches: frozenset[str] = frozenset()
+    results: tuple[str, ...] = ()
 
 
 class Dialect(Protocol):
-    """How one host speaks to its model."""
+    """How one host speaks to its model. Answers are the events of a stream."""
 
     is_typed: bool
-    """Whether events of the answer's stream carry their type as a name."""
+    """Whether events carry their type as a name."""
 
     def asked(self, body: Body) -> Asked | None:
         """None: the request is about something else, as a title."""
         ...
 
     def answer(self, body: Body, call: Call | None) -> Events:
-        """The turn as events of a stream."""
+        """The call, or the last words."""
+        ...
+
+    def search(self, body: Body, words: str) -> Events:
+        """Looks for tools that the host has deferred."""
         ...
 
 
 class Messages:
-    """Anthropic's. A tool that was deferred is looked for first, as a model would."""
+    """Anthropic's."""
 
     is_typed = True
     PREFIX = "mcp__ws__"
 
     def asked(self, body: Body) -> Asked | None:
-        names = {str(tool["name"]) for tool in body.get("tools", [])}
-        tools = frozenset(name.removeprefix(self.PREFIX) for name in names if name.startswith(self.PREFIX))
-        return Asked(tools=tools, results=tuple(self._results(body))) if tools else None
-
-    def _results(self, body: Body) -> Iterator[str]:
-        names: dict[str, str] = {}
-        for message in body["messages"]:
-            for block in message["content"] if isinstance(message["content"], list) else ():
-                if block["type"] == "tool_use":
-                    names[block["id"]] = block["name"]
-                elif block["type"] == "tool_result" and names[block["tool_use_id"]].startswith(self.PREFIX):
-                    yield _text(block.get("content", ""))
+        names = [str(tool["name"]) for tool in body.get("tools", [])]
+        if not any(name == "ToolSearch" or name.startswith(self.PREFIX) for name in names):
+            return None
+        blocks = [block for message in body["messages"] for block in message["content"] if isinstance(block, dict)]
+        uses = {block["id"]: block for block in blocks if block["type"] == "tool_use"}
+        shown = [block for block in blocks if block["type"] == "tool_result"]
+        parts = [part for block in shown for part in block["content"] if isinstance(part, dict)]
+        names += [str(part["tool_name"]) for part in parts if part["type"] == "tool_reference"]
+        ours = [block for block in shown if uses[block["tool_use_id"]]["name"].startswith(self.PREFIX)]
+        return Asked(
+            tools=frozenset(name.removeprefix(self.PREFIX) for name in names if name.startswith(self.PREFIX)),
+            searches=frozenset(use["input"]["query"] for use in uses.values() if use["name"] == "ToolSearch"),
+            results=tuple(_text(block["content"]) for block in ours),
+        )
 
     def answer(self, body: Body, call: Call | None) -> Events:
         if call is None:
             content = {"type": "text", "text": ""}
             return self._message(body, content, {"type": "text_delta", "text": DONE}, "end_turn")
-        name, arguments = self.PREFIX + call.tool, call.arguments
-        search = {"query": f"select:{name}", "max_results": 1}
-        if name not in {tool["name"] for tool in body["tools"]} and search not in _inputs(body):
-            name, arguments = "ToolSearch", search
+        return self._use(body, self.PREFIX + call.tool, call.arguments)
+
+    def search(self, body: Body, words: str) -> Events:
+        return self._use(body, "ToolSearch", {"query": words, "max_results": FOUND})
+
+    def _use(self, body: Body, name: str, arguments: Body) -> Events:
         content = {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": name, "input": {}}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
         return self._message(body, content, delta, "tool_use")
@@ -90,43 +104,48 @@ class Messages:
 
 
 class Responses:
-    """OpenAI's, with the tools of a server in a namespace. A tool that was deferred is searched for by its words."""
+    """OpenAI's, with the tools of a server in a namespace."""
 
     is_typed = True
     NAMESPACE = "mcp__ws"
 
     def asked(self, body: Body) -> Asked | None:
-        if not self._offered(body) and all(tool["type"] != "tool_search" for tool in body.get("tools", [])):
+        items, offered = body["input"], body.get("tools", [])
+        if all(tool.get("name") != self.NAMESPACE and tool["type"] != "tool_search" for tool in offered):
             return None
-        calls = {item["call_id"] for item in body["input"] if item.get("namespace") == self.NAMESPACE}
-        outputs = [
-            item for item in body["input"] if item["type"] == "function_call_output" and item["call_id"] in calls
-        ]
-        return Asked(tools=self._offered(body), results=tuple(_text(item["output"]) for item in outputs))
+        found = [tool for item in items if item["type"] == "tool_search_output" for tool in item["tools"]]
+        ours = [tool for tool in (*offered, *found) if tool.get("name") == self.NAMESPACE]
+        calls = {item["call_id"] for item in items if item.get("namespace") == self.NAMESPACE}
+        outputs = [item for item in items if item["type"] == "function_call_output" and item["call_id"] in calls]
+        searches = (item["arguments"] for item in items if item["type"] == "tool_search_call")
+        return Asked(
+            tools=frozenset(str(one["name"]) for tool in ours for one in tool["tools"]),
+            searches=frozenset(str(arguments["query"]) for arguments in searches),
+            results=tuple(_text(item["output"]) for item in outputs),
+        )
 
     def answer(self, body: Body, call: Call | None) -> Events:
-        number = uuid4().hex
-        item: dict[str, Any] = {"id": f"m_{number}", "status": "completed", "call_id": f"call_{number}"}
         if call is None:
             content = [{"type": "output_text", "text": DONE, "annotations": []}]
-            item |= {"type": "message", "role": "assistant", "content": content}
-        elif call.tool in self._offered(body):
-            item |= {"type": "function_call", "namespace": self.NAMESPACE}
-            item |= {"name": call.tool, "arguments": json.dumps(call.arguments)}
-        else:
-            query = {"query": call.tool.replace("_", " ")}
-            item |= {"type": "tool_search_call", "execution": "client", "arguments": query}
+            return self._item({"type": "message", "role": "assistant", "content": content})
+        arguments = json.dumps(call.arguments)
+        return self._item(
+            {"type": "function_call", "namespace": self.NAMESPACE, "name": call.tool, "arguments": arguments}
+        )
+
+    def search(self, body: Body, words: str) -> Events:
+        arguments = {"query": words, "limit": FOUND}
+        return self._item({"type": "tool_search_call", "execution": "client", "arguments": arguments})
+
+    def _item(self, item: Body) -> Events:
+        number = uuid4().hex
+        known = {"id": f"item_{number}", "call_id": f"call_{number}", "status": "completed"}
         usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
         return [
             {"type": "response.created", "response": {"id": "r_1"}},
-            {"type": "response.output_item.done", "output_index": 0, "item": item},
+            {"type": "response.output_item.done", "output_index": 0, "item": {**known, **item}},
             {"type": "response.completed", "response": {"id": "r_1", "usage": usage}},
         ]
-
-    def _offered(self, body: Body) -> frozenset[str]:
-        found = (tool for item in body["input"] if item["type"] == "tool_search_output" for tool in item["tools"])
-        ours = [tool for tool in (*body.get("tools", []), *found) if tool.get("name") == self.NAMESPACE]
-        return frozenset(str(one["name"]) for tool in ours for one in tool["tools"])
 
 
 class GenerateContent:
@@ -147,15 +166,12 @@ class GenerateContent:
         part: dict[str, Any] = {"text": DONE}
         if call is not None:
             part = {"functionCall": {"name": self.PREFIX + call.tool, "args": call.arguments}}
-        content = {"role": "model", "parts": [part]}
         usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+        content = {"role": "model", "parts": [part]}
         return [{"candidates": [{"content": content, "finishReason": "STOP", "index": 0}], "usageMetadata": usage}]
 
-
-def _inputs(body: Body) -> list[object]:
-    """What tools were called with so far."""
-    blocks = (block for message in body["messages"] for block in message["content"] if isinstance(block, dict))
-    return [block["input"] for block in blocks if block["type"] == "tool_use"]
+    def search(self, body: Body, words: str) -> Events:
+        raise NotImplementedError("its hosts defer nothing")
 
 
 def _text(content: str | Sequence[Body]) -> str:

@@ -11,17 +11,21 @@ from threading import Thread
 from typing import Any
 
 from hosts.dialects import Body, Dialect, Events
-from hosts.script import Play
+from hosts.script import SEARCHES, Play
 
 
 class ModelServer:
-    """Plays one script to one host. `strangers`: what it was asked besides, as by a host that phones home."""
+    """Plays one script to one host.
+
+    `strangers`: what it was asked besides, as by a host that phones home. `unfound`: tools that a search did not find.
+    """
 
     def __init__(self, dialect: Dialect, play: Play) -> None:
         self.dialect = dialect
         self.play = play
         self.url = ""
         self.strangers: set[str] = set()
+        self.unfound: set[str] = set()
         self.requests: list[Body] = []
 
     def answer(self, body: Body) -> Events:
@@ -30,7 +34,12 @@ class ModelServer:
         if asked is None:
             return self.dialect.answer(body, None)
         self.requests.append(body)
-        return self.dialect.answer(body, self.play.turn(asked.results))
+        call = self.play.turn(asked.results)
+        if call is not None and call.tool not in asked.tools:
+            if SEARCHES[call.tool] not in asked.searches:
+                return self.dialect.search(body, SEARCHES[call.tool])
+            self.unfound.add(call.tool)
+        return self.dialect.answer(body, call)
 
 
 @contextmanager

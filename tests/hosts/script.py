@@ -17,6 +17,15 @@ class Call:
 
 Script = Callable[[], Generator[Call, str, None]]
 DONE = "All done."
+# What a model would search for that does not know our names.
+SEARCHES = {
+    "provision_workspace": "container to work in",
+    "start_process": "run a shell command in the background",
+    "read_output": "read the output of a running command",
+    "list_processes": "which background processes are running",
+    "signal_process": "stop or kill a background process",
+    "remove_workspace": "remove the workspace",
+}
 
 
 class Play:

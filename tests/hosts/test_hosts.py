@@ -60,7 +60,7 @@ def here(directory: Path, *flags: str) -> Sequence[str]:
 def play(
     program: Program, script: Script, directory: Path, flags: Sequence[str], *, timeout_s: int = 0, token: str = ""
 ) -> ModelServer:
-    """Run the host with a model that follows the script to its end; it asks nobody else for anything."""
+    """Run the host with a model that follows the script to its end and finds every tool; it asks nobody else."""
     with open_model(program.dialect, Play(script)) as model:
         home, project = directory / "home", directory / "project"
         ground = Ground(home=home, project=project, url=model.url, timeout_s=timeout_s, token=token)
@@ -71,7 +71,7 @@ def play(
     if model.play.failure is not None:
         raise model.play.failure
     assert model.play.is_done, said
-    assert model.strangers == set()
+    assert (model.strangers, model.unfound) == (set(), set())
     return model
 
 
