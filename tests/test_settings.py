@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ws_mcp.cli import _parser, run, settings_of
+from ws_mcp.cli import parser_of_all, run, settings_of
 from ws_mcp.core.devcontainers.allowances import WORDS
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
@@ -82,7 +82,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(*arguments: str) -> Settings:
-    settings = settings_of(vars(_parser().parse_args(["doctor", *arguments])))
+    settings = settings_of(vars(parser_of_all().parse_args(["doctor", *arguments])))
     assert settings is not None
     return settings
 
@@ -192,7 +192,7 @@ def test_what_dev_containers_may_do_is_said_in_words(capsys: pytest.CaptureFixtu
         "mount:/srv/cache",
     )
     assert read("--devcontainer-label", "com.example/team=a=b").devcontainer_label == {"com.example/team": "a=b"}
-    assert settings_of(vars(_parser().parse_args(["doctor", "--devcontainer-allow", "everything"]))) is None
+    assert settings_of(vars(parser_of_all().parse_args(["doctor", "--devcontainer-allow", "everything"]))) is None
     assert "'everything' is none of initialize-command" in capsys.readouterr().err
 
 

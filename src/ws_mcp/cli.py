@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # argparse has no public name for it
 
 EPILOG = """\
 examples:
+  ws-mcp stdio                         what a host is told to start
   ws-mcp demo                          see what it does (works with and without a container engine)
   ws-mcp doctor                        what was found on this machine, and what to do about it
   ws-mcp config codex                  what a host has to be told to use it; --write puts it there
@@ -50,7 +51,12 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    options = vars(_parser().parse_args(argv))
+    parser = parser_of_all()
+    if not argv:
+        # A host that was not told `stdio` shows its user what is written to stderr, and reads stdout as the protocol.
+        parser.print_help(sys.stderr)
+        return 2
+    options = vars(parser.parse_args(argv))
     command: Callable[[Settings, dict[str, object]], int] = options.pop("command")
     configure(options.pop("log_level"), options.pop("log_format"), os.environ)
     settings = settings_of(options)
@@ -89,7 +95,8 @@ def _texts(group: BaseExceptionGroup[WsError]) -> Iterator[str]:
             yield str(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """What every command takes."""
     parser = argparse.ArgumentParser(
         prog="ws-mcp",
         description="MCP server: durable workspaces and background processes for AI assistants.",
@@ -105,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         commands, "doctor", runs.doctor, "say what was found (engine, storage, execd, sandbox) and what to do about it"
     )
+    _add(commands, "health", runs.health, "ask the server at the socket of --metrics whether it is fit to serve")
     ps = _add(commands, "ps", runs.ps, "show workspaces and processes, chat by chat")
     ps.add_argument("--all", action="store_true", help="ended processes, too")
     _add_sweep(commands)

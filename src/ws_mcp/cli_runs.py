@@ -95,6 +95,13 @@ def doctor(settings: Settings, _options: dict[str, object]) -> int:
     return anyio.run(doctor, settings)
 
 
+def health(settings: Settings, _options: dict[str, object]) -> int:
+    """Ask a running server."""
+    from ws_mcp.health import health  # noqa: PLC0415 - as above
+
+    return health(settings)
+
+
 def ps(settings: Settings, options: dict[str, object]) -> int:
     """Show what runs."""
     from ws_mcp.ps import ps  # noqa: PLC0415 - as above

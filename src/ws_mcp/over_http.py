@@ -19,7 +19,7 @@ from ws_mcp.core.policy.tokens import TokenRecord, digest_of
 from ws_mcp.core.runtime import open_core
 from ws_mcp.doors import choices_of, given_roots, limits_now, open_engine, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
-from ws_mcp.edge.http_choices import HttpChoices
+from ws_mcp.edge.http_choices import PATH, HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
 from ws_mcp.edge.identity import always_stands, local_principal
 from ws_mcp.edge.oauth import IssuedTokens
@@ -106,3 +106,5 @@ def _announce(token: str, address: str) -> None:
     print(f"ws-mcp serves {address}", file=sys.stderr, flush=True)  # noqa: T201 - for the person who started it
     if token:
         print(f"ws-mcp: its token is in {home_path(token)}", file=sys.stderr, flush=True)  # noqa: T201 - as above
+    if address.endswith(PATH):
+        print(f"ws-mcp: a page for people is at {address.removesuffix(PATH)}/", file=sys.stderr, flush=True)  # noqa: T201

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ import anyio
 from mcp.server import MCPServer
 from mcp.server._otel import OpenTelemetryMiddleware  # mcp>=2.3,<2.4
 from mcp.server.caching import CacheHint
+from mcp.server.extension import Extension
 from mcp.server.subscriptions import ToolsListChanged
 
 from ws_mcp import __version__
@@ -30,11 +31,13 @@ from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
 from ws_mcp.edge.tool import ToolSpec, tool_of
+from ws_mcp.edge.uris import LOGS
 from ws_mcp.edge.watching import OwnResources, topics
 from ws_mcp.oversight import open_oversight
 from ws_mcp.own_files import check_apart
 from ws_mcp.prompts import add_prompts
 from ws_mcp.resources import add_resources
+from ws_mcp.resources.app import app_extensions
 from ws_mcp.settings import Settings
 from ws_mcp.tools import all_tools
 
@@ -72,10 +75,11 @@ that provision_workspace returned to every call.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a server has for its clients, whatever stands before it: tools, and resources, prompts and completions."""
+    """What a server has for its clients, whatever stands before it: tools; resources, prompts, completions; more."""
 
     tools: Callable[[Core, Identity, Notifier], Iterable[ToolSpec]]
     add: Callable[[MCPServer, Core, Identity], None]
+    extensions: Callable[[], Sequence[Extension]] = tuple
 
 
 def _add_ours(server: MCPServer, core: Core, identity: Identity) -> None:
@@ -84,7 +88,7 @@ def _add_ours(server: MCPServer, core: Core, identity: Identity) -> None:
     server.completion()(Completions(core, identity).complete)
 
 
-OURS = Offer(tools=all_tools, add=_add_ours)
+OURS = Offer(tools=all_tools, add=_add_ours, extensions=app_extensions)
 
 
 def build_server(
@@ -131,6 +135,7 @@ def build_server(
         tools=tools,
         middleware=[identity, gate, Offered(gate), notifier, OwnResources(identity)],
         subscriptions=notifier,
+        extensions=offer.extensions(),
         lifespan=lifespan,
         cache_hints={"tools/list": _list_hint(guards)},
         log_level="WARNING",
@@ -177,6 +182,8 @@ def _tell(notifier: Notifier, change: Change) -> None:
         notifier.output_changed(change.chat, change.process)
     elif change.subject is Subject.DEVCONTAINERS:
         notifier.devcontainers_changed()
+    elif change.subject is Subject.BUILD_LOGS:
+        notifier.changed(LOGS)
     elif change.subject is Subject.CONTAINERS:
         notifier.containers_changed(change.chat)
     else:

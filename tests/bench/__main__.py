@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import table
+from tests.bench.changes import measure_told, measure_watched
 from tests.bench.definitions import measure_definitions
 from tests.bench.devcontainers import measure_devcontainers
 from tests.bench.flood import measure_flood
@@ -20,6 +21,7 @@ from tests.bench.footprint import measure_execd_on_disk, measure_server, measure
 from tests.bench.gate import measure_gate
 from tests.bench.ground import ROOT, Ground, machine, open_ground
 from tests.bench.many import measure_hundred, measure_thousand
+from tests.bench.noop import measure_noop
 from tests.bench.starts import measure_callers, measure_starts
 from tests.bench.table import Line
 from tests.bench.workspaces import LISTED, measure_fifty, measure_list, measure_one
@@ -86,6 +88,8 @@ def _parts(ground: Ground, effort: Effort) -> dict[str, Callable[[], list[Line]]
     return {
         "starts": starts,
         "the gate": lambda: measure_gate(ground, effort.rounds),
+        "a tool that does nothing": lambda: measure_noop(effort.rounds),
+        "subscribers": lambda: [*measure_told(ground, effort.rounds), *measure_watched(ground, effort.rounds)],
         "a hundred at once": lambda: measure_hundred(ground, effort.rounds),
         "a thousand living": lambda: measure_thousand(ground, effort.living),
         "a flood of output": lambda: measure_flood(ground, effort.floods, effort.megabytes),

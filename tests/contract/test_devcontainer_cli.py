@@ -99,6 +99,7 @@ class CliContract:
         )
         assert all(before.fraction <= after.fraction for before, after in pairwise(told.progress))
         assert told.progress[-1].is_reading_files
+        assert [line for p in told.progress for line in p.lines].count("working") == 2
 
     async def test_up_again_finds_the_container_and_runs_only_what_is_for_each_time(self, stage: Stage) -> None:
         stage.show(Scene(hooks={Phase.POST_CREATE: OK, Phase.POST_ATTACH: OK}))

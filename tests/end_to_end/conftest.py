@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from support.browser import browser_missing, open_browser
 from support.dev_projects import Projects, open_projects
 from support.devcontainer_ground import DevcontainerGround
 from support.instances import Instance, open_instance
 from support.peers import Peer
 from support.real_engine import EngineGround
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 
 @pytest.fixture(scope="module")
@@ -68,4 +73,13 @@ def shared_projects(
 async def peer(shared_projects: Projects) -> AsyncGenerator[Peer]:
     """The server of that root."""
     async with shared_projects.open_peer() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncGenerator[Browser]:
+    """A real Chromium; without it its tests are deselected, in CI they fail."""
+    if browser_missing():
+        pytest.fail(f"{browser_missing()}; here (CI=true) that is a failure", pytrace=False)
+    async with open_browser() as made:
         yield made

@@ -126,8 +126,10 @@ async def test_resources_show_their_own_chat_only(tmp_path: Path) -> None:
                     }
                     assert {plain_refusal(text) for text in foreign} == {plain_refusal(text) for text in unknown}
                 for other in town.others_of(home):
-                    crossed = f"ws://chats/{home.chat}/processes/{other.process}/output"
-                    assert (await town.read(mode, home.owner, crossed)).startswith("refused")
+                    for part in (other.workspace, f"{other.process}", f"{other.process}/output"):
+                        kind = "containers" if part == other.workspace else "processes"
+                        crossed = f"ws://chats/{home.chat}/{kind}/{part}"
+                        assert (await town.read(mode, home.owner, crossed)).startswith("refused")
                 listed = await town.read(mode, home.owner, "ws://chats")
                 ids = set(re.findall(r'"id":"([0-9a-f]+)"', listed))
                 assert ids == {each.id for each in town.homes if each.owner == home.owner}
@@ -175,7 +177,13 @@ async def completed(town: Town, mode: str, who: str, chat: str, typed: str = "")
 def addresses_of(home: Home) -> tuple[str, ...]:
     """Every address of a chat."""
     chat = f"ws://chats/{home.chat}"
-    return (f"{chat}/containers", f"{chat}/processes", f"{chat}/processes/{home.process}/output")
+    return (
+        f"{chat}/containers",
+        f"{chat}/containers/{home.workspace}",
+        f"{chat}/processes",
+        f"{chat}/processes/{home.process}",
+        f"{chat}/processes/{home.process}/output",
+    )
 
 
 def unknown_of(uri: str, home: Home) -> tuple[str, ...]:

@@ -83,6 +83,20 @@ async def test_other_hosts_and_origins_are_refused_before_anything_else(
             assert not [name for name in reply.headers if name.lower().startswith("access-control")]
 
 
+async def test_the_page_is_given_under_the_names_of_its_server_only(tmp_path: Path, real_io: None) -> None:
+    async def got(url: str, **more: str) -> int:
+        return (await anyio.to_thread.run_sync(partial(ask, url, b"", method="GET", **more))).status
+
+    with anyio.fail_after(60):
+        async with open_http_ground(tmp_path, record_for("alice")) as ground:
+            root, port = ground.url.removesuffix("mcp"), urlsplit(ground.url).port
+            assert await got(root) == 200
+            for host in HOSTS:
+                assert await got(root, Host=host.format(port=port)) == 421, host
+            for origin in ORIGINS:
+                assert await got(root, Origin=origin.format(port=port)) == 403, origin
+
+
 def raw(url_or_path: str, text: str) -> bytes:
     """The first line of the answer to a request as it is."""
     is_path = url_or_path.startswith("/")

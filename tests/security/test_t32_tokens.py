@@ -50,7 +50,8 @@ BAD = (
 )
 ROUTES = (
     *((method, "/mcp") for method in ("POST", "GET", "DELETE", "OPTIONS", "HEAD", "PUT")),
-    *(("GET", path) for path in ("/", "/metrics", "/mcp/", "/.well-known/openid-configuration")),
+    *((method, "/") for method in ("POST", "DELETE", "OPTIONS", "PUT")),  # GET is for the page: it has no data
+    *(("GET", path) for path in ("//", "/page.html", "/metrics", "/mcp/", "/.well-known/openid-configuration")),
 )
 
 

@@ -37,9 +37,12 @@ def test_a_token_in_a_url_is_refused_and_not_logged(tmp_path: Path) -> None:
                     reply = ask(server.url + more, method=method, token=token)
                     assert reply.status == 400, more
                     assert b"canary" not in reply.body
-        assert ask(server.url, token=CANARY).status == 200
+        root = server.url.removesuffix("mcp")
+        for more in (f"?token={CANARY}", f"?x={CANARY}", "?token="):  # the page needs none, and takes none
+            assert ask(root + more, b"", method="GET").status == 400
+        assert ask(root, b"", method="GET").status == ask(server.url, token=CANARY).status == 200
         log = server.ended()
-    assert log.count("a token was seen in a URL") == 4 * len(URLS)
+    assert log.count("a token was seen in a URL") == 4 * len(URLS) + 3
     assert "canary" not in log
     assert JWT not in log
 

@@ -142,7 +142,8 @@ class EngineCli:
         self, phase: Phase, tell: Tell, *, is_reading: bool = False, failing: CliResult | None = None
     ) -> None:
         number = list(Phase).index(phase)
-        tell(CliProgress(phase=phase, detail="step", fraction=number / len(Phase), is_reading_files=is_reading))
+        fraction, lines = number / len(Phase), (f"{phase.value}: working",)
+        tell(CliProgress(phase=phase, detail="step", fraction=fraction, is_reading_files=is_reading, lines=lines))
         self.on_phase()
         self.at.get(phase, lambda: None)()
         self.reached[phase].set()

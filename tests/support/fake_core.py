@@ -16,6 +16,7 @@ import anyio
 
 from ws_mcp.core.chats import ChatNotFoundError, ListedChat
 from ws_mcp.core.closing import Closed, Closing
+from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.model import (
     Acted,
     DevContainer,
@@ -291,6 +292,7 @@ class FakeDevContainers:
     def __init__(self) -> None:
         self.there: dict[str, DevContainer] = {}
         self.asked: list[tuple[Target, RecreateAsk, float]] = []
+        self.logs: dict[str, BuildLog] = {}
         self.pending: StillRunning | None = None
         self.fault: Exception | None = None
         self.unknown = ""
@@ -300,6 +302,11 @@ class FakeDevContainers:
     async def list(self, *, is_fresh: bool = False) -> DevContainerListing:
         self.lists += 1
         return DevContainerListing(devcontainers=tuple(self.there.values()), unknown=self.unknown)
+
+    async def log(self, name: str) -> BuildLog:
+        if name not in self.logs:
+            raise NotFoundError("build log of dev container", name, (), "recreate_devcontainer writes one.")
+        return self.logs[name]
 
     async def recreate(
         self, target: Target, ask: RecreateAsk, report: Report, wait_s: float = 45

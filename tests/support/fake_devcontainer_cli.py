@@ -244,4 +244,12 @@ class _Run:
 
     def _say(self, detail: str) -> None:
         fraction = PHASES.index(self._phase) / len(PHASES)
-        self._tell(CliProgress(phase=self._phase, detail=detail, fraction=fraction, is_reading_files=self._is_reading))
+        self._tell(
+            CliProgress(
+                phase=self._phase,
+                detail=detail,
+                fraction=fraction,
+                is_reading_files=self._is_reading,
+                lines=(detail,) if detail else (),
+            )
+        )

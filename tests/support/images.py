@@ -63,13 +63,16 @@ def busybox() -> Path:
         FileNotFoundError: it is not installed, or it needs libraries.
     """
     found = Path(shutil.which("busybox") or "/bin/busybox")
-    if not found.exists() or _needs_loader(found.read_bytes()):
+    if not found.exists() or needs_loader(found.read_bytes()):
         raise FileNotFoundError("no static busybox on this machine: apt-get install busybox-static")
     return found
 
 
-def _needs_loader(program: bytes) -> bool:
-    # Source: elf(5). Program headers of a 64-bit file begin at offset 32's value; type 3 (PT_INTERP) names a loader.
+def needs_loader(program: bytes) -> bool:
+    """Whether an ELF program is not static.
+
+    Source: elf(5). Program headers of a 64-bit file begin at offset 32's value; type 3 (PT_INTERP) names a loader.
+    """
     (start,) = struct.unpack_from("<Q", program, 32)
     size, count = struct.unpack_from("<HH", program, 54)
     return any(struct.unpack_from("<I", program, start + size * n) == (3,) for n in range(count))

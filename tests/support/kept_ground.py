@@ -54,6 +54,7 @@ class DevGround:
         self.processes: int | None = None  # that run in each place; None: its execd does not answer
         self.dropped: list[PlaceId] = []
         self.changes = 0
+        self.logged = 0
         self.stall_s = 60.0
         self.labels: dict[str, str] = {}
         self.moored: Moored = unmoored
@@ -83,8 +84,11 @@ class DevGround:
     @asynccontextmanager
     async def open(self, bounds: JobBounds = BOUNDS) -> AsyncGenerator[DevContainers]:
         """A server."""
-        async with open_devcontainers(self.ground(), self._changed, bounds) as devcontainers:
+        async with open_devcontainers(self.ground(), self._changed, self._logged, bounds) as devcontainers:
             yield devcontainers
+
+    def _logged(self) -> None:
+        self.logged += 1
 
     async def _volume(self) -> str:
         await anyio.lowlevel.checkpoint()

@@ -11,6 +11,7 @@ import os
 import select
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,8 +61,8 @@ class RawClient:
         self._last_id = 0
         self._input = cast("IO[bytes]", child.stdin).fileno()
         self._output = cast("IO[bytes]", child.stdout).fileno()
-        self._unread = b""
-        self._lines: list[bytes] = []
+        self._unread = self._rest = b""
+        self._lines: deque[bytes] = deque()
 
     def connect(self) -> Json:
         """Say hello as the era does it; returns the server's answer."""
@@ -78,11 +79,7 @@ class RawClient:
         Raises:
             RawClientError
         """
-        number = self.send(method, params)
-        while True:
-            found, message = self._next_answer()
-            if found == number:
-                return self._result(message)
+        return self.answer_to(self.send(method, params))
 
     def call(self, tool: str, **arguments: object) -> Answer:
         """Call a tool.
@@ -143,9 +140,57 @@ class RawClient:
     def send(self, method: str, params: Json) -> int:
         """Ask and go on; returns the request's id."""
         self._last_id += 1
-        whole = {**params, "_meta": META} if self._era == "modern" else params
-        self._write({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": whole})
+        self._write(self._asked(self._last_id, method, params))
         return self._last_id
+
+    def send_as(self, number: int, method: str, params: Json) -> None:
+        """Ask under an id of the caller's; `answer_to` waits for it."""
+        self._write(self._asked(number, method, params))
+
+    def answer_to(self, number: int) -> Json:
+        """Wait for the next answer to an id.
+
+        Raises:
+            RawClientError
+        """
+        while True:
+            found, message = self._next_answer()
+            if found == number:
+                return self._result(message)
+
+    def tell(self, message: Json) -> None:
+        """Say something that is no question, as it is."""
+        self._write({"jsonrpc": "2.0", **message})
+
+    def flood(self, method: str, params: Json, seconds: float) -> int:
+        """Ask without reading, until `end_flood`, as much as the server takes; returns how often that was."""
+        until, sent = time.monotonic() + seconds, 0
+        os.set_blocking(self._input, False)
+        rest = b""
+        while time.monotonic() < until:
+            if not rest:
+                self._last_id += 1
+                sent += 1
+                rest = json.dumps(self._asked(self._last_id, method, params)).encode() + b"\n"
+            _, is_free, _ = select.select([], [self._input], [], 0.05)
+            rest = rest[os.write(self._input, rest) :] if is_free else rest
+        self._rest = rest
+        return sent
+
+    def end_flood(self) -> None:
+        """Read again, so that the server takes the end of the last question."""
+        while self._rest:
+            can_read, can_write, _ = select.select([self._output], [self._input], [], self._timeout_s)
+            if can_write:
+                self._rest = self._rest[os.write(self._input, self._rest) :]
+            if can_read:
+                self._read()
+        os.set_blocking(self._input, True)
+
+    def _asked(self, number: int, method: str, params: Json) -> Json:
+        meta = {**META, **cast("Json", params.get("_meta", {}))}
+        whole: Json = {**params, "_meta": meta} if self._era == "modern" else params
+        return {"jsonrpc": "2.0", "id": number, "method": method, "params": whole}
 
     def _write(self, message: Json) -> None:
         rest = memoryview(json.dumps(message).encode() + b"\n")
@@ -163,12 +208,15 @@ class RawClient:
             ready, _, _ = select.select([self._output], [], [], self._timeout_s)
             if not ready:
                 raise RawClientError(f"no answer within {self._timeout_s} s")
-            chunk = os.read(self._output, 1 << 20)
-            if not chunk:
-                raise RawClientError(f"the server ended with code {self.child.wait()}")
-            *whole, self._unread = (self._unread + chunk).split(b"\n")
-            self._lines = whole[::-1]
-        return self._lines.pop()
+            self._read()
+        return self._lines.popleft()
+
+    def _read(self) -> None:
+        chunk = os.read(self._output, 1 << 20)
+        if not chunk:
+            raise RawClientError(f"the server ended with code {self.child.wait()}")
+        *whole, self._unread = (self._unread + chunk).split(b"\n")
+        self._lines.extend(whole)
 
     def _result(self, message: Json) -> Json:
         if "error" in message:

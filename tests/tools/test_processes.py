@@ -170,7 +170,13 @@ async def test_output_is_read_on_from_where_it_was_left(mode: str) -> None:
         assert first.structured_content is None
         assert text_of(first) == "a€" * 32 + "a\n[p_00000001 running | bytes 0-129 of 400 | next offset=129]"
         assert first.meta is not None
-        assert first.meta["dev.ws-mcp/window"] == {"start": 0, "end": 129, "next_offset": 129, "state": "running"}
+        assert first.meta["dev.ws-mcp/window"] == {
+            "start": 0,
+            "end": 129,
+            "next_offset": 129,
+            "state": "running",
+            "is_line_open": True,
+        }
         rest = await call(client, "read_output", process_id=process, offset=129)
         assert text_of(rest).startswith("€" + "a€" * 67 + "\n[")
         tail = await call(client, "read_output", process_id=process, tail=6)

@@ -18,6 +18,7 @@ class Subject(StrEnum):
     OUTPUT = "output"
     CONTAINERS = "containers"
     DEVCONTAINERS = "devcontainers"  # of no chat
+    BUILD_LOGS = "build logs"  # of dev containers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

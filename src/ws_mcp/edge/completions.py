@@ -35,8 +35,12 @@ class Completions:
                 return await self._chat()
             case Source.PROCESSES:
                 return await self._processes(wanted.chat)
+            case Source.WORKSPACES:
+                return await self._workspaces(wanted.chat)
             case Source.PLACES:
-                return [*await self._workspaces(), *(each for each, _ in await self._devcontainers())]
+                return [*await self._workspaces(""), *(each for each, _ in await self._devcontainers())]
+            case Source.DEVCONTAINERS:
+                return [name for name, _ in await self._devcontainers()]
             case Source.FOLDERS:
                 return [folder for _, folder in await self._devcontainers()]
 
@@ -52,9 +56,9 @@ class Completions:
             return [each.process for each in listing.processes]
         return []
 
-    async def _workspaces(self) -> list[str]:
+    async def _workspaces(self, chat: str) -> list[str]:
         with suppress(WsError):
-            return [each.name for each in (await self._core.workspaces(await self._scope(""))).workspaces]
+            return [each.name for each in (await self._core.workspaces(await self._scope(chat))).workspaces]
         return []
 
     async def _devcontainers(self) -> list[tuple[str, str]]:

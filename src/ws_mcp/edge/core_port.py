@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ws_mcp.core.chats import ListedChat
 from ws_mcp.core.closing import Closed, Closing
+from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.model import Acted, DevContainerListing, RecreateAsk, Recreated, Target
 from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.jobs import WAIT_S, StillRunning
@@ -80,6 +81,7 @@ class DevContainers(Protocol):
     """The dev containers below the operator's roots; without roots every call but `list` is forbidden."""
 
     async def list(self, *, is_fresh: bool = False) -> DevContainerListing: ...
+    async def log(self, name: str) -> BuildLog: ...
     async def recreate(
         self, target: Target, ask: RecreateAsk, report: Report, wait_s: float = WAIT_S
     ) -> Recreated | StillRunning: ...

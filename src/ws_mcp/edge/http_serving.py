@@ -26,6 +26,7 @@ from ws_mcp.edge.http_bodies import Bodies
 from ws_mcp.edge.http_choices import PATH, HttpChoices, Names, names_of
 from ws_mcp.edge.http_door import Door
 from ws_mcp.edge.http_listening import listening
+from ws_mcp.edge.http_page import Page
 from ws_mcp.edge.http_protocol import IDLE_S, BoundedProtocol
 from ws_mcp.edge.http_sessions import MOST, Sessions
 from ws_mcp.edge.http_streams import Streams
@@ -122,7 +123,7 @@ def _application(server: MCPServer, names: Names, by: Authentication | None, hol
         Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BYTES),
         Middleware(Bodies),
     ]
-    return Door(app, names)
+    return Door(Page(app), names)
 
 
 def _patterns(name: str, port: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from mcp import MCPError
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ResourceLink, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from ws_mcp.core.errors import InvalidArgumentError, WsError
@@ -108,10 +108,13 @@ def _made_by(result: View | CallToolResult) -> dict[str, str]:
     return {name: str(values[name]) for name in IDS if values.get(name)}
 
 
-def answered(view: View, text: str = "") -> CallToolResult:
-    """A view as both halves of a result, each complete alone: hosts show one of them. `text` in place of its JSON."""
+def answered(view: View, text: str = "", *links: ResourceLink) -> CallToolResult:
+    """A view as both halves of a result, each complete alone: hosts show one of them. `text` in place of its JSON.
+
+    `links`: where a person can look on.
+    """
     values, shown = view.shown()
-    return CallToolResult(content=[TextContent(type="text", text=text or shown)], structured_content=values)
+    return CallToolResult(content=[TextContent(type="text", text=text or shown), *links], structured_content=values)
 
 
 def tool_of(spec: ToolSpec, gate: Gate) -> Tool:

@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from ws_mcp.edge.uris import CHAT_CONTAINERS, CONTAINERS, DEVCONTAINERS, OUTPUT, PROCESSES, processes_uri
+from ws_mcp.edge.uris import (
+    BUILD_LOG,
+    CHAT_CONTAINERS,
+    CONTAINERS,
+    DEVCONTAINER,
+    DEVCONTAINERS,
+    OUTPUT,
+    PROCESS,
+    PROCESSES,
+    WORKSPACE,
+    containers_uri,
+    processes_uri,
+)
 
 
 class Source(StrEnum):
@@ -18,19 +30,24 @@ class Source(StrEnum):
 
     CHAT = "chat"
     PROCESSES = "processes"
+    WORKSPACES = "workspaces"
     PLACES = "places"
+    DEVCONTAINERS = "devcontainers"
     FOLDERS = "folders"
 
 
 SOURCES: Mapping[tuple[object, object], Source] = {
-    (CHAT_CONTAINERS, "chat"): Source.CHAT,
-    (PROCESSES, "chat"): Source.CHAT,
-    (OUTPUT, "chat"): Source.CHAT,
-    (OUTPUT, "process"): Source.PROCESSES,
+    **{(of, "chat"): Source.CHAT for of in (CHAT_CONTAINERS, WORKSPACE, PROCESSES, PROCESS, OUTPUT)},
+    **{(of, "process"): Source.PROCESSES for of in (PROCESS, OUTPUT)},
+    (WORKSPACE, "workspace"): Source.WORKSPACES,
+    **{(of, "name"): Source.DEVCONTAINERS for of in (DEVCONTAINER, BUILD_LOG)},
     ("start_dev_server", "workspace"): Source.PLACES,
     ("rebuild_devcontainer", "folder"): Source.FOLDERS,
 }
 """By the template or the prompt, and its variable."""
+OF_CHAT = {Source.PROCESSES: processes_uri, Source.WORKSPACES: containers_uri}
+"""Of the chat that was filled in before; by the address that shows the same."""
+OF_ALL = {Source.PLACES: CONTAINERS, Source.DEVCONTAINERS: DEVCONTAINERS, Source.FOLDERS: DEVCONTAINERS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +67,12 @@ def wanted_of(params: object) -> Wanted | None:
     asked = _text(reference.get("uri")) or _text(reference.get("name"))
     source = SOURCES.get((asked, _text(argument.get("name"))))
     typed = _text(argument.get("value"))
-    if source is Source.PROCESSES:
+    if source is None:
+        return None
+    if source in OF_CHAT:
         chat = _text(_object(_object(said.get("context")).get("arguments")).get("chat"))
-        return Wanted(source=source, address=processes_uri(chat), chat=chat, typed=typed) if chat else None
-    address = {Source.PLACES: CONTAINERS, Source.FOLDERS: DEVCONTAINERS}.get(source, "") if source else ""
-    return Wanted(source=source, address=address, typed=typed) if source else None
+        return Wanted(source=source, address=OF_CHAT[source](chat), chat=chat, typed=typed) if chat else None
+    return Wanted(source=source, address=OF_ALL.get(source, ""), typed=typed)
 
 
 def fitting(values: Iterable[str], typed: str) -> list[str]:

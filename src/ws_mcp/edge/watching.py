@@ -7,7 +7,7 @@ from mcp.server.context import CallNext, HandlerResult
 from ws_mcp.core.errors import WsError
 from ws_mcp.edge.identity import Identity, Request
 from ws_mcp.edge.notifier import DEVCONTAINERS, TopicOf
-from ws_mcp.edge.uris import address_of, processes_uri
+from ws_mcp.edge.uris import LOGS, address_of, processes_uri
 
 
 def topics(identity: Identity) -> TopicOf:
@@ -17,7 +17,7 @@ def topics(identity: Identity) -> TopicOf:
         address = address_of(uri)
         if address is None:
             return None
-        if address.topic == DEVCONTAINERS:
+        if not address.chat and address.topic in (DEVCONTAINERS, LOGS):
             return address.topic  # of all chats
         caller = await identity.caller(address.chat)
         return " ".join(part for part in (address.topic, caller.scope.chat, address.process) if part)

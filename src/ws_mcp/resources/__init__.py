@@ -14,38 +14,28 @@ from ws_mcp.resources.containers import ContainerResources
 from ws_mcp.resources.devcontainers import DevContainerResources
 from ws_mcp.resources.processes import ProcessResources
 
-JSON = "application/json"
+JSON, TEXT = "application/json", "text/plain"
 
 
 def add_resources(server: MCPServer, core: Core, identity: Identity) -> None:
     """Register every resource and template."""
     containers = ContainerResources(core, identity)
+    devcontainers = DevContainerResources(core, identity)
     processes = ProcessResources(core, identity)
-    server.add_resource(
-        FunctionResource.from_function(
-            reads(containers.containers), uris.CONTAINERS, name="containers", title="Workspaces", mime_type=JSON
-        )
-    )
-    server.add_resource(
-        FunctionResource.from_function(
-            reads(ChatResources(core, identity).chats), uris.CHATS, name="chats", title="Chats", mime_type=JSON
-        )
-    )
-    server.add_resource(
-        FunctionResource.from_function(
-            reads(DevContainerResources(core, identity).devcontainers),
-            uris.DEVCONTAINERS,
-            name="devcontainers",
-            title="Dev containers",
-            mime_type=JSON,
-        )
-    )
-    server.resource(uris.CHAT_CONTAINERS, name="chat_containers", title="Workspaces of a chat", mime_type=JSON)(
-        reads(containers.chat_containers)
-    )
-    server.resource(uris.PROCESSES, name="processes", title="Processes of a chat", mime_type=JSON)(
-        reads(processes.processes)
-    )
-    server.resource(uris.OUTPUT, name="output", title="Output of a process", mime_type="text/plain")(
-        reads(processes.output)
-    )
+    chats = ChatResources(core, identity)
+    for uri, name, title, read in (
+        (uris.CONTAINERS, "containers", "Workspaces", containers.containers),
+        (uris.CHATS, "chats", "Chats", chats.chats),
+        (uris.DEVCONTAINERS, "devcontainers", "Dev containers", devcontainers.devcontainers),
+    ):
+        server.add_resource(FunctionResource.from_function(reads(read), uri, name=name, title=title, mime_type=JSON))
+    for uri, name, title, mime_type, read_one in (
+        (uris.CHAT_CONTAINERS, "chat_containers", "Workspaces of a chat", JSON, reads(containers.chat_containers)),
+        (uris.WORKSPACE, "workspace", "One workspace", JSON, reads(containers.workspace)),
+        (uris.PROCESSES, "processes", "Processes of a chat", JSON, reads(processes.processes)),
+        (uris.PROCESS, "process", "One process", JSON, reads(processes.process)),
+        (uris.OUTPUT, "output", "Output of a process", TEXT, reads(processes.output)),
+        (uris.DEVCONTAINER, "devcontainer", "One dev container", JSON, reads(devcontainers.devcontainer)),
+        (uris.BUILD_LOG, "build_log", "Build log of a dev container", TEXT, reads(devcontainers.log)),
+    ):
+        server.resource(uri, name=name, title=title, mime_type=mime_type)(read_one)

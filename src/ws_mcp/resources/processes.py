@@ -1,4 +1,4 @@
-"""Resources about processes: the list of a chat, and the output of each."""
+"""Resources about processes: the list of a chat, each of them, and its output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ws_mcp.core.processes.model import ReadRequest, Stream
 from ws_mcp.core.processes.render import show, show_receipt
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
-from ws_mcp.edge.process_views import ProcessesView
+from ws_mcp.edge.process_views import ProcessesView, ProcessView
 
 LISTED = 200
 OUTPUT_BYTES = 256 * 1024  # of one read: a person scrolls it, no model reads it
@@ -27,6 +27,12 @@ class ProcessResources:
         caller = await self._identity.caller(chat)
         listing = await self._core.processes(caller.scope).list(None, LISTED)
         return ProcessesView.of(caller.chat, listing).shown()[1]
+
+    async def process(self, chat: str, process: str) -> str:
+        """One process of a chat: state, exit code, how much it wrote."""
+        caller = await self._identity.caller(chat)
+        window = await self._core.processes(caller.scope).read(ProcessId(process), ReadRequest(limit_bytes=1))
+        return ProcessView.model_validate(ProcessView.fields(window.info)).shown()[1]
 
     async def output(
         self, chat: str, process: str, *, offset: str = "", tail: str = "", stream: str = "stdout", raw: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.page import SHOWN
 from ws_mcp.edge.questions import Questions
 from ws_mcp.edge.tool import Effect, ToolSpec
 from ws_mcp.tools.devcontainers import DevContainerTools
@@ -39,10 +40,10 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
         ToolSpec(
             function=p.read_output, title="Read a process's output", effect=LOOKS, is_structured=False, meta=ALWAYS
         ),
-        ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS),
+        ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS, meta=SHOWN),
         ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS),
         ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS),
-        ToolSpec(function=w.list_containers, title="List workspaces", effect=LOOKS),
+        ToolSpec(function=w.list_containers, title="List workspaces", effect=LOOKS, meta=SHOWN),
         ToolSpec(function=f.workspace_files, title="Files of a workspace", effect=SETS, is_structured=False),
         ToolSpec(
             function=d.recreate_devcontainer, title="Make a dev container anew", effect=MAKES, question=q.recreate

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from mcp.types import CallToolResult, ResourceLink
 from pydantic import Field
 
-from ws_mcp.core.devcontainers.model import RecreateAsk, Target
+from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, RecreateAsk, Target
+from ws_mcp.core.devcontainers.recreate_plan import Change
 from ws_mcp.core.jobs import StillRunning
 from ws_mcp.edge.arguments import Text
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.devcontainer_views import RecreateView
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.progress import reporter
+from ws_mcp.edge.tool import answered
+from ws_mcp.edge.uris import log_uri
 
 WAIT_S = 45
 
@@ -35,13 +39,28 @@ class DevContainerTools:
         no_cache: Annotated[bool, Field(description="Build all")] = False,
         wait_s: Annotated[float, Field(ge=0, le=WAIT_S, description="0-45")] = WAIT_S,
         chat: Annotated[Text, Field(description="Handle")] = "",
-    ) -> RecreateView:
+    ) -> Annotated[CallToolResult, RecreateView]:
         """Make or remake an outdated dev container: builds, then swaps."""
         if chat:  # it is told to every call; none is needed here
             await self._identity.caller(chat)
         target = Target(name=name, folder=folder, config=config)
         ask = RecreateAsk(force=force, is_dry_run=dry_run, no_cache=no_cache)
-        made = await self._core.devcontainers_of(self._identity.principal.id).recreate(target, ask, reporter(), wait_s)
-        return (
-            RecreateView.working(made) if isinstance(made, StillRunning) else RecreateView.of(made, is_dry_run=dry_run)
-        )
+        devcontainers = self._core.devcontainers_of(self._identity.principal.id)
+        made = await devcontainers.recreate(target, ask, reporter(), wait_s)
+        if isinstance(made, StillRunning):
+            return answered(RecreateView.working(made), "", *map(_log, _meant(await devcontainers.list(), target)))
+        view = RecreateView.of(made, is_dry_run=dry_run)
+        return answered(view, "", *(() if dry_run or made.change == Change.NOTHING else (_log(made.devcontainer),)))
+
+
+def _meant(listing: DevContainerListing, target: Target) -> tuple[DevContainer, ...]:
+    """The one that is being made, where the list has it already."""
+    if target.name:
+        found = listing.named(target.name)
+        return (found,) if found is not None else ()
+    of_folder = tuple(each for each in listing.devcontainers if each.key.folder == target.folder.rstrip("/"))
+    return of_folder if len(of_folder) == 1 else ()
+
+
+def _log(found: DevContainer) -> ResourceLink:
+    return ResourceLink(uri=log_uri(found.name), name=f"build log of {found.name}", mime_type="text/plain")

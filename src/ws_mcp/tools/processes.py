@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, ResourceLink, TextContent
 from pydantic import Field
 
 from ws_mcp.core.errors import InvalidArgumentError, WsError
@@ -30,6 +30,7 @@ from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView, WriteView
 from ws_mcp.edge.tool import answered
+from ws_mcp.edge.uris import output_uri
 
 FIRST_BYTES = 16_000
 MAX_BYTES = 39_000  # with its status line an answer stays below the 40,000 characters that hosts show
@@ -87,7 +88,8 @@ class ProcessTools:
         processes = self._core.processes(caller.scope)
         started = await processes.start(WorkspaceName(workspace) if workspace else None, request)
         self._notifier.processes_changed(caller.scope.chat)
-        return await _first(processes, started, request.first, advice.note)
+        link = _output_link(caller.chat, started.info.process)
+        return await _first(processes, started, request.first, advice.note, link)
 
     async def list_processes(
         self,
@@ -131,6 +133,7 @@ class ProcessTools:
             "end": shown.end,
             "next_offset": shown.next_offset,
             "state": window.info.state.value,
+            "is_line_open": bool(shown.text) and not shown.text.endswith("\n"),  # the break before the status is ours
         }
         return CallToolResult(content=[TextContent(type="text", text=shown.whole)], _meta={"dev.ws-mcp/window": place})
 
@@ -207,7 +210,14 @@ def _first_read(wait_s: float) -> ReadRequest | None:
     return ReadRequest(limit_bytes=FIRST_BYTES, wait=Wait(until=Until.EXIT, wait_s=wait_s)) if wait_s else None
 
 
-async def _first(processes: Processes, started: Started, first: ReadRequest | None, note: str) -> CallToolResult:
+def _output_link(chat: str, process: str) -> ResourceLink:
+    """Where a person can look at the output of a process."""
+    return ResourceLink(uri=output_uri(chat, process), name=f"output of {process}", mime_type="text/plain")
+
+
+async def _first(
+    processes: Processes, started: Started, first: ReadRequest | None, note: str, link: ResourceLink
+) -> CallToolResult:
     """The state and the first output of a process that was just started."""
     window = started.window or OutputWindow(info=started.info, data=b"", start=0, end=0)
     shown = _shown(window, first or ReadRequest())
@@ -221,4 +231,5 @@ async def _first(processes: Processes, started: Started, first: ReadRequest | No
             note = f"{note} {error}; read_output can look again".strip()
     view = StartView.of(window.info, shown, stderr=stderr, was_repeated=started.was_repeated, note=note)
     parts = (shown.text, f"[stderr]\n{stderr}" if stderr else "", f"note: {note}" if note else "", shown.status)
-    return answered(view, "\n".join(part.removesuffix("\n") for part in parts if part))
+    text = "\n".join(part.removesuffix("\n") for part in parts if part)
+    return answered(view, text, *((link,) if window.info.state is ProcessState.RUNNING else ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given
@@ -77,7 +77,16 @@ def test_progress_never_goes_back(name: str) -> None:
         assert ORDER.index(before.phase) <= ORDER.index(after.phase)
         assert before.fraction <= after.fraction <= 1
         assert before.is_reading_files <= after.is_reading_files
-        assert before != after
+        assert before != after or after.lines
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_line_for_a_reader_is_told_once_in_order(name: str) -> None:
+    log = EventLog()
+    told = [progress.lines for line in recording(name).stderr.split(b"\n") if (progress := log.feed(line))]
+    lines = [*chain.from_iterable(told), *log.end().lines]
+    assert lines[-40:] == list(log.tail)
+    assert log.end().lines == ()
 
 
 @pytest.mark.parametrize("name", ["compose-initialize", "dockerfile-initialize", "up-image"])

@@ -37,7 +37,7 @@ async def test_nothing_is_asked_of_anybody_before_somebody_asks(ground: DevGroun
 
 
 async def test_without_roots_nothing_is_ever_asked_and_nothing_is_there(ground: DevGround, virtual_time: None) -> None:
-    async with open_devcontainers(ground.ground(roots=()), lambda: None) as devcontainers:
+    async with open_devcontainers(ground.ground(roots=()), lambda: None, lambda: None) as devcontainers:
         listing = await devcontainers.list(is_fresh=True)
         await anyio.sleep(3600)
     assert (listing.devcontainers, listing.unknown) == ((), "")

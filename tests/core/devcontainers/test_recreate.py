@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import anyio
 import pytest
 from support.kept_ground import SHOP, DevGround, only_one, others_container, recreated, remade, states, unheard
 
 from ws_mcp.core.devcontainers.allowances import Allowances
+from ws_mcp.core.devcontainers.build_logs import BuildLogs
 from ws_mcp.core.devcontainers.model import Freshness, Phase, RecreateAsk, Recreated, Status, Target
 from ws_mcp.core.devcontainers.port import CliMissingError, UnreadableDefinitionError, Verb
 from ws_mcp.core.devcontainers.swap import DevContainerFailedError
@@ -602,3 +604,48 @@ async def test_each_own_step_is_further_than_the_last_one_so_that_clients_are_to
     async with ground.open() as devcontainers:
         await devcontainers.recreate(BY_FOLDER, RecreateAsk(), report)
     assert told["waiting for its folder"] < told["reading the configuration"]
+
+
+async def test_what_is_said_while_it_is_made_can_be_read_then_and_afterwards(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        with pytest.raises(NotFoundError, match="no build log of dev container 'shop'"):
+            await devcontainers.log("shop")
+        ground.cli.gates[Phase.POST_CREATE] = anyio.Event()
+        said, last = list[str](), ""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recreated, devcontainers)
+            await ground.cli.reached[Phase.POST_CREATE].wait()
+            *said, last = (await devcontainers.log("shop")).lines
+            assert (said[1], last) == ("== reading the configuration", "postCreateCommand: working")
+            tasks.cancel_scope.cancel()
+        await anyio.wait_all_tasks_blocked()  # it is given up by then: nobody waits for it
+        assert (await devcontainers.log("shop")).lines == (*said, last, "== cut short")
+        del ground.cli.gates[Phase.POST_CREATE]
+        ground.cli.fails[Phase.CREATE] = "exit code 7"
+        with pytest.raises(DevContainerFailedError):
+            await recreated(devcontainers, FORCE)
+        last = (await devcontainers.log("shop")).lines[-1]
+        assert last.startswith("== dev container 'shop' failed: exit code 7")
+        del ground.cli.fails[Phase.CREATE]
+        await recreated(devcontainers, FORCE)
+        made = await devcontainers.log("shop")
+        assert made.lines[-1] == "== done"
+        assert (await recreated(devcontainers)).change == "none"
+        await recreated(devcontainers, RecreateAsk(is_dry_run=True, force=True))
+        assert await devcontainers.log("shop") == made  # nothing was made since
+    assert ground.logged >= 10
+
+
+async def test_a_log_has_the_last_lines_and_says_how_many_were_before(ground: DevGround) -> None:
+    logs = BuildLogs(lambda: datetime(2026, 11, 20, tzinfo=UTC), lambda: None)
+    with logs.run(SHOP) as write:
+        write([f"line {number}" for number in range(5000)])
+        write(["last"])
+    log = logs.of(SHOP)
+    assert log is not None
+    assert (len(log.lines), log.dropped) == (2000, 5003 - 2000)
+    assert log.lines[-3:] == ("line 4999", "last", "== done")
+    for number in range(20):
+        with logs.run(replace(SHOP, config=f"{number}.json")):
+            pass
+    assert logs.of(SHOP) is None

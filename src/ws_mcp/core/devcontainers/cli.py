@@ -131,7 +131,7 @@ class RealDevcontainerCli:
             except WsError as error:
                 done = error
             tasks.cancel_scope.cancel()
-        log.end()
+        tell(log.end())
         if isinstance(done, WsError):
             raise done
         if done is None:

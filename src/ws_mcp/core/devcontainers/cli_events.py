@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
+from dataclasses import replace
 
 from ws_mcp.core.devcontainers.cli_build import BuildLines
 from ws_mcp.core.devcontainers.cli_hooks import HookTimes
@@ -52,6 +53,7 @@ class EventLog:
         self._detail = ""
         self.fraction = fraction
         self._is_reading = False
+        self._fresh: list[str] = []  # lines that were not told yet
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -59,7 +61,7 @@ class EventLog:
         return self._hooks.all()
 
     def feed(self, line: bytes) -> CliProgress | None:
-        """Take the next line; how far it is, if that changed."""
+        """Take the next line; how far it is, if that changed or something was said."""
         before = self._progress()
         text = line.decode("utf-8", "replace").rstrip("\r")
         event = _event(text)
@@ -69,12 +71,17 @@ class EventLog:
             self._plain.event()
             self._take(event)
         after = self._progress()
-        return None if after == before else after
+        return None if after == before and not self._fresh else self._told(after)
 
-    def end(self) -> None:
+    def end(self) -> CliProgress:
         """Nothing comes any more."""
         for channel in tuple(self._open):
             self._flush(channel)
+        return self._told(self._progress())
+
+    def _told(self, progress: CliProgress) -> CliProgress:
+        fresh, self._fresh = tuple(self._fresh), []
+        return replace(progress, lines=fresh)
 
     def _progress(self) -> CliProgress:
         reached = _BEGINS[self.phase]
@@ -157,6 +164,7 @@ class EventLog:
             self.said.append(line)
         if is_shown and (line := meaning_of(line)):
             self.tail.append(line)
+            self._fresh.append(line)
 
     def _enter(self, phase: Phase) -> None:
         if _PHASES.index(phase) > _PHASES.index(self.phase):

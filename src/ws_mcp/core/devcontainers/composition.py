@@ -43,5 +43,8 @@ async def open_below(
     def on_change() -> None:
         changes.emit(Change(subject=Subject.DEVCONTAINERS))
 
-    async with open_devcontainers(ground, on_change) as devcontainers:
+    def on_log() -> None:
+        changes.emit(Change(subject=Subject.BUILD_LOGS))
+
+    async with open_devcontainers(ground, on_change, on_log) as devcontainers:
         yield devcontainers, DevPlaces(devcontainers, places.has)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from ws_mcp.core.devcontainers.arrivals import Arrivals, open_arrivals
+from ws_mcp.core.devcontainers.build_logs import BuildLogs
 from ws_mcp.core.devcontainers.ground import Ground, lock_of
 from ws_mcp.core.devcontainers.judge import Judge
 from ws_mcp.core.devcontainers.lifecycle import Event
@@ -34,9 +35,10 @@ GONE = Event.DEFINITION_GONE
 class Kept:
     """The kept list; made by `open_kept`."""
 
-    def __init__(self, ground: Ground, on_change: Callable[[], None]) -> None:
+    def __init__(self, ground: Ground, on_change: Callable[[], None], on_log: Callable[[], None]) -> None:
         self._ground = ground
         self._on_change = on_change
+        self.logs = BuildLogs(ground.now, on_log)
         self.view = View(ground.engine)
         self._judge = Judge(ground.definitions)
         self._world = World()
@@ -232,9 +234,9 @@ class Kept:
 
 
 @asynccontextmanager
-async def open_kept(ground: Ground, on_change: Callable[[], None]) -> AsyncGenerator[Kept]:
+async def open_kept(ground: Ground, on_change: Callable[[], None], on_log: Callable[[], None]) -> AsyncGenerator[Kept]:
     """Own the tasks that keep the list, once something asks for it."""
-    kept = Kept(ground, on_change)
+    kept = Kept(ground, on_change, on_log)
     polls = partial(poll_on, ground, kept.keys, kept.look_soon)
     async with (
         open_arrivals(ground, kept.show) as kept.arrivals,

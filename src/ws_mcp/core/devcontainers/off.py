@@ -38,6 +38,10 @@ class NoDevContainers:
 
     stop = remove = start
 
+    async def log(self, name: str) -> NoReturn:  # noqa: ARG002
+        """Refused."""
+        raise self._refusal()
+
     async def there(self) -> tuple[PlaceRef, ...]:
         """None."""
         return ()

@@ -98,8 +98,8 @@ def ground_of(
 
 @asynccontextmanager
 async def open_devcontainers(
-    ground: Ground, on_change: Callable[[], None], bounds: JobBounds = BOUNDS
+    ground: Ground, on_change: Callable[[], None], on_log: Callable[[], None], bounds: JobBounds = BOUNDS
 ) -> AsyncGenerator[DevContainers]:
     """Own the tasks; leaving the block cancels what is being made. Dev containers outlive it."""
-    async with open_kept(ground, on_change) as kept, open_jobs(bounds) as jobs:
+    async with open_kept(ground, on_change, on_log) as kept, open_jobs(bounds) as jobs:
         yield DevContainers(ground, kept, jobs)

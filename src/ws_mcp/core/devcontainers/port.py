@@ -63,16 +63,20 @@ class CliCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CliProgress:
-    """How far it is. `is_reading_files`: from now on the CLI and the engine read the files of the definition."""
+    """How far it is. `is_reading_files`: from now on the CLI and the engine read the files of the definition.
+
+    `lines`: what it said since it was told of last, for a reader; they make it no other progress.
+    """
 
     phase: Phase
     detail: str = ""  # one line: a step of a build, a line of a hook
     fraction: float = 0.0  # of all phases, 0 to 1, never falling
     is_reading_files: bool = False
+    lines: tuple[str, ...] = field(default=(), compare=False)
 
 
 Tell = Callable[[CliProgress], None]
-"""Told at once of each progress; must not wait."""
+"""Told at once of each progress, and of each line; must not wait."""
 
 
 class Outcome(StrEnum):

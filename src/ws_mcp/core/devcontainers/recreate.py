@@ -90,7 +90,7 @@ class Recreates:
         unmet = unmet_requirements(task.definition.properties, await self._ground.engine.info())
         if task.ask.is_dry_run:
             return replace(_answer(task, task.found, unmet), runs=runs_of(task.plan, task.definition))
-        with self._kept.acting(task.key, Status.STARTING):
+        with self._kept.acting(task.key, Status.STARTING), self._kept.logs.run(task.key) as relay.write:
             result = await self._do(task, relay)
         done = _answer(task, await self._kept.at(task.key), (*result.warnings, *unmet))
         return replace(done, hooks=result.hooks)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import anyio
 
+from ws_mcp.core.devcontainers.build_logs import Write
 from ws_mcp.core.devcontainers.port import CliProgress, Tell
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import WsError
@@ -16,9 +17,13 @@ OWN_STEP = 0.01
 
 
 class Relay:
-    """The progress of one recreate, which may be several runs of the CLI; only the newest is reported."""
+    """The progress of one recreate, which may be several runs of the CLI; only the newest is reported.
+
+    All that is said goes to `write` as well, once that is set.
+    """
 
     def __init__(self, report: Report) -> None:
+        self.write: Write = _unwritten
         self._report = report
         self._latest: CliProgress | None = None
         self._fraction = 0.0
@@ -34,8 +39,11 @@ class Relay:
         is_reading, is_read = anyio.Event(), anyio.Event()
 
         def tell(progress: CliProgress) -> None:
-            self._latest = progress
-            self._changed.set()
+            if progress.lines:
+                self.write(progress.lines)
+            if progress != self._latest:
+                self._latest = progress
+                self._changed.set()
             if progress.is_reading_files:
                 is_reading.set()
 
@@ -55,6 +63,7 @@ class Relay:
 
     async def say(self, text: str) -> None:
         """Report a step of our own, a little further on: a client is told only of what is further than before."""
+        self.write((f"== {text}",))
         self._fraction = min(self._fraction + OWN_STEP, 1.0)
         await self._report(text, self._fraction)
 
@@ -67,6 +76,9 @@ class Relay:
                 self._fraction = max(self._fraction, self._latest.fraction)
                 phase, detail = self._latest.phase.value, self._latest.detail
                 await self._report(f"{phase}: {detail}" if detail else phase, self._fraction)
+
+
+def _unwritten(_lines: Sequence[str]) -> None: ...
 
 
 async def _once(event: anyio.Event, work: Callable[[], Awaitable[None]], done: anyio.Event) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from ws_mcp.core.devcontainers.acts import Acts
+from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
@@ -142,6 +143,19 @@ class DevContainers:
             return await self._acts.remove(named.found, named.only)
 
         return await self._do(named.found.key, f"remove {named.only}", work, report, wait_s)
+
+    async def log(self, name: str) -> BuildLog:
+        """What was said while it was made or started last, by this server.
+
+        Raises:
+            NotFoundError: there is no such dev container, or no log.
+        """
+        found = (await self._named(name)).found
+        log = self._kept.logs.of(found.key)
+        if log is None:
+            said = "recreate_devcontainer writes one; the list has the last error of any server"
+            raise NotFoundError("build log of dev container", found.name, (), f"{said}.", is_shared=True)
+        return log
 
     async def resolve(self, name: str) -> tuple[DevContainer, PlaceAddress]:
         """Where its processes run.

@@ -7,6 +7,7 @@ the core, by the same `WorkspaceRules`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import cast
@@ -21,6 +22,9 @@ from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 PROVISION, RECREATE = "provision_workspace", "recreate_devcontainer"
 LOOKING = "list_containers"
+_PAGE = re.compile(r"ui://\S*")  # nothing of anybody's is in one
+_PROCESSES = re.compile(r"ws://chats/[^/]+/processes")
+_OUTPUT = re.compile(_PROCESSES.pattern + "/[^/]+/output")
 
 
 def decide(act: Act, policy: Policy, rules: WorkspaceRules) -> Verdict:
@@ -101,9 +105,11 @@ def _tool(act: Act) -> str:
     """The tool whose grant an act needs: its own, or for an address the tool that shows the same."""
     if not act.target:
         return "" if "/" in act.verb else act.verb
-    if "/output" in act.target:
+    if _PAGE.fullmatch(act.target):
+        return ""
+    if _OUTPUT.search(act.target):
         return "read_output"
-    return "list_processes" if act.target.endswith("/processes") else LOOKING
+    return "list_processes" if _PROCESSES.search(act.target) else LOOKING
 
 
 def _option(act: Act, name: str) -> object:
