@@ -11,8 +11,8 @@
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
   header says why), and fail with CI=true.
-- `conformance` is the official conformance suite, `inspector` the official Inspector, `wheelhouse` the packages that an installation needs, `mcpb_packer`
-  the official packer of bundles; the same holds for them.
+- `conformance` is the official conformance suite, `inspector` the official Inspector, `wheelhouse` the packages that an
+  installation needs, `mcpb_packer` the official packer of bundles; the same holds for them.
 - `browser` is Chromium (asyncio only); the same holds for it.
 """
 

@@ -55,7 +55,7 @@ def test_each_host_has_an_example_that_is_what_the_command_prints(capsys: pytest
 
 def test_the_documents_name_the_versions_that_are_tested() -> None:
     readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "hosts.md").read_text()
-    for tools, documents in (("hosts", (readme, page)), ("inspector", (readme,))):
+    for tools, documents in (("hosts", (readme, page)), ("inspector", (readme,)), ("mcpb", (readme,))):
         pinned = json.loads((ROOT / "requirements" / tools / "package.json").read_text())["dependencies"]
         for name, version in pinned.items():
             assert all(re.search(rf"\b{re.escape(version)}\b", document) for document in documents), name
