@@ -24,6 +24,7 @@ from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.identity import Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
+from ws_mcp.edge.tasks import Tasks
 from ws_mcp.edge.tool import tool_of
 from ws_mcp.edge.watching import topics
 from ws_mcp.policy_shown import decided, granted
@@ -117,7 +118,8 @@ def tools() -> dict[str, Tool]:
     core = cast("Core", None)
     identity = Identity(core, local_principal, None)
     specs = all_tools(core, identity, Notifier(topics(identity), identity.watcher))
-    made = (tool_of(spec, Gate(identity, Guards())) for spec in specs)
+    tasks = Tasks(identity, core)
+    made = (tool_of(spec, Gate(identity, Guards()), tasks) for spec in specs)
     return {tool.name: tool for tool in made}
 
 

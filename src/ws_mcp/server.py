@@ -30,6 +30,7 @@ from ws_mcp.edge.identity import Hint, Identity, Standing, always_stands, local_
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.offered import Offered
 from ws_mcp.edge.serve import end, open_stop, serve_stdio
+from ws_mcp.edge.tasks import Tasks
 from ws_mcp.edge.tool import ToolSpec, tool_of
 from ws_mcp.edge.uris import LOGS
 from ws_mcp.edge.watching import OwnResources, topics
@@ -126,7 +127,8 @@ def build_server(
             yield
             tasks.cancel_scope.cancel()
 
-    tools = [tool_of(spec, gate) for spec in offer.tools(core, identity, notifier)]
+    tasks = Tasks(identity, core)
+    tools = [tool_of(spec, gate, tasks) for spec in offer.tools(core, identity, notifier)]
     server = MCPServer(
         NAME,
         title="ws-mcp",
@@ -135,7 +137,7 @@ def build_server(
         tools=tools,
         middleware=[identity, gate, Offered(gate), notifier, OwnResources(identity)],
         subscriptions=notifier,
-        extensions=offer.extensions(),
+        extensions=[tasks, *offer.extensions()],
         lifespan=lifespan,
         cache_hints={"tools/list": _list_hint(guards)},
         log_level="WARNING",

@@ -22,6 +22,7 @@ from mcp.types import Completion, ElicitResult, EmptyResult, InputRequiredResult
 from support.conformance import open_port
 from support.fake_core import FakeCore
 
+from ws_mcp.core.jobs import open_jobs
 from ws_mcp.core.policy.in_force import PolicyInForce
 from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.policy.model import OPEN
@@ -48,14 +49,14 @@ async def open_fixture_server(directory: Path) -> AsyncGenerator[str]:
     guards = Guards(decide=policy.decide, admit=quotas.admit, transport="http")
     core = FakeCore()
     identity = Identity(core, local_principal, None)
-    server = build_server(
-        core,
-        default_hint=None,
-        notifier=Notifier(topic_of, identity.watcher),
-        guards=guards,
-        offer=Offer(tools=fixture_tools, add=add_fixtures),
-    )
-    async with open_port(path) as (port, names), anyio.create_task_group() as tasks:
+    async with open_jobs() as jobs, open_port(path) as (port, names), anyio.create_task_group() as tasks:
+        server = build_server(
+            core,
+            default_hint=None,
+            notifier=Notifier(topic_of, identity.watcher),
+            guards=guards,
+            offer=Offer(tools=partial(fixture_tools, jobs), add=add_fixtures),
+        )
         choices = HttpChoices(unix=str(path), allowed_hosts=names)
         tasks.start_soon(
             partial(serve_http, server, stop, choices, None, lambda _: listens.set(), hold_stream=quotas.stream)

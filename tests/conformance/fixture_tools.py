@@ -15,6 +15,7 @@ from conformance.fixture_content import (
     text,
 )
 from conformance.fixture_rounds import OF_ROUNDS
+from conformance.fixture_tasks import JobTools
 from mcp import MCPError
 from mcp.server.subscriptions import PromptsListChanged, ToolsListChanged
 from mcp.types import (
@@ -26,6 +27,7 @@ from mcp.types import (
 )
 
 from ws_mcp.core.errors import StateError
+from ws_mcp.core.jobs import Jobs
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity, request
 from ws_mcp.edge.notifier import Notifier
@@ -135,7 +137,7 @@ SIMPLE = (
 ASKING = (test_sampling, test_elicitation, test_elicitation_sep1034_defaults, test_elicitation_sep1330_enums)
 
 
-def fixture_tools(_core: Core, _identity: Identity, notifier: Notifier) -> list[ToolSpec]:
+def fixture_tools(jobs: Jobs, _core: Core, _identity: Identity, notifier: Notifier) -> list[ToolSpec]:
     """Every tool of the suite."""
 
     async def test_trigger_tool_change() -> CallToolResult:
@@ -152,6 +154,7 @@ def fixture_tools(_core: Core, _identity: Identity, notifier: Notifier) -> list[
         *SIMPLE,
         *ASKING,
         *OF_ROUNDS,
+        *JobTools(jobs).all,
         test_trigger_tool_change,
         test_trigger_prompt_change,
     )

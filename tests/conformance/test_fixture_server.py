@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 from conformance.fixture_server import open_fixture_server
-from support.conformance import Check, required_checks, scored
+from support.conformance import Check, all_scenarios, checks_of, required_checks, scored
 
 
 def problems_of(checks: list[Check]) -> list[str]:
@@ -27,3 +27,32 @@ async def test_every_scored_scenario_of_a_revision_passes(revision: str, count: 
     assert len(wanted) == count
     problems = {scenario: problems_of(checks.get(scenario, [])) for scenario in wanted}
     assert {scenario: found for scenario, found in problems.items() if found} == {}
+
+
+TASKS = (
+    "tasks-lifecycle",
+    "tasks-capability-negotiation",
+    "tasks-wire-fields",
+    "tasks-request-state-removal",
+    "tasks-mrtr-input",
+    "tasks-request-headers",
+    "tasks-dispatch-and-envelope",
+    "tasks-required-task-error",
+    "tasks-mrtr-composition",
+)
+NEVER_RUN = "tasks-status-notifications"  # which the suite skips whatever the server does
+
+
+@pytest.mark.usefixtures("conformance", "real_io")
+async def test_every_scenario_of_the_tasks_extension_passes(tmp_path: Path) -> None:
+    problems: dict[str, list[str]] = {}
+    with anyio.fail_after(110):
+        async with open_fixture_server(tmp_path) as url, anyio.create_task_group() as tasks:
+
+            async def run(scenario: str) -> None:
+                problems[scenario] = problems_of(await checks_of(url, scenario, "", tmp_path / scenario))
+
+            for scenario in TASKS:
+                tasks.start_soon(run, scenario)
+    assert {scenario: found for scenario, found in problems.items() if found} == {}
+    assert sorted(each for each in await all_scenarios() if each.startswith("tasks-")) == sorted((*TASKS, NEVER_RUN))

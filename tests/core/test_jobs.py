@@ -22,17 +22,9 @@ from ws_mcp.core.errors import (
     LimitError,
     WsError,
 )
+from ws_mcp.core.job import JobRequest, Report, StillRunning
 from ws_mcp.core.job_acts import ACTS, Act, Found
-from ws_mcp.core.jobs import (
-    BOUNDS,
-    WAIT_S,
-    JobBounds,
-    JobRequest,
-    Jobs,
-    Report,
-    StillRunning,
-    open_jobs,
-)
+from ws_mcp.core.jobs import BOUNDS, WAIT_S, JobBounds, Jobs, open_jobs
 
 REQUEST = JobRequest(key="main", digest="a", what="the provision of workspace 'main'")
 CANCELLABLE = JobRequest(key="main", digest="a", what="the dev container of '/src/app'", is_cancellable=True)
@@ -300,7 +292,7 @@ async def test_a_result_that_may_be_true_no_more_is_not_given(virtual_time: None
     work = Work()
     async with open_calls() as (jobs, _):
         await ended_unseen(jobs, work)
-        jobs.forget(REQUEST.key)
+        await jobs.forget(REQUEST.key)
         await jobs.run(REQUEST, work, quiet)
     assert work.begun == 2
 
@@ -309,8 +301,8 @@ async def test_forgetting_does_not_touch_what_runs(virtual_time: None) -> None:
     work = Work()
     async with open_calls() as (jobs, _):
         await jobs.run(REQUEST, work, quiet)
-        jobs.forget(REQUEST.key)
-        jobs.forget("never heard of")
+        await jobs.forget(REQUEST.key)
+        await jobs.forget("never heard of")
         work.may_end.set()
         assert await jobs.run(REQUEST, work, quiet) == "done"
     assert work.begun == 1

@@ -18,7 +18,7 @@ from support.fake_core import DEV, FakeCore, FakeProcess
 from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.model import Freshness, Key, Verdict
 from ws_mcp.core.errors import ConflictError, PlaceUnavailableError
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 from ws_mcp.core.workspaces.model import WorkspaceName
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from support.fake_core import DEV, FakeCore, FakeProcess
 from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.errors import EngineUnavailableError
 from ws_mcp.core.ids import PrincipalId
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 from ws_mcp.core.processes.model import Stream
 
 OUTPUT = b"\x1b[31mred\x1b[0m \xe2\x82\xac\xff\n"

@@ -11,6 +11,8 @@ import anyio.to_thread
 import pytest
 from support.http_ground import HttpGround, Json, ask, modern, modern_headers, open_http_ground, record_for, token_for
 
+from ws_mcp.edge.tasks import TASKS
+
 CALL = modern("tools/call", name="provision_workspace", arguments={})
 TRUE = modern_headers("tools/call", "provision_workspace")
 LIES: list[dict[str, str]] = [
@@ -52,3 +54,17 @@ async def test_a_body_of_one_era_under_the_headers_of_the_other_is_refused(
             assert (reply.status, reply.json["error"]["code"]) == (400, -32020)
             assert ground.core.specs == []
             assert (await told(ground, CALL, TRUE)).status == 200
+
+
+@pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])
+async def test_a_request_about_a_task_names_it_in_its_header(method: str, tmp_path: Path, real_io: None) -> None:
+    message = modern(method, taskId="t_x", inputResponses={})
+    message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = {"extensions": {TASKS: {}}}
+    true = modern_headers(method, "t_x")
+    with anyio.fail_after(30):
+        async with open_http_ground(tmp_path, record_for("alice")) as ground:
+            for headers in ({**true, "Mcp-Name": "t_y"}, {k: v for k, v in true.items() if k != "Mcp-Name"}):
+                reply = await told(ground, message, headers)
+                assert (reply.status, reply.json["error"]["code"]) == (400, -32020)
+            reply = await told(ground, message, true)
+            assert reply.json["error"]["code"] == -32602

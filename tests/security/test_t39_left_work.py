@@ -2,90 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 import pytest
 from support.audit_ground import INSTANCE_KEY, lines_of
 from support.edge_client import MODES, ok, open_client
-from support.fake_core import FakeCore, FakeDevContainers
+from support.slow_core import SlowCore, SlowJobs
+from support.task_client import Tasks, about, begin
 
 from ws_mcp.core.audit.journal import open_journal
-from ws_mcp.core.devcontainers.model import RecreateAsk, Recreated, Target
 from ws_mcp.core.errors import ConflictError
-from ws_mcp.core.ids import ContainerId, Scope
-from ws_mcp.core.jobs import JobRequest, Jobs, Report, StillRunning, Work, open_jobs
-from ws_mcp.core.workspaces.model import Ask, Pending, Provisioned, WorkspaceSpec
+from ws_mcp.core.jobs import open_jobs
 from ws_mcp.edge.guards import Guards
 
 pytestmark = pytest.mark.usefixtures("real_io")
 
 SAME = ("principal", "chat", "verb", "arguments", "shown")
-T = TypeVar("T")
-
-
-class SlowJobs:
-    """Jobs that do nothing before `go` is set. `wait_s`: of a call."""
-
-    def __init__(self, jobs: Jobs, wait_s: float) -> None:
-        self._jobs, self._wait_s = jobs, wait_s
-        self.begun, self.go = anyio.Event(), anyio.Event()
-
-    async def run(self, do: Work[T], report: Report) -> T | StillRunning:
-        async def work(told: Report) -> T:
-            self.begun.set()
-            await self.go.wait()
-            return await do(told)
-
-        return await self._jobs.run(JobRequest(key="", digest="", what="it"), work, report, self._wait_s)
-
-
-class SlowCore(FakeCore):
-    """What makes containers is a job."""
-
-    def __init__(self, slow: SlowJobs, fault: Exception | None) -> None:
-        super().__init__()
-        self._slow = slow
-        self.provision_fault = fault
-        self.answer = _with_container
-        self.devcontainers = SlowDevContainers(slow, fault)
-
-    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned | Pending:
-        async def work(told: Report) -> Provisioned:
-            made = await super(SlowCore, self).provision(scope, spec, ask, told)
-            assert isinstance(made, Provisioned)
-            return made
-
-        done = await self._slow.run(work, report)
-        return Pending(phase=done.phase, elapsed_s=done.elapsed_s) if isinstance(done, StillRunning) else done
-
-
-class SlowDevContainers(FakeDevContainers):
-    """See `SlowCore`."""
-
-    def __init__(self, slow: SlowJobs, fault: Exception | None) -> None:
-        super().__init__()
-        self._slow, self._fault = slow, fault
-
-    async def recreate(
-        self, target: Target, ask: RecreateAsk, report: Report, wait_s: float = 45
-    ) -> Recreated | StillRunning:
-        async def work(told: Report) -> Recreated:
-            if self._fault:
-                raise self._fault
-            made = await super(SlowDevContainers, self).recreate(target, ask, told, wait_s)
-            assert isinstance(made, Recreated)
-            return made
-
-        return await self._slow.run(work, report)
-
-
-def _with_container(made: Provisioned) -> Provisioned:
-    assert made.workspace is not None
-    return replace(made, workspace=replace(made.workspace, container=ContainerId("c" * 64)))
 
 
 async def until_lines(state: Path, count: int) -> list[dict[str, object]]:
@@ -130,3 +64,21 @@ async def test_work_that_outlives_its_call_is_said_to_go_on_and_what_became_of_i
         assert (ended["outcome"], ended["error"]) == ("failed", "ConflictError")
     else:
         assert (ended["outcome"], ended["made"]) == ("ok", made)
+
+
+async def test_the_cancellation_of_a_task_is_in_the_audit_and_so_is_what_it_ended(tmp_path: Path) -> None:
+    async with open_journal(tmp_path, INSTANCE_KEY, clean=str) as journal, open_jobs() as jobs:
+        core, guards = SlowCore(SlowJobs(jobs, 0), None), Guards(journal=journal)
+        async with open_client(core, MODES[1], guards=guards, extensions=[Tasks()]) as client:
+            task = (await begin(client, "provision_workspace", name="app"))["taskId"]
+            await about(client, "tasks/cancel", task)
+            lines = await until_lines(tmp_path, 7)
+            text = str(lines)
+    _, call, left, *rest = lines
+    assert (call["verb"], left["outcome"]) == ("provision_workspace", "left")
+    cancelled = next(line for line in rest if line.get("verb") == "tasks/cancel")
+    assert [line["outcome"] for line in rest if line.get("of") == cancelled["seq"]] == ["ok"]
+    own = next(line for line in rest if line.get("via") == "own")
+    (ended,) = [line for line in rest if line.get("of") == own["seq"]]
+    assert (own["arguments"], ended["outcome"], ended["error"]) == (call["arguments"], "failed", "JobCancelledError")
+    assert task not in text

@@ -88,8 +88,9 @@ async def copy(reading: ByteStream, writing: ByteStream) -> None:
 
 
 async def checks_of(url: str, scenario: str, version: str, results: Path) -> list[Check]:
-    """Run one scenario; what it found."""
-    argv = (*SUITE.argv, "server", "--url", url, "--scenario", scenario, "--spec-version", version)
+    """Run one scenario; what it found. Without `version`: one that is of no revision, but of an extension."""
+    argv = [*SUITE.argv, "server", "--url", url, "--scenario", scenario]
+    argv += ["--spec-version", version] if version else []
     done = await anyio.run_process((*argv, "-o", str(results)), check=False, env={**os.environ, "NO_COLOR": "1"})
     read = await anyio.to_thread.run_sync(read_checks, results)
     assert read, done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:]
@@ -108,6 +109,12 @@ async def required_checks(url: str, revision: str, results: Path) -> dict[str, l
         found[scenario[1]] = [checked(one) for one in read]
     assert found, done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:]
     return found
+
+
+async def all_scenarios() -> list[str]:
+    """Every scenario for servers that the suite has."""
+    done = await anyio.run_process((*SUITE.argv, "list", "--server"), env={**os.environ, "NO_COLOR": "1"})
+    return re.findall(r"^\s*-\s+(\S+)", done.stdout.decode(), re.MULTILINE)
 
 
 def scored(revision: str) -> list[str]:

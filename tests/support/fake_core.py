@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 
 import anyio
 
+from support.memory_tickets import MemoryTickets
 from ws_mcp.core.chats import ChatNotFoundError, ListedChat
+from ws_mcp.core.clock import utc_now
 from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.model import (
@@ -32,8 +34,8 @@ from ws_mcp.core.devcontainers.model import (
 )
 from ws_mcp.core.engine.model import Limits
 from ws_mcp.core.errors import ConflictError, EngineUnavailableError, InvalidArgumentError, NotFoundError, StartError
-from ws_mcp.core.ids import ChatId, ContainerId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.ids import ChatId, ContainerId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName, new_ticket_id
+from ws_mcp.core.job import StillRunning
 from ws_mcp.core.processes.model import (
     Exit,
     Listing,
@@ -53,6 +55,7 @@ from ws_mcp.core.processes.model import (
     Woke,
     Written,
 )
+from ws_mcp.core.tickets import Tickets
 from ws_mcp.core.workspaces.model import (
     Access,
     Ask,
@@ -332,14 +335,15 @@ class FakeDevContainers:
             duration_s=3.21,
         )
 
-    async def start(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
-        return self._set(name, Status.RUNNING)
-
     async def stop(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
         if self.there[name].status is Status.STOPPED:
             raise ConflictError(f"dev container {name!r} is stopped already")
         self.stops += 1
         return self.pending or self._set(name, Status.STOPPED)
+
+    async def restart(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
+        self.stops += self.there[name].status is not Status.STOPPED
+        return self.pending or self._set(name, Status.RUNNING)
 
     async def remove(self, name: str, report: Report, wait_s: float = 45) -> Acted | StillRunning:
         if self.pending:
@@ -379,6 +383,7 @@ class FakeCore:
         self.chats_by: dict[tuple[PrincipalId, str], FakeChat] = {}
         self.made: dict[Scope, dict[WorkspaceName, Workspace]] = {}
         self.by_scope: dict[Scope, FakeProcesses] = {}
+        self.tickets = Tickets(MemoryTickets(), utc_now, new_ticket_id)
         self._ids = 0
 
     def new_id(self) -> ProcessId:

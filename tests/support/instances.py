@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from mcp.client.extension import ClientExtension
 
 from support.docker_cli import containers_of, docker, networks_of, remove_instance, volumes_of
 from support.images import BUSYBOX
@@ -27,11 +28,16 @@ class Instance:
     address: str = ""
 
     def open_peer(
-        self, *flags: str, mode: str = "auto", environment: Mapping[str, str] | None = None
+        self,
+        *flags: str,
+        mode: str = "auto",
+        environment: Mapping[str, str] | None = None,
+        extensions: Sequence[ClientExtension] = (),
     ) -> AbstractAsyncContextManager[Peer]:
         """A stdio server on it, whose workspaces are of the test image unless they name one, and a client."""
         engine = ("--engine", self.address) if self.address else ()
-        return open_peer(self.state, "--image", IMAGE, *engine, *flags, mode=mode, environment=environment)
+        argv = ("--image", IMAGE, *engine, *flags)
+        return open_peer(self.state, *argv, mode=mode, environment=environment, extensions=extensions)
 
     def docker(self, *arguments: str) -> str:
         """Do something to its engine behind the server's back."""

@@ -35,7 +35,8 @@ from ws_mcp.core.devcontainers.sightings import CONFIG, FOLDER, METADATA
 from ws_mcp.core.engine.model import BindMount, ContainerSpec, ContainerState, Image
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
-from ws_mcp.core.jobs import BOUNDS, JobBounds, StillRunning
+from ws_mcp.core.job import StillRunning
+from ws_mcp.core.jobs import BOUNDS, JobBounds
 
 SHOP = key_of("shop")
 

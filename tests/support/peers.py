@@ -14,6 +14,7 @@ from typing import cast
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.extension import ClientExtension
 from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import stdio_client
 from mcp.types import CallToolResult, ResourceUpdatedNotification, TextContent, TextResourceContents
@@ -110,6 +111,7 @@ async def open_peer(
     mode: str = "auto",
     environment: Mapping[str, str] | None = None,
     person: ElicitationFnT | None = None,
+    extensions: Sequence[ClientExtension] = (),
 ) -> AsyncGenerator[Peer]:
     """A stdio server on a state directory with a client of the given era; `environment` is added to this one's.
 
@@ -134,7 +136,12 @@ async def open_peer(
         handler = on_message if mode == "legacy" else None
         transport = stdio_client(server, errlog=errors)
         async with Client(
-            transport, mode=mode, read_timeout_seconds=60, message_handler=handler, elicitation_callback=person
+            transport,
+            mode=mode,
+            read_timeout_seconds=60,
+            message_handler=handler,
+            elicitation_callback=person,
+            extensions=extensions,
         ) as client:
             yield Peer(client=client, pid=int(pid_file.read_text()), log=log, updates=updates)
 

@@ -11,7 +11,7 @@ from support.fake_core import DEV, FakeCore
 
 from ws_mcp.core.devcontainers.model import RecreateAsk, Sibling, Status, Target
 from ws_mcp.core.errors import ForbiddenError
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 
 APP = {
     "name": "app",

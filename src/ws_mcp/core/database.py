@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ws_mcp.core.errors import StateError, one_line
 
-SCHEMA = 5
+SCHEMA = 6
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
 KEY = 32  # bytes of the key that signs labels
 # What SQLite says of a damaged schema can hold its bytes, and Python fails to read that.
@@ -62,6 +62,16 @@ CREATE TABLE IF NOT EXISTS devcontainer_errors (
     engine TEXT NOT NULL, folder BLOB NOT NULL, config BLOB NOT NULL, error TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (engine, folder, config)
 );
+CREATE TABLE IF NOT EXISTS jobs (
+    job TEXT PRIMARY KEY, key TEXT NOT NULL, digest TEXT NOT NULL, server TEXT NOT NULL, at INTEGER NOT NULL,
+    outcome TEXT NOT NULL, text TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS jobs_by_key ON jobs (key);
+CREATE TABLE IF NOT EXISTS tickets (
+    ticket TEXT PRIMARY KEY, principal TEXT NOT NULL, chat TEXT NOT NULL, tool TEXT NOT NULL, what TEXT NOT NULL,
+    server TEXT NOT NULL, began_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, state TEXT NOT NULL,
+    message TEXT NOT NULL, answer BLOB NOT NULL
+) WITHOUT ROWID;
 """
 
 # Added to the tables of older directories, too; a row from before them has the default.

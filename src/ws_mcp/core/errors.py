@@ -96,6 +96,10 @@ class JobCancelledError(WsError):
     """The only caller of a job cancelled it, or somebody gave it up."""
 
 
+class JobMissedError(WsError):
+    """What became of a job that an earlier server ended, of which nobody was told; said once."""
+
+
 class PolicyError(WsError):
     """The policy file cannot be used; the messages are for the operator and name the file, the key and the line."""
 

@@ -19,6 +19,8 @@ WorkspaceName = NewType("WorkspaceName", str)
 """What a chat calls one of its workspaces; unique in the chat."""
 PrincipalId = NewType("PrincipalId", str)
 """Who the caller is, proved by the transport: `local:<uid>` on stdio."""
+TicketId = NewType("TicketId", str)
+"""`t_` and 192 random bits: who has it and is the right principal may ask for what it is for."""
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 
@@ -53,3 +55,8 @@ def new_process_id() -> ProcessId:
         left, place = divmod(left, len(_ALPHABET))
         name += _ALPHABET[place]
     return ProcessId(name)
+
+
+def new_ticket_id() -> TicketId:
+    """A fresh ticket id, which nobody guesses."""
+    return TicketId(f"t_{secrets.token_urlsafe(24)}")

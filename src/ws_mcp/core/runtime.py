@@ -24,7 +24,7 @@ from ws_mcp.core.execd.dial import dial_through
 from ws_mcp.core.execd.places import Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.holdings import Holdings
-from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, WorkspaceName, new_process_id
+from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
 from ws_mcp.core.own_acts import OwnActs
@@ -32,23 +32,15 @@ from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
 from ws_mcp.core.redaction import SECRETS
+from ws_mcp.core.remembered import open_remembered
 from ws_mcp.core.state import State, open_state
+from ws_mcp.core.tickets import Tickets
 from ws_mcp.core.told import change_of
 from ws_mcp.core.workspaces import naming
-from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.exchange import Exchange
 from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
-from ws_mcp.core.workspaces.model import (
-    Ask,
-    Pending,
-    Provisioned,
-    Removed,
-    Stopped,
-    Workspace,
-    WorkspaceListing,
-    WorkspaceSpec,
-)
+from ws_mcp.core.workspaces.model import Workspace, WorkspaceListing
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.watch import Sight
@@ -65,6 +57,7 @@ class Core:
         places: Places,
         jobs: Jobs,
         *,
+        tickets: Tickets,
         keeping: Keeping | None,
         devcontainers: Chosen,
         now: Now,
@@ -78,6 +71,7 @@ class Core:
         self.state = state
         self.changes = changes
         self.own_acts = own_acts
+        self.tickets = tickets
         self._engine = engine
         self._choices = choices
         self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
@@ -96,6 +90,8 @@ class Core:
             rules_of=self.rules_of,
             has_room=self._ceilings.check_workspace,
         )
+        self.provision, self.stop = self._provisions.provision, self._provisions.stop
+        self.remove = self._provisions.remove
         self._chats = Chats(state, now, self._make_manager, self._holdings.owners)
         self.look_at_chat = self._chats.look
         self.default_chat_of = self._chats.default_of
@@ -133,18 +129,6 @@ class Core:
     async def chats(self, principal: PrincipalId) -> tuple[ListedChat, ...]:
         """The principal's chats, newest first."""
         return await self._chats.list(principal)
-
-    async def provision(self, scope: Scope, spec: WorkspaceSpec, ask: Ask, report: Report) -> Provisioned | Pending:
-        """See `Provisions.provision`."""
-        return await self._provisions.provision(scope, spec, ask, report)
-
-    async def stop(self, scope: Scope, name: WorkspaceName, *, restarts: bool) -> Stopped:
-        """See `Provisions.stop`."""
-        return await self._provisions.stop(scope, name, restarts=restarts)
-
-    async def remove(self, scope: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
-        """See `Provisions.remove`."""
-        return await self._provisions.remove(scope, name, keep_volume=keep_volume)
 
     async def close(self, scope: Scope, how: Closing) -> Closed:
         """See `Closer.close`."""
@@ -215,18 +199,20 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                     engine, state, places, choices.rules_of, choices.workspaces, acts=acts, changes=changes, now=now
                 )
                 keeping = await stack.enter_async_context(opened)
+            notes, tickets = await stack.enter_async_context(open_remembered(state, now))
             chosen = open_chosen(
-                choices.devcontainers, engine, state, places, rules_of=choices.rules_of, changes=changes, now=now
+                choices.devcontainers, engine, state, places, notes, rules_of=choices.rules_of, changes=changes, now=now
             )
             devcontainers = await stack.enter_async_context(chosen)
             hearers.append(devcontainers.hear)
-            jobs = await stack.enter_async_context(open_jobs())
+            jobs = await stack.enter_async_context(open_jobs(notes=notes))
             yield Core(
                 choices,
                 state,
                 engine,
                 places,
                 jobs,
+                tickets=tickets,
                 keeping=keeping,
                 devcontainers=devcontainers,
                 now=now,

@@ -10,7 +10,8 @@ from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.model import Acted, DevContainerListing, RecreateAsk, Recreated, Target
 from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId, Scope, WorkspaceName
-from ws_mcp.core.jobs import WAIT_S, StillRunning
+from ws_mcp.core.job import StillRunning
+from ws_mcp.core.jobs import WAIT_S
 from ws_mcp.core.processes.model import (
     Listing,
     OutputWindow,
@@ -23,6 +24,7 @@ from ws_mcp.core.processes.model import (
     TtySize,
     Written,
 )
+from ws_mcp.core.tickets import Tickets
 from ws_mcp.core.workspaces.model import (
     Ask,
     DirectoryListing,
@@ -85,8 +87,8 @@ class DevContainers(Protocol):
     async def recreate(
         self, target: Target, ask: RecreateAsk, report: Report, wait_s: float = WAIT_S
     ) -> Recreated | StillRunning: ...
-    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning: ...
     async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning: ...
+    async def restart(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning: ...
     async def remove(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning: ...
 
 
@@ -97,6 +99,8 @@ class Core(Protocol):
     def rules_of(self) -> RulesOf: ...
     @property
     def files(self) -> Files: ...
+    @property
+    def tickets(self) -> Tickets: ...
     @property
     def devcontainers(self) -> DevContainers: ...
     def devcontainers_of(self, principal: PrincipalId) -> DevContainers: ...

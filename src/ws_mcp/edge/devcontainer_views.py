@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, Hook, Recreated, Sibling
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 from ws_mcp.edge.views import LONGEST, View, moment
 
 AGAIN = (

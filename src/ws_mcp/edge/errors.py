@@ -63,6 +63,13 @@ def bug(where: str, error: Exception) -> str:
     )
 
 
+def failure_of(tool: str, error: Exception, clean: Callable[[str], str]) -> CallToolResult:
+    """What a tool answers that failed by `error`."""
+    if isinstance(error, WsError):
+        return failed(clean(str(error)), code_of(error))
+    return failed(bug(tool, error), BUG)
+
+
 def reads(function: Callable[P, Awaitable[str | bytes]]) -> Callable[P, Awaitable[str | bytes]]:
     """A resource function whose expected failures become the protocol's resource errors."""
 

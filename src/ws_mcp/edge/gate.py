@@ -25,7 +25,7 @@ from ws_mcp.edge.errors import CODE, code_of
 from ws_mcp.edge.guards import Guards, Passage
 from ws_mcp.edge.identity import Identity, Request, Watcher
 from ws_mcp.edge.left_work import LEFT, write_end
-from ws_mcp.edge.looks import LOOKS, chat_in, targets_of
+from ws_mcp.edge.looks import LOOKS, TASK_ACTS, chat_in, targets_of, task_in
 from ws_mcp.edge.sparing import Sparing
 
 CALL = "tools/call"
@@ -44,13 +44,16 @@ class Gate:
         self._sparing = Sparing(time.monotonic)
 
     async def __call__(self, ctx: Request, call_next: CallNext) -> HandlerResult:
-        """As middleware: what looks at resources. Tools come by themselves, with their arguments checked."""
+        """As middleware: what is about resources or tasks. Tools come by themselves, with their arguments checked."""
         try:
             if ctx.method == CALL:
                 async with self._counted():
                     return await call_next(ctx)
             if ctx.method in LOOKS:
                 async with self._looking(ctx.method, targets_of(ctx.method, ctx.params)):
+                    return await call_next(ctx)
+            if ctx.method in TASK_ACTS:
+                async with self.passed(ctx.method, is_read_only=False, arguments=task_in(ctx.params)):
                     return await call_next(ctx)
             if ctx.request_id is None:
                 return await call_next(ctx)

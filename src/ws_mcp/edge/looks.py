@@ -1,4 +1,4 @@
-"""Which requests look at resources, and at which (pure)."""
+"""Which requests look at resources and tasks, or do something to one, and at which (pure)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ws_mcp.edge.wanted import wanted_of
 
 LISTEN = "subscriptions/listen"
 COMPLETE = "completion/complete"
-LOOKS = frozenset({"resources/read", "resources/subscribe", LISTEN, COMPLETE})
+LOOKS = frozenset({"resources/read", "resources/subscribe", LISTEN, COMPLETE, "tasks/get"})
+TASK_ACTS = frozenset({"tasks/update", "tasks/cancel"})
 
 
 def targets_of(method: str, params: object) -> tuple[str, ...]:
@@ -31,6 +32,12 @@ def targets_of(method: str, params: object) -> tuple[str, ...]:
     else:
         found = [said.get("uri")]
     return tuple(dict.fromkeys(each for each in found if isinstance(each, str)))
+
+
+def task_in(params: object) -> Mapping[str, str]:
+    """The task that an act is about, as an argument."""
+    task = cast("Mapping[str, object]", params).get("taskId") if isinstance(params, Mapping) else None
+    return {"task": task} if isinstance(task, str) else {}
 
 
 def chat_in(targets: tuple[str, ...]) -> Mapping[str, str]:

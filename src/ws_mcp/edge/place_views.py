@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ws_mcp.core.closing import Closed
 from ws_mcp.core.devcontainers.model import Acted, DevContainerListing
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 from ws_mcp.core.workspaces.model import Removed, Stopped, Workspace, WorkspaceListing
 from ws_mcp.edge.devcontainer_views import DevContainerView
 from ws_mcp.edge.views import LONGEST, View, WorkspaceView

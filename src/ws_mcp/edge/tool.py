@@ -10,16 +10,18 @@ from typing import Any, cast
 from mcp import MCPError
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, InputRequiredResult, ResourceLink, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import PrivateAttr
 
 from ws_mcp.core.errors import InvalidArgumentError, WsError
+from ws_mcp.edge.answer import answered
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.confirming import Confirm, Question, UnansweredError, confirm
-from ws_mcp.edge.errors import BUG, bug, code_of, failed
+from ws_mcp.edge.errors import failure_of
 from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.intake import Intake
 from ws_mcp.edge.schema import slim, untitled
+from ws_mcp.edge.tasks import TaskResult, Tasks, calling
 from ws_mcp.edge.views import View
 
 IDS = ("process_id", "container", "old_container")
@@ -50,20 +52,20 @@ class ToolSpec:
 class GuardedTool(Tool):
     """A tool behind the gate; its expected failures reach the model as they are worded, bugs as a reference only."""
 
-    _place: tuple[Gate, ToolSpec] = PrivateAttr()  # one of them, for pydantic looks for each in many places
+    _place: tuple[Gate, ToolSpec, Tasks] = PrivateAttr()  # one of them, for pydantic looks for each in many places
 
-    def stand_behind(self, gate: Gate, spec: ToolSpec) -> None:
+    def stand_behind(self, gate: Gate, spec: ToolSpec, tasks: Tasks) -> None:
         """Called once, for the SDK makes it and knows only its own fields."""
-        self._place = gate, spec
+        self._place = gate, spec, tasks
 
     async def run(
         self,
         arguments: dict[str, Any],
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
-    ) -> CallToolResult | InputRequiredResult:
+    ) -> CallToolResult | InputRequiredResult | TaskResult:
         intake = Intake(arguments)
-        gate, spec = self._place
+        gate, spec, tasks = self._place
         try:
             known, unfit = self._taken(arguments)
             async with gate.passed(
@@ -72,18 +74,21 @@ class GuardedTool(Tool):
                 intake.remember(gate.who)
                 if spec.question is not None:
                     await _confirmed(gate.confirm, spec.question, known, context)
-                result = await self.fn(**known)
+                with calling() as call:
+                    result = await self.fn(**known)
                 passage.made = _made_by(result)
+                task = await tasks.task_of(call, self.name, str(known.get("chat") or ""), intake.clean)
         except UnansweredError as error:
             return error.asked
-        except WsError as error:
-            return failed(intake.clean(str(error)), code_of(error))
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place around a tool call: a bug must not end the server
-            intake.remember(gate.who)  # wherever it broke: its text may have any of them
-            return failed(bug(self.name, error), BUG)
-        return result if isinstance(result, CallToolResult) else answered(cast("View", result))
+            if not isinstance(error, WsError):
+                intake.remember(gate.who)  # wherever it broke: its text may have any of them
+            return failure_of(self.name, error, intake.clean)
+        if task is not None:
+            return task
+        return answered(cast("View | CallToolResult", result))
 
     def _taken(self, arguments: dict[str, Any]) -> tuple[dict[str, object], InvalidArgumentError | None]:
         """The arguments, or whose call it is that cannot be made with them, and why."""
@@ -108,16 +113,7 @@ def _made_by(result: View | CallToolResult) -> dict[str, str]:
     return {name: str(values[name]) for name in IDS if values.get(name)}
 
 
-def answered(view: View, text: str = "", *links: ResourceLink) -> CallToolResult:
-    """A view as both halves of a result, each complete alone: hosts show one of them. `text` in place of its JSON.
-
-    `links`: where a person can look on.
-    """
-    values, shown = view.shown()
-    return CallToolResult(content=[TextContent(type="text", text=text or shown), *links], structured_content=values)
-
-
-def tool_of(spec: ToolSpec, gate: Gate) -> Tool:
+def tool_of(spec: ToolSpec, gate: Gate, tasks: Tasks) -> Tool:
     """The tool that the SDK registers. Name, words and schema come from the function.
 
     Raises:
@@ -137,7 +133,7 @@ def tool_of(spec: ToolSpec, gate: Gate) -> Tool:
         structured_output=spec.is_structured,
     )
     assert isinstance(tool, GuardedTool)
-    tool.stand_behind(gate, spec)
+    tool.stand_behind(gate, spec, tasks)
     tool.parameters = slim(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = untitled(tool.fn_metadata.output_schema)

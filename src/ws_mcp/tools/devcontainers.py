@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from mcp.types import CallToolResult, ResourceLink
 from pydantic import Field
 
-from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, RecreateAsk, Target
+from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, RecreateAsk, Recreated, Target
 from ws_mcp.core.devcontainers.recreate_plan import Change
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
+from ws_mcp.edge.answer import answered
 from ws_mcp.edge.arguments import Text
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.devcontainer_views import RecreateView
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.progress import reporter
-from ws_mcp.edge.tool import answered
+from ws_mcp.edge.tasks import goes_on
 from ws_mcp.edge.uris import log_uri
 
 WAIT_S = 45
@@ -48,9 +50,15 @@ class DevContainerTools:
         devcontainers = self._core.devcontainers_of(self._identity.principal.id)
         made = await devcontainers.recreate(target, ask, reporter(), wait_s)
         if isinstance(made, StillRunning):
+            goes_on(partial(_answer, is_dry_run=False))
             return answered(RecreateView.working(made), "", *map(_log, _meant(await devcontainers.list(), target)))
-        view = RecreateView.of(made, is_dry_run=dry_run)
-        return answered(view, "", *(() if dry_run or made.change == Change.NOTHING else (_log(made.devcontainer),)))
+        return _answer(made, is_dry_run=dry_run)
+
+
+def _answer(made: Recreated, *, is_dry_run: bool) -> CallToolResult:
+    has_log = not is_dry_run and made.change != Change.NOTHING
+    view = RecreateView.of(made, is_dry_run=is_dry_run)
+    return answered(view, "", *((_log(made.devcontainer),) if has_log else ()))
 
 
 def _meant(listing: DevContainerListing, target: Target) -> tuple[DevContainer, ...]:

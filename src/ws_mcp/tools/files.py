@@ -14,11 +14,11 @@ from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import WorkspaceName
 from ws_mcp.core.unseen import hidden_in
 from ws_mcp.core.workspaces.model import FileSlice
+from ws_mcp.edge.answer import answered
 from ws_mcp.edge.arguments import MAX_INPUT_BYTES, Encoded, Offset, Text
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.file_views import DirectoryView, WrittenView
 from ws_mcp.edge.identity import Identity
-from ws_mcp.edge.tool import answered
 
 FIRST_BYTES = 16_000
 MAX_BYTES = 39_000  # with its status line an answer stays below the 40,000 characters that hosts show

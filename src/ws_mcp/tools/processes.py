@@ -24,12 +24,12 @@ from ws_mcp.core.processes.model import (
     Wait,
 )
 from ws_mcp.core.processes.render import Shown, show, show_receipt
+from ws_mcp.edge.answer import answered
 from ws_mcp.edge.arguments import Command, Environment, Input, LimitSeconds, Offset, Text, WaitSeconds
 from ws_mcp.edge.core_port import Core, Processes
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.process_views import ProcessesView, SignalView, StartView, WriteView
-from ws_mcp.edge.tool import answered
 from ws_mcp.edge.uris import output_uri
 
 FIRST_BYTES = 16_000

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ws_mcp.core.closing import Closed, Closing
-from ws_mcp.core.devcontainers.model import Acted, DevContainer, Status
+from ws_mcp.core.devcontainers.model import DevContainer
 from ws_mcp.core.errors import ConflictError, InvalidArgumentError
 from ws_mcp.core.ids import Scope, WorkspaceName
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 from ws_mcp.core.workspaces.model import Pending, Workspace, WorkspaceKind
 from ws_mcp.edge.arguments import JSON_OBJECT, Environment, Ports, Text
 from ws_mcp.edge.core_port import Core, DevContainers
@@ -20,6 +20,7 @@ from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.options import Options, spec_of
 from ws_mcp.edge.place_views import ContainersView, RemoveView, StopView
 from ws_mcp.edge.progress import reporter
+from ws_mcp.edge.tasks import goes_on
 from ws_mcp.edge.views import ProvisionView
 
 SHARED = (
@@ -84,11 +85,13 @@ class WorkspaceTools:
         )
         made = await self._core.provision(caller.scope, spec, more.ask, reporter())
         note = SHARED if caller.is_shared else ""
+        view = partial(ProvisionView.of, caller.chat, is_dry_run=more.dry_run, given=more.host_paths, note=note)
         if isinstance(made, Pending):
+            goes_on(view)
             return ProvisionView.working(caller.chat, made, note=note)
         if not more.dry_run:
             self._notifier.containers_changed(caller.scope.chat)
-        return ProvisionView.of(caller.chat, made, is_dry_run=more.dry_run, given=more.host_paths, note=note)
+        return view(made)
 
     async def stop_workspace(
         self,
@@ -105,7 +108,10 @@ class WorkspaceTools:
             return StopView.of_all(await self._close(caller.scope, Closing.STOP))
         devcontainer = await self._devcontainer(caller.scope, name)
         if devcontainer is not None:
-            done = await self._stop_devcontainer(devcontainer, name, restarts=restart)
+            act = self._devcontainers.restart if restart else self._devcontainers.stop
+            done = await act(name, reporter())
+            if isinstance(done, StillRunning):
+                goes_on(StopView.of_devcontainer)
             return StopView.of_devcontainer(done)
         stopped = await self._core.stop(caller.scope, WorkspaceName(name), restarts=restart)
         self._notifier.containers_changed(caller.scope.chat)
@@ -132,7 +138,10 @@ class WorkspaceTools:
                 f"to remove that, give the id of its container as `name` ({(devcontainer.container or 'none')[:12]})"
             )
         if devcontainer is not None:
-            return RemoveView.of_devcontainer(name, await self._devcontainers.remove(name, reporter()))
+            gone = await self._devcontainers.remove(name, reporter())
+            if isinstance(gone, StillRunning):
+                goes_on(partial(RemoveView.of_devcontainer, name))
+            return RemoveView.of_devcontainer(name, gone)
         removed = await self._core.remove(caller.scope, WorkspaceName(name), keep_volume=keep_data)
         self._notifier.containers_changed(caller.scope.chat)
         self._notifier.processes_changed(caller.scope.chat)
@@ -165,16 +174,6 @@ class WorkspaceTools:
         if listing.unknown or any(workspace.name == name for workspace in listing.workspaces):
             return None
         return (await self._devcontainers.list()).named(name)
-
-    async def _stop_devcontainer(self, found: DevContainer, name: str, *, restarts: bool) -> Acted | StillRunning:
-        ended = None
-        if not restarts or found.status is not Status.STOPPED:
-            done = await self._devcontainers.stop(name, reporter())
-            if isinstance(done, StillRunning) or not restarts or done.warnings:
-                return done  # one that was being made was given up: there may be nothing to start
-            ended = done.ended_processes
-        started = await self._devcontainers.start(name, reporter())
-        return started if isinstance(started, StillRunning) else replace(started, ended_processes=ended)
 
     def _remember_removed(self, scope: Scope, name: str) -> None:
         """That a removal which is repeated means the same thing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -14,7 +16,7 @@ from ws_mcp.core.devcontainers.port import CliMissingError
 from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import ConflictError, EngineError, ForbiddenError, JobCancelledError, NotFoundError
-from ws_mcp.core.jobs import StillRunning
+from ws_mcp.core.job import StillRunning
 
 pytestmark = pytest.mark.anyio
 
@@ -221,10 +223,14 @@ async def test_a_stop_while_the_engine_is_away_says_that(ground: DevGround) -> N
             await acted(devcontainers, "stop")
 
 
+def acts(devcontainers: DevContainers) -> dict[str, Callable[..., Awaitable[Acted | StillRunning]]]:
+    """What can be done to one, by how a test calls it; who restarts what is stopped starts it."""
+    return {"start": devcontainers.restart, "stop": devcontainers.stop, "remove": devcontainers.remove}
+
+
 async def acted(devcontainers: DevContainers, verb: str, name: str = "shop") -> Acted:
     """The answer to a start, a stop or a removal that must not take long."""
-    act = {"start": devcontainers.start, "stop": devcontainers.stop, "remove": devcontainers.remove}[verb]
-    done = await act(name, unheard)
+    done = await acts(devcontainers)[verb](name, unheard)
     assert isinstance(done, Acted)
     return done
 
@@ -235,7 +241,7 @@ async def test_who_was_told_to_come_back_is_told_what_it_came_to(ground: DevGrou
         await recreated(devcontainers)
         if what == "start":
             await acted(devcontainers, "stop")
-        assert isinstance(await getattr(devcontainers, what)("shop", unheard, wait_s=0), StillRunning)
+        assert isinstance(await acts(devcontainers)[what]("shop", unheard, wait_s=0), StillRunning)
         with anyio.fail_after(5):
             while (await only_one(devcontainers, is_fresh=True)).status is not AFTER[what] or ground.locks.held:
                 await anyio.lowlevel.checkpoint()
@@ -292,3 +298,26 @@ async def test_a_stop_that_is_repeated_does_not_give_up_itself(ground: DevGround
         done = await acted(devcontainers, "stop")
     assert done.devcontainer is not None
     assert (done.devcontainer.status, done.warnings) == (Status.STOPPED, ())
+
+
+async def test_a_restart_is_one_thing_whose_repeated_call_waits_on(ground: DevGround) -> None:
+    ground.processes = 3
+    async with ground.open() as devcontainers:
+        made = (await recreated(devcontainers)).devcontainer.container
+        await devcontainers.resolve("shop")  # execd is there
+        assert isinstance(await devcontainers.restart("shop", unheard, wait_s=0), StillRunning)
+        done = await devcontainers.restart("shop", unheard)
+    assert isinstance(done, Acted)
+    assert done.devcontainer is not None
+    assert (done.devcontainer.status, done.devcontainer.container) == (Status.RUNNING, made)
+    assert (done.ended_processes, done.warnings) == (3, ())
+    assert [call for call in ground.engine.calls if call == "stop"] == ["stop"]
+
+
+async def test_a_stop_gives_up_a_restart(ground: DevGround) -> None:
+    async with ground.open() as devcontainers:
+        await recreated(devcontainers)
+        ground.cli.gates[Phase.POST_START] = anyio.Event()
+        assert isinstance(await devcontainers.restart("shop", unheard, wait_s=0), StillRunning)
+        await ground.cli.reached[Phase.POST_START].wait()
+        assert "given up" in (await acted(devcontainers, "stop")).warnings[0]

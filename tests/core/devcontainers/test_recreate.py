@@ -17,7 +17,8 @@ from ws_mcp.core.devcontainers.swap import DevContainerFailedError
 from ws_mcp.core.devcontainers.watchdog import Watchdog
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import ConflictError, ForbiddenError, InvalidArgumentError, NotFoundError
-from ws_mcp.core.jobs import JobBounds, StillRunning
+from ws_mcp.core.job import StillRunning
+from ws_mcp.core.jobs import JobBounds
 
 pytestmark = pytest.mark.anyio
 

@@ -70,9 +70,9 @@ async def test_a_container_with_more_is_not_started_for_who_may_have_less(ground
     made = await ground.engine.create(ContainerSpec(name="x", image="img:1", labels=labels, mounts=mounts))
     async with ground.open() as devcontainers:
         with pytest.raises(ForbiddenError, match=BEYOND):
-            await devcontainers.within((f"{ROOT}/mine",)).start("shop", unheard)
+            await devcontainers.within((f"{ROOT}/mine",)).restart("shop", unheard)
         assert (await ground.engine.inspect(made)).state is ContainerState.CREATED
-        await devcontainers.start("shop", unheard)
+        await devcontainers.restart("shop", unheard)
         assert (await ground.engine.inspect(made)).state is ContainerState.RUNNING
 
 

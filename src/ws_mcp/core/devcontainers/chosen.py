@@ -16,6 +16,7 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.ids import PlaceId, PrincipalId
+from ws_mcp.core.job_notes import JobNotes
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces.rules import RulesOf
 
@@ -61,6 +62,7 @@ async def open_chosen(
     engine: Engine | None,
     state: State,
     places: Places,
+    notes: JobNotes,
     *,
     rules_of: RulesOf,
     changes: Changes,
@@ -74,5 +76,5 @@ async def open_chosen(
     # A seventh of a server's start, which only those pay who have dev containers.
     from ws_mcp.core.devcontainers.composition import open_below  # noqa: PLC0415
 
-    async with open_below(choices, engine, state, places, changes=changes, now=now) as (acts, devplaces):
+    async with open_below(choices, engine, state, places, changes=changes, now=now, notes=notes) as (acts, devplaces):
         yield Chosen(acts=acts, places=devplaces, rules_of=rules_of, roots=choices.roots)

@@ -20,12 +20,20 @@ from ws_mcp.core.devcontainers.service import DevContainers
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.host.model import HostRules
+from ws_mcp.core.job_notes import JobNotes
 from ws_mcp.core.state import State
 
 
 @asynccontextmanager
 async def open_below(
-    choices: DevContainerChoices, engine: Engine, state: State, places: Places, *, changes: Changes, now: Now
+    choices: DevContainerChoices,
+    engine: Engine,
+    state: State,
+    places: Places,
+    *,
+    changes: Changes,
+    now: Now,
+    notes: JobNotes,
 ) -> AsyncGenerator[tuple[DevContainers, DevPlaces]]:
     """The dev containers below the roots that the operator chose, as acts and as places."""
     roots = tuple([await real_root(path, ANSWER_S) for path in choices.roots])
@@ -46,5 +54,5 @@ async def open_below(
     def on_log() -> None:
         changes.emit(Change(subject=Subject.BUILD_LOGS))
 
-    async with open_devcontainers(ground, on_change, on_log) as devcontainers:
+    async with open_devcontainers(ground, on_change, on_log, notes=notes) as devcontainers:
         yield devcontainers, DevPlaces(devcontainers, places.has)

@@ -8,7 +8,8 @@ from ws_mcp.core.devcontainers.model import DevContainerListing, RecreateAsk, Ta
 from ws_mcp.core.errors import EngineUnavailableError, ForbiddenError, NotFoundError, WsError
 from ws_mcp.core.host.model import ROOT_FLAG
 from ws_mcp.core.ids import PlaceId
-from ws_mcp.core.jobs import WAIT_S, Report
+from ws_mcp.core.job import Report
+from ws_mcp.core.jobs import WAIT_S
 from ws_mcp.core.processes.port import PlaceRef
 
 
@@ -32,11 +33,11 @@ class NoDevContainers:
         """Refused."""
         raise self._refusal()
 
-    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> NoReturn:  # noqa: ARG002
+    async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> NoReturn:  # noqa: ARG002
         """Refused."""
         raise self._refusal()
 
-    stop = remove = start
+    restart = remove = stop
 
     async def log(self, name: str) -> NoReturn:  # noqa: ARG002
         """Refused."""

@@ -18,6 +18,7 @@ from ws_mcp.core.devcontainers.ground import STALL_S, Ground
 from ws_mcp.core.devcontainers.hints import hints_of
 from ws_mcp.core.devcontainers.inside import ExecdInside
 from ws_mcp.core.devcontainers.kept import open_kept
+from ws_mcp.core.devcontainers.key_jobs import KeyJobs
 from ws_mcp.core.devcontainers.moorings import moorings_of
 from ws_mcp.core.devcontainers.policing import Policing
 from ws_mcp.core.devcontainers.port import DevcontainerCli
@@ -29,6 +30,7 @@ from ws_mcp.core.execd.binaries import binary
 from ws_mcp.core.execd.delivery import ExecdVolumes
 from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.host.model import HostRules
+from ws_mcp.core.job_notes import JobNotes
 from ws_mcp.core.jobs import JobBounds, open_jobs
 from ws_mcp.core.state import State
 
@@ -98,8 +100,12 @@ def ground_of(
 
 @asynccontextmanager
 async def open_devcontainers(
-    ground: Ground, on_change: Callable[[], None], on_log: Callable[[], None], bounds: JobBounds = BOUNDS
+    ground: Ground,
+    on_change: Callable[[], None],
+    on_log: Callable[[], None],
+    bounds: JobBounds = BOUNDS,
+    notes: JobNotes | None = None,
 ) -> AsyncGenerator[DevContainers]:
     """Own the tasks; leaving the block cancels what is being made. Dev containers outlive it."""
-    async with open_kept(ground, on_change, on_log) as kept, open_jobs(bounds) as jobs:
-        yield DevContainers(ground, kept, jobs)
+    async with open_kept(ground, on_change, on_log) as kept, open_jobs(bounds, notes) as jobs:
+        yield DevContainers(ground, kept, KeyJobs(jobs, kept))

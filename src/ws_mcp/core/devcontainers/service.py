@@ -14,6 +14,7 @@ from ws_mcp.core.devcontainers.acts import Acts
 from ws_mcp.core.devcontainers.build_logs import BuildLog
 from ws_mcp.core.devcontainers.ground import Ground
 from ws_mcp.core.devcontainers.kept import Kept
+from ws_mcp.core.devcontainers.key_jobs import KeyJobs
 from ws_mcp.core.devcontainers.lifecycle import Act, check_allowed
 from ws_mcp.core.devcontainers.model import (
     Acted,
@@ -22,6 +23,7 @@ from ws_mcp.core.devcontainers.model import (
     Key,
     RecreateAsk,
     Recreated,
+    Status,
     Target,
     is_id_of,
 )
@@ -37,11 +39,9 @@ from ws_mcp.core.errors import (
 )
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
-from ws_mcp.core.jobs import WAIT_S, JobRequest, Jobs, StillRunning, Work
+from ws_mcp.core.job import StillRunning
+from ws_mcp.core.jobs import WAIT_S
 
-GIVEN_UP = "what was being done to it was given up"
-STOP_AGAIN = "its container is as it is shown here: call stop_workspace again to stop it"
-MAKE = "call recreate_devcontainer to make it"
 READY_S = 10.0  # for the first look: an engine that hangs must not hold up other places
 
 
@@ -56,7 +56,7 @@ class _Named:
 class DevContainers:
     """See the module. Nothing is asked of anybody before the first call, and never without roots."""
 
-    def __init__(self, ground: Ground, kept: Kept, jobs: Jobs) -> None:
+    def __init__(self, ground: Ground, kept: Kept, jobs: KeyJobs) -> None:
         self._ground = ground
         self._kept = kept
         self._jobs = jobs
@@ -95,25 +95,7 @@ class DevContainers:
             return await self._recreates.recreate(key, ask, told)
 
         digest = f"recreate {ask.force} {ask.no_cache} {self._within}"
-        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), is_cancellable=True)
-        return await self._jobs.run(request, work, report, wait_s)
-
-    async def start(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
-        """Start what is there, by the CLI where that can be done, so that the hooks of a start run.
-
-        Raises:
-            NotFoundError, ForbiddenError, ConflictError, EngineError, DevContainerFailedError
-        """
-        found = (await self._named(name)).found
-
-        async def work(told: Report) -> Acted:
-            try:
-                done = await self._recreates.recreate(found.key, RecreateAsk(), told, only_starts=True)
-            except (DefinitionMissingError, UnreadableDefinitionError, CliMissingError, ForbiddenError) as error:
-                return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
-            return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
-
-        return await self._do(found.key, f"start {self._within}", work, report, wait_s, is_cancellable=True)
+        return await self._jobs.run(key, digest, work, report, wait_s, is_cancellable=True, is_repeatable=not ask.force)
 
     async def stop(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
         """Stop it; a compose project as one. One that this server is making or starting is given up instead.
@@ -122,14 +104,33 @@ class DevContainers:
             NotFoundError, ConflictError, EngineError
         """
         named = await self._named(name)
-        if where := await self._jobs.give_up(_job_of(named.found.key)):
-            now = await self._kept.at(named.found.key)
-            return Acted(devcontainer=now, warnings=(f"{GIVEN_UP} ({where}); {STOP_AGAIN if now.container else MAKE}",))
+        if given_up := await self._jobs.given_up(named.found.key):
+            return given_up
 
         async def work(_told: Report) -> Acted:
             return await self._acts.stop(named.found, named.only)
 
-        return await self._do(named.found.key, f"stop {named.only}", work, report, wait_s)
+        return await self._jobs.run(named.found.key, f"stop {named.only}", work, report, wait_s)
+
+    async def restart(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
+        """Stop it if it runs, and start it: by the CLI where that can be done, so that the hooks of a start run.
+
+        One that this server is making is given up instead.
+
+        Raises:
+            NotFoundError, ForbiddenError, ConflictError, EngineError, DevContainerFailedError
+        """
+        named, digest = await self._named(name), f"restart {self._within}"
+        if given_up := await self._jobs.given_up(named.found.key, but=digest):
+            return given_up
+
+        async def work(told: Report) -> Acted:
+            ended = None
+            if named.found.status is not Status.STOPPED:
+                ended = (await self._acts.stop(named.found, named.only)).ended_processes
+            return replace(await self._started(named.found, told), ended_processes=ended)
+
+        return await self._jobs.run(named.found.key, digest, work, report, wait_s, is_cancellable=True)
 
     async def remove(self, name: str, report: Report, wait_s: float = WAIT_S) -> Acted | StillRunning:
         """Remove it; a compose project as one, without its volumes.
@@ -142,7 +143,7 @@ class DevContainers:
         async def work(_told: Report) -> Acted:
             return await self._acts.remove(named.found, named.only)
 
-        return await self._do(named.found.key, f"remove {named.only}", work, report, wait_s)
+        return await self._jobs.run(named.found.key, f"remove {named.only}", work, report, wait_s)
 
     async def log(self, name: str) -> BuildLog:
         """What was said while it was made or started last, by this server.
@@ -193,11 +194,12 @@ class DevContainers:
         """The execd of a place does not answer any more; of one that is no dev container nothing follows."""
         self._kept.arrivals.lost(place)
 
-    async def _do(
-        self, key: Key, digest: str, work: Work[Acted], report: Report, wait_s: float, *, is_cancellable: bool = False
-    ) -> Acted | StillRunning:
-        request = JobRequest(key=_job_of(key), digest=digest, what=_what(key), is_cancellable=is_cancellable)
-        return await self._jobs.run(request, work, report, wait_s)
+    async def _started(self, found: DevContainer, told: Report) -> Acted:
+        try:
+            done = await self._recreates.recreate(found.key, RecreateAsk(), told, only_starts=True)
+        except (DefinitionMissingError, UnreadableDefinitionError, CliMissingError, ForbiddenError) as error:
+            return await self._acts.start(found, f"it was started without the hooks of a start: {error}")
+        return Acted(devcontainer=done.devcontainer, warnings=done.warnings)
 
     async def _key_of(self, target: Target) -> Key:
         self._check_on()
@@ -227,11 +229,3 @@ class DevContainers:
     def _check_on(self) -> None:
         if not self._ground.roots:
             raise ForbiddenError("dev containers are off: the operator named no folder for them; start with --root DIR")
-
-
-def _job_of(key: Key) -> str:
-    return f"{key.folder}\0{key.config}"
-
-
-def _what(key: Key) -> str:
-    return f"the dev container of {key.folder!r}"

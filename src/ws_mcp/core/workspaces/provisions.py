@@ -20,7 +20,8 @@ from ws_mcp.core.errors import (
 )
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.ids import Scope, WorkspaceName
-from ws_mcp.core.jobs import JobRequest, Jobs, StillRunning
+from ws_mcp.core.job import JobRequest, StillRunning
+from ws_mcp.core.jobs import Jobs
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.model import (
@@ -129,7 +130,7 @@ class Provisions:
         Raises:
             NotFoundError
         """
-        self._jobs.forget(_key_of(scope, name))
+        await self._jobs.forget(_key_of(scope, name))
         workspace = await self._workspaces.found(scope, name)
         ended = await self._running(workspace)
         self._workspaces.forget(scope, name)
@@ -150,7 +151,7 @@ class Provisions:
         Raises:
             NotFoundError
         """
-        self._jobs.forget(_key_of(scope, name))
+        await self._jobs.forget(_key_of(scope, name))
         try:
             workspace = await self._workspaces.found(scope, name)
         except NotFoundError:
