@@ -7,10 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-DEVCONTAINERS := $(VENV)/devcontainers
-CONFORMANCE := $(VENV)/conformance
 WHEELHOUSE := $(VENV)/wheelhouse
-PACKER := $(VENV)/mcpb
 VERSION_HERE = $(shell sed -n 's/__version__ = "\(.*\)"/\1/p' src/ws_mcp/__init__.py)
 GO_SOURCES := $(wildcard execd/*.go) execd/go.mod hatch_build.py
 GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
@@ -18,7 +15,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance wheelhouse packer mcpb sbom changelog image dist demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -41,25 +38,21 @@ $(STAMP): $(VENV)/.tools pyproject.toml $(GO_SOURCES)
 execd: $(VENV)/.tools  ## only build the process daemon
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python hatch_build.py
 
-devcontainers: $(DEVCONTAINERS)/.ready  ## the dev container CLI; only for dev containers (needs Node 20 and npm)
+devcontainers: $(VENV)/devcontainers/.ready  ## the dev container CLI; only for dev containers (needs Node 20 and npm)
 
-# Beside the virtual environment, so that it goes with it and the server finds it.
-$(DEVCONTAINERS)/.ready: requirements/devcontainers/package.json requirements/devcontainers/package-lock.json | $(VENV)/.tools
-	@command -v npm >/dev/null || { echo "dev containers need Node 20 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
-	@echo "== installing the dev container CLI (about 2 s) =="
-	@rm -rf $(DEVCONTAINERS) && mkdir -p $(DEVCONTAINERS)
-	@cp requirements/devcontainers/package.json requirements/devcontainers/package-lock.json $(DEVCONTAINERS)/
-	@npm ci --prefix $(DEVCONTAINERS) --ignore-scripts --no-audit --no-fund --loglevel=error
-	@touch $@
+conformance: $(VENV)/conformance/.ready  ## the official conformance suite with its Node; only for its tests (needs npm)
 
-conformance: $(CONFORMANCE)/.ready  ## the official conformance suite with its Node; only for its tests (needs npm)
+inspector: $(VENV)/inspector/.ready  ## the official Inspector with its Node; only for its tests (needs npm)
 
-$(CONFORMANCE)/.ready: requirements/conformance/package.json requirements/conformance/package-lock.json | $(VENV)/.tools
-	@command -v npm >/dev/null || { echo "the conformance suite needs npm (Debian 13: apt-get install npm)"; exit 1; }
-	@echo "== installing the conformance suite (about 20 s) =="
-	@rm -rf $(CONFORMANCE) && mkdir -p $(CONFORMANCE)
-	@cp requirements/conformance/package.json requirements/conformance/package-lock.json $(CONFORMANCE)/
-	@npm ci --prefix $(CONFORMANCE) --ignore-scripts --no-audit --no-fund --loglevel=error
+packer: $(VENV)/mcpb/.ready  ## the official packer of bundles for Claude Desktop (needs Node 20 and npm)
+
+# Beside the virtual environment, so that they go with it and the server and the tests find them.
+$(VENV)/%/.ready: requirements/%/package.json requirements/%/package-lock.json | $(VENV)/.tools
+	@command -v npm >/dev/null || { echo "requirements/$* needs Node 20 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
+	@echo "== installing what requirements/$* names (2 to 30 s) =="
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cp $^ $(@D)/
+	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 wheelhouse: $(WHEELHOUSE)/.ready  ## the packages that an installation needs; only for the tests of one
@@ -70,20 +63,10 @@ $(WHEELHOUSE)/.ready: requirements/run.txt | $(VENV)/.tools
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: --dest $(WHEELHOUSE) -r requirements/run.txt
 	@touch $@
 
-packer: $(PACKER)/.ready  ## the official packer of bundles for Claude Desktop (needs npm)
-
-$(PACKER)/.ready: requirements/mcpb/package.json requirements/mcpb/package-lock.json | $(VENV)/.tools
-	@command -v npm >/dev/null || { echo "bundles need Node 18 or newer and npm (Debian 13: apt-get install npm)"; exit 1; }
-	@echo "== installing the packer of bundles (about 10 s) =="
-	@rm -rf $(PACKER) && mkdir -p $(PACKER)
-	@cp requirements/mcpb/package.json requirements/mcpb/package-lock.json $(PACKER)/
-	@npm ci --prefix $(PACKER) --ignore-scripts --no-audit --no-fund --loglevel=error
-	@touch $@
-
 mcpb: setup packer  ## the bundle for Claude Desktop, into dist/
 	@rm -rf dist/mcpb
 	@$(BIN)/python release/dist.py dist/mcpb bundle
-	@node $(PACKER)/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack dist/mcpb dist/ws-mcp-$(VERSION_HERE).mcpb
+	@node $(VENV)/mcpb/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack dist/mcpb dist/ws-mcp-$(VERSION_HERE).mcpb
 
 sbom: setup  ## what ws-mcp is made of, as CycloneDX, into dist/
 	@mkdir -p dist
@@ -106,11 +89,12 @@ demo: setup  ## the main job, end to end, as a readable transcript
 	@$(BIN)/ws-mcp demo
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
-	@$(MAKE) --no-print-directory devcontainers || echo "== without the dev container CLI: its tests are left out =="
-	@$(MAKE) --no-print-directory conformance || echo "== without the conformance suite: its tests are left out =="
-	@$(MAKE) --no-print-directory packer || echo "== without the packer of bundles: its tests are left out =="
-	@$(MAKE) --no-print-directory wheelhouse || echo "== without the packages of an installation: its tests are left out =="
+	@$(MAKE) --no-print-directory --keep-going devcontainers conformance inspector packer wheelhouse || echo "== the tests of what is missing are left out =="
 	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
+
+hosts: setup $(VENV)/hosts/.ready  ## Claude Code, Codex and Gemini CLI with a scripted model, without an account (a gigabyte from npm; five minutes)
+	@WS_MCP_HOSTS=1 sh tests/hosts/alone $(BIN)/python -m pytest -v $(or $(ARGS),tests/hosts)
+	@echo "== what the models called and were shown: build/hosts =="
 
 check: setup  ## format, lint, types, import contracts, Go vet and race tests
 	@$(BIN)/ruff format --check .

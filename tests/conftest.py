@@ -11,8 +11,8 @@
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
   header says why), and fail with CI=true.
-- `conformance` is the official conformance suite, `wheelhouse` the packages that an installation needs, `mcpb_packer`
-  the official packer of bundles; the same holds for them.
+- `conformance` is the official conformance suite, `inspector` the official Inspector, `wheelhouse` the packages that an
+  installation needs, `mcpb_packer` the official packer of bundles; the same holds for them.
 - `browser` is Chromium (asyncio only); the same holds for it.
 """
 
@@ -24,9 +24,9 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 from hypothesis import HealthCheck, settings
 from support.browser import browser_missing
-from support.conformance import conformance_missing
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
+from support.npm_tools import INSPECTOR, SUITE
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from support.virtual_clock import virtual_clock
 from support.wheelhouse import wheelhouse_missing
@@ -39,12 +39,15 @@ settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[Health
 settings.load_profile("ws-mcp")
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"
+# Real hosts with a scripted model take minutes and a gigabyte: `make hosts` asks for them.
+collect_ignore = [] if os.environ.get("WS_MCP_HOSTS") else ["hosts"]
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
 # What may not be there, by the fixture that needs it, and how it is called in the header.
 OPTIONAL = {
     "devcontainer_ground": ("dev containers", cli_missing),
-    "conformance": ("conformance", conformance_missing),
+    "conformance": ("conformance", lambda: SUITE.missing),
+    "inspector": ("Inspector", lambda: INSPECTOR.missing),
     "browser": ("browser", browser_missing),
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
@@ -192,6 +195,13 @@ def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGr
 def conformance() -> None:
     """The official conformance suite is there; without it its tests are deselected, in CI they fail."""
     _must_be_there("conformance")
+
+
+@pytest.fixture(scope="session")
+def inspector() -> tuple[str, ...]:
+    """How the official Inspector's command line is started; without it its tests are deselected, in CI they fail."""
+    _must_be_there("inspector")
+    return (*INSPECTOR.argv, "--cli")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -50,6 +51,14 @@ def test_each_host_has_an_example_that_is_what_the_command_prints(capsys: pytest
         assert capsys.readouterr().out == (ROOT / "examples" / file).read_text(), name
     config(ConfigWish(host="generic"))
     assert json.loads(capsys.readouterr().out)["mcpServers"]["ws"] == {"command": "uvx", "args": ["ws-mcp", "stdio"]}
+
+
+def test_the_documents_name_the_versions_that_are_tested() -> None:
+    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "hosts.md").read_text()
+    for tools, documents in (("hosts", (readme, page)), ("inspector", (readme,)), ("mcpb", (readme,))):
+        pinned = json.loads((ROOT / "requirements" / tools / "package.json").read_text())["dependencies"]
+        for name, version in pinned.items():
+            assert all(re.search(rf"\b{re.escape(version)}\b", document) for document in documents), name
 
 
 def test_over_http_the_token_is_only_named(capsys: pytest.CaptureFixture[str]) -> None:

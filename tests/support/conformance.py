@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,13 +19,9 @@ import anyio
 import anyio.to_thread
 from anyio.abc import ByteStream, SocketAttribute
 
+from support.npm_tools import SUITE
 from support.peers import project_of, server_argv, server_environment
 from ws_mcp.core.engine.sockets import connect_unix
-
-PLACE = os.environ.get("WS_MCP_CONFORMANCE") or Path(__file__).parents[2] / ".venv" / "conformance"
-MODULES = Path(PLACE) / "node_modules"
-SUITE = MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
-OLDEST_NODE = 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,25 +36,6 @@ class Check:
     def is_bad(self) -> bool:
         """Whether something is wrong; a warning counts."""
         return self.status not in {"SUCCESS", "INFO", "SKIPPED"}
-
-
-def node() -> str:
-    """A Node that is new enough: the one beside the suite, else the machine's; "" without."""
-    beside = sorted(MODULES.glob("node-*/bin/node"))
-    for found in (*map(str, beside), shutil.which("node") or ""):
-        if found:
-            said = subprocess.run((found, "--version"), capture_output=True, text=True, timeout=20, check=False).stdout
-            version = re.match(r"v(\d+)\.", said)
-            if version and int(version[1]) >= OLDEST_NODE:
-                return found
-    return ""
-
-
-def conformance_missing() -> str:
-    """Why its tests cannot run here; "" when they can."""
-    if not SUITE.exists():
-        return "the conformance suite is not installed: make conformance"
-    return "" if node() else f"there is no Node {OLDEST_NODE} or newer: make conformance"
 
 
 @asynccontextmanager
@@ -114,7 +89,7 @@ async def copy(reading: ByteStream, writing: ByteStream) -> None:
 
 async def checks_of(url: str, scenario: str, version: str, results: Path) -> list[Check]:
     """Run one scenario; what it found. Without `version`: one that is of no revision, but of an extension."""
-    argv = [node(), str(SUITE), "server", "--url", url, "--scenario", scenario]
+    argv = [*SUITE.argv, "server", "--url", url, "--scenario", scenario]
     argv += ["--spec-version", version] if version else []
     done = await anyio.run_process((*argv, "-o", str(results)), check=False, env={**os.environ, "NO_COLOR": "1"})
     read = await anyio.to_thread.run_sync(read_checks, results)
@@ -124,7 +99,7 @@ async def checks_of(url: str, scenario: str, version: str, results: Path) -> lis
 
 async def required_checks(url: str, revision: str, results: Path) -> dict[str, list[Check]]:
     """Run what a revision requires; what was found, by scenario."""
-    argv = (node(), str(SUITE), "server", "--url", url, "--requirements", revision, "-o", str(results))
+    argv = (*SUITE.argv, "server", "--url", url, "--requirements", revision, "-o", str(results))
     done = await anyio.run_process(argv, check=False, env={**os.environ, "NO_COLOR": "1"})
     found: dict[str, list[Check]] = {}
     async for place in anyio.Path(results).glob("server-*"):
@@ -138,13 +113,13 @@ async def required_checks(url: str, revision: str, results: Path) -> dict[str, l
 
 async def all_scenarios() -> list[str]:
     """Every scenario for servers that the suite has."""
-    done = await anyio.run_process((node(), str(SUITE), "list", "--server"), env={**os.environ, "NO_COLOR": "1"})
+    done = await anyio.run_process((*SUITE.argv, "list", "--server"), env={**os.environ, "NO_COLOR": "1"})
     return re.findall(r"^\s*-\s+(\S+)", done.stdout.decode(), re.MULTILINE)
 
 
 def scored(revision: str) -> list[str]:
     """The scenarios of a server that a revision requires."""
-    words = (SUITE.parents[1] / "requirements" / f"{revision}.yaml").read_text()
+    words = (SUITE.script.parents[1] / "requirements" / f"{revision}.yaml").read_text()
     part = re.search(r"^server:\n((?:  - .+\n)+)", words, re.MULTILINE)
     assert part is not None
     return re.findall(r"  - (\S+)", part[1])
@@ -158,7 +133,3 @@ def checked(one: dict[str, str]) -> Check:
 def read_checks(results: Path) -> list[dict[str, str]]:
     """What the suite wrote."""
     return [one for path in sorted(results.rglob("checks.json")) for one in json.loads(path.read_text())]
-
-
-if __name__ == "__main__":
-    sys.exit(conformance_missing() or None)
