@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ws_mcp import cli
-from ws_mcp.config import ConfigWish, config, path_of
+from ws_mcp.config import THIS, ConfigWish, config, path_of
 from ws_mcp.core.errors import ConflictError, InvalidArgumentError, StateError
-from ws_mcp.hosts import BY_NAME, HOSTS
+from ws_mcp.hosts import BY_NAME, HOSTS, as_text, over_stdio
 
 ROOT = Path(__file__).parents[1]
 URL = "http://127.0.0.1:8811/mcp"
@@ -47,10 +47,13 @@ def file_of(name: str, home: Path) -> Path:
 def test_each_host_has_an_example_that_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(FILES) | {"generic"} == set(BY_NAME) == set(cli.HOSTS)
     for name, file in FILES.items():
+        host = BY_NAME[name]
+        assert as_text(host, over_stdio(host, ("ws-mcp", "stdio"))) == (ROOT / "examples" / file).read_text(), name
         assert config(ConfigWish(host=name)) == 0
-        assert capsys.readouterr().out == (ROOT / "examples" / file).read_text(), name
-    config(ConfigWish(host="generic"))
-    assert json.loads(capsys.readouterr().out)["mcpServers"]["ws"] == {"command": "uvx", "args": ["ws-mcp", "stdio"]}
+        assert capsys.readouterr().out == as_text(host, over_stdio(host, THIS)), name
+    config(ConfigWish(host="generic", uvx="dist/ws_mcp.whl"))
+    wanted = {"command": "uvx", "args": ["--from", "dist/ws_mcp.whl", "ws-mcp", "stdio"]}
+    assert json.loads(capsys.readouterr().out)["mcpServers"]["ws"] == wanted
 
 
 def test_the_documents_name_the_versions_that_are_tested() -> None:
@@ -111,7 +114,7 @@ def test_a_file_gets_the_server_and_keeps_the_rest(name: str, home: Path) -> Non
     assert config(ConfigWish(host=name, writes=True, is_sure=True, flags=("--root", "/x"))) == 0
     found = json.loads(file.read_text())
     entry = found[BY_NAME[name].servers].pop("ws")
-    assert entry["args"] == ["ws-mcp", "stdio", "--root", "/x"]
+    assert entry["args"] == ["-m", "ws_mcp", "stdio", "--root", "/x"]
     assert {name: value for name, value in found.items() if value} == KEPT
     assert file.stat().st_mode & 0o777 == 0o640
     assert [each.name for each in file.parent.iterdir() if each.name.startswith(file.name)] == [file.name]
@@ -125,7 +128,7 @@ def test_codex_gets_a_table_and_a_second_one_is_refused(home: Path) -> None:
     assert config(ConfigWish(host="codex", writes=True, is_sure=True)) == 0
     after = file.read_text()
     assert after.startswith(before)
-    assert tomllib.loads(after)["mcp_servers"]["ws"]["args"] == ["ws-mcp", "stdio"]
+    assert tomllib.loads(after)["mcp_servers"]["ws"]["args"] == ["-m", "ws_mcp", "stdio"]
     with pytest.raises(ConflictError, match="has a server 'ws' already"):
         config(ConfigWish(host="codex", writes=True, is_sure=True))
     file.write_text('mcp_servers = { other = { command = "x" } }\n')
@@ -177,14 +180,14 @@ def test_nothing_is_written_until_somebody_agrees() -> None:
     file = Path(".cursor/mcp.json")
     unsure = ask()
     assert (unsure.returncode, file.exists()) == (1, False)
-    assert '+      "command": "uvx",' in unsure.stdout
+    assert '+      "command": "' in unsure.stdout
     assert "Nothing was written." in unsure.stdout
     assert "--yes writes without asking" in unsure.stderr
     sure = ask("--yes", "--root", "/x", "--root", "/y", "--no-pull")
     assert (sure.returncode, file.exists()) == (0, True)
     args = json.loads(file.read_text())["mcpServers"]["ws"]["args"]
-    assert args == ["ws-mcp", "stdio", "--no-pull", "--root", "/x", "--root", "/y"]
-    assert "says so already" in ask("--yes", *args[2:]).stdout
+    assert args == ["-m", "ws_mcp", "stdio", "--no-pull", "--root", "/x", "--root", "/y"]
+    assert "says so already" in ask("--yes", *args[3:]).stdout
 
 
 def test_codex_home_is_where_codex_looks(home: Path) -> None:

@@ -127,7 +127,12 @@ def _add_config(commands: Commands) -> None:
     config = _add(commands, "config", runs.config, "print what a host has to be told of a server, or write it")
     config.add_argument("host", choices=HOSTS, metavar="HOST", help=", ".join(HOSTS))
     config.add_argument("--http", default="", metavar="URL", help="a server that runs at this address")
-    config.add_argument("--here", action="store_true", help="start this installation, not what uvx gets")
+    config.add_argument(
+        "--uvx",
+        default="",
+        metavar="FROM",
+        help="start what uvx gets from there (a wheel, a git URL), not this",
+    )
     config.add_argument("--write", action="store_true", help="put it into the host's file, after showing the change")
     config.add_argument("--yes", action="store_true", help="of --write: do not ask")
 

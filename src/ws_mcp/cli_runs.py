@@ -139,7 +139,7 @@ def config(_settings: Settings, options: dict[str, object]) -> int:
         host=str(options["host"]),
         url=str(options["http"]),
         flags=tuple(flags_of(cast("dict[str, object]", options["given"]))),
-        is_here=bool(options["here"]),
+        uvx=str(options["uvx"]),
         writes=bool(options["write"]),
         is_sure=bool(options["yes"]),
     )

@@ -19,18 +19,18 @@ from ws_mcp.hosts import BY_NAME, TOKEN_VARIABLE, Host, as_text, has_http, over_
 from ws_mcp.merging import merged
 
 MAX_BYTES = 4 << 20  # of a host's file
-UVX = ("uvx", "ws-mcp", "stdio")
+THIS = (sys.executable, "-m", "ws_mcp", "stdio")  # whatever else there is under its name on PATH or at an index
 _STYLES = {"+": Style.GREEN, "-": Style.RED, "@": Style.CYAN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigWish:
-    """What was asked for. `is_here`: this installation is started, not what `uvx` gets; `flags`: of the server."""
+    """What was asked for. `uvx`: what `uvx` is to start in place of this installation; `flags`: of the server."""
 
     host: str
     url: str = ""
     flags: Sequence[str] = ()
-    is_here: bool = False
+    uvx: str = ""
     writes: bool = False
     is_sure: bool = False
 
@@ -86,12 +86,10 @@ def path_of(host: Host, project: Path, home: Path, environment: Mapping[str, str
 
 def _wanted(host: Host, wish: ConfigWish) -> dict[str, object]:
     if not wish.url:
-        command = (sys.executable, "-m", "ws_mcp", "stdio") if wish.is_here else UVX
+        command = ("uvx", "--from", wish.uvx, "ws-mcp", "stdio") if wish.uvx else THIS
         return over_stdio(host, (*command, *wish.flags))
-    if wish.flags or wish.is_here:
-        raise InvalidArgumentError(
-            "flags and --here are for a server that the host starts: give flags to `ws-mcp http`"
-        )
+    if wish.flags or wish.uvx:
+        raise InvalidArgumentError("flags and --uvx are for a server that the host starts: give flags to `ws-mcp http`")
     if not has_http(host):
         raise InvalidArgumentError(f"{host.title} has only servers that it starts itself in its file: leave --http out")
     parts = urlsplit(wish.url)

@@ -54,7 +54,7 @@ def process_of(started: str) -> str:
 
 def here(directory: Path, *flags: str) -> Sequence[str]:
     """The flags for a server that the host starts itself."""
-    return ("--here", "--state", str(directory / "state"), *flags)
+    return ("--state", str(directory / "state"), *flags)
 
 
 def play(
