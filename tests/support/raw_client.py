@@ -137,6 +137,12 @@ class RawClient:
             continue
         return message
 
+    def forget_unread(self) -> None:
+        """Pass over what the server has said so far."""
+        while select.select([self._output], [], [], 0)[0]:
+            self._read()
+        self._lines.clear()
+
     def send(self, method: str, params: Json) -> int:
         """Ask and go on; returns the request's id."""
         self._last_id += 1

@@ -8,8 +8,7 @@ from typing import Annotated
 from mcp.types import CallToolResult, ResourceLink
 from pydantic import Field
 
-from ws_mcp.core.devcontainers.model import DevContainer, DevContainerListing, RecreateAsk, Recreated, Target
-from ws_mcp.core.devcontainers.recreate_plan import Change
+from ws_mcp.core.devcontainers.model import UNCHANGED, DevContainer, DevContainerListing, RecreateAsk, Recreated, Target
 from ws_mcp.core.job import StillRunning
 from ws_mcp.edge.answer import answered
 from ws_mcp.edge.arguments import Text
@@ -56,7 +55,7 @@ class DevContainerTools:
 
 
 def _answer(made: Recreated, *, is_dry_run: bool) -> CallToolResult:
-    has_log = not is_dry_run and made.change != Change.NOTHING
+    has_log = not is_dry_run and made.change != UNCHANGED
     view = RecreateView.of(made, is_dry_run=is_dry_run)
     return answered(view, "", *((_log(made.devcontainer),) if has_log else ()))
 

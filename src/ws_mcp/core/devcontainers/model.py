@@ -10,6 +10,7 @@ from enum import StrEnum
 from ws_mcp.core.ids import ContainerId, PlaceId
 
 SHORT_ID = 12  # as engines show ids
+UNCHANGED = "none"  # the change of a recreate that found nothing to do
 
 
 class Status(StrEnum):

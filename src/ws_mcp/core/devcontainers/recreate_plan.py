@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import cast
 
 from ws_mcp.core.devcontainers.definition import is_local, mapping, path_of, texts
-from ws_mcp.core.devcontainers.model import DevContainer, Freshness, Kind, RecreateAsk, Status
+from ws_mcp.core.devcontainers.model import UNCHANGED, DevContainer, Freshness, Kind, RecreateAsk, Status
 from ws_mcp.core.devcontainers.port import Definition, Fingerprint
 from ws_mcp.core.execd.delivery import MOUNT
 
@@ -19,7 +19,7 @@ INITIALIZE = "initializeCommand"
 class Change(StrEnum):
     """The one thing to do; the words of `Recreated.change`."""
 
-    NOTHING = "none"
+    NOTHING = UNCHANGED
     START = "started"
     CREATE = "created"
     RECREATE = "recreated"
