@@ -21,6 +21,11 @@ Write = Callable[[Sequence[str]], None]
 """Takes the next lines of a log; must not wait."""
 
 
+def step(text: str) -> str:
+    """A line of ours among those of others."""
+    return f"== {text}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildLog:
     """`dropped`: how many lines were before these."""
@@ -56,21 +61,20 @@ class BuildLogs:
         while len(self._logs) > MAX_LOGS:
             del self._logs[next(iter(self._logs))]
 
-        def write(*lines: str) -> None:
+        def write(lines: Sequence[str]) -> None:
             log.write(lines)
             self._on_change()
 
-        write(f"== {self._now().isoformat(timespec='seconds')}")
+        write((step(self._now().isoformat(timespec="seconds")),))
+        end = "cut short"
         try:
-            yield lambda lines: write(*lines)
+            yield write
+            end = "done"
         except WsError as error:
-            # The lines of the CLI that may follow are there already.
-            write(f"== {str(error).partition(chr(10))[0]}")
+            end = str(error).partition("\n")[0]  # the lines of the CLI that may follow are there already
             raise
-        except BaseException:
-            write("== cut short")
-            raise
-        write("== done")
+        finally:
+            write((step(end),))
 
     def of(self, key: Key) -> BuildLog | None:
         """The log of the last run; None if this server made none, or too many since."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import anyio
 
-from ws_mcp.core.devcontainers.build_logs import Write
+from ws_mcp.core.devcontainers.build_logs import Write, step
 from ws_mcp.core.devcontainers.port import CliProgress, Tell
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import WsError
@@ -63,7 +63,7 @@ class Relay:
 
     async def say(self, text: str) -> None:
         """Report a step of our own, a little further on: a client is told only of what is further than before."""
-        self.write((f"== {text}",))
+        self.write((step(text),))
         self._fraction = min(self._fraction + OWN_STEP, 1.0)
         await self._report(text, self._fraction)
 
