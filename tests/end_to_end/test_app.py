@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
-from support.browser import open_tab, shot
+from support.browser import open_tab, press_again, shot
 from support.conformance import open_way
 from support.edge_client import ok
 from support.server_process import HttpServer, open_http
@@ -26,7 +26,8 @@ pytestmark = [
     pytest.mark.usefixtures("browser"),
     pytest.mark.skipif(not sandbox.has_bubblewrap(), reason="bubblewrap is not installed"),
 ]
-TICKER = "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done"
+# A bash that is interrupted between two commands of a loop takes it for the command's and goes on: hence the trap.
+TICKER = "trap 'trap - INT; kill -INT $$' INT; i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +109,9 @@ async def test_input_reaches_a_process_and_kill_needs_a_second_press(browser: Br
         await page.get_by_role("button", name="Send").click()
         await seen(page, "hello <b>you</b>\n")
         await shot(page, "dark")
-        await page.get_by_role("button", name="Kill").click()
-        await page.get_by_role("button", name="Press again to kill").click()
+        button = page.get_by_role("button", name="Kill")
+        await button.click()
+        await press_again(button, page.get_by_role("button", name="Press again to kill"))
         await seen(page, "killed by KILL", "#window")
         assert await page.get_by_label("Input for the process").is_hidden()
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from mcp import MCPError
 from support.app_host import AppHost, open_app
-from support.browser import shot
+from support.browser import press_again, shot
 from support.edge_client import call, ok, open_client
 from support.fake_core import DEV, FakeCore, FakeProcess
 
@@ -23,7 +23,7 @@ from ws_mcp.core.workspaces.model import WorkspaceName
 
 if TYPE_CHECKING:
     from mcp import Client
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, Locator
 
 pytestmark = pytest.mark.usefixtures("browser")
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -61,9 +61,13 @@ class Stage:
         for place in (self.host.frame.locator("body"), self.host.page.locator("body")):
             await place.evaluate("() => new Promise(then => requestAnimationFrame(() => requestAnimationFrame(then)))")
 
+    def button(self, name: str) -> Locator:
+        """A button by what it says."""
+        return self.host.frame.get_by_role("button", name=name, exact=True)
+
     async def press(self, name: str) -> None:
         """Press a button."""
-        await self.host.frame.get_by_role("button", name=name, exact=True).click()
+        await self.button(name).click()
 
 
 @asynccontextmanager
@@ -126,10 +130,11 @@ async def test_a_dev_container_is_made_anew_after_a_second_press_and_its_progres
     core.devcontainers.pending = StillRunning(phase="building the image: step 2/4", fraction=0.3, elapsed_s=7)
     async with staged(browser, core=core) as stage:
         await stage.host.frame.get_by_role("tab", name="Workspaces").click()
-        button = stage.host.frame.get_by_role("button", name="Make app anew")
+        button = stage.button("Make app anew")
+        sure = button.and_(stage.host.frame.locator(".sure"))
         await button.click()
         assert core.devcontainers.asked == []
-        await button.click()
+        await press_again(button, sure)
         await stage.sees("building the image: step 2/4, 7 s", "#places")
         core.devcontainers.logs["app"] = BuildLog(lines=("step 2/4: RUN make", EVIL))
         await stage.sees(f"step 2/4: RUN make\n{EVIL}\n", "#places .log")
@@ -139,7 +144,7 @@ async def test_a_dev_container_is_made_anew_after_a_second_press_and_its_progres
         await stage.sees("clean", "#places .badge")
         core.devcontainers.fault = ConflictError(f"dev container 'app' failed: {EVIL}")
         await button.click()
-        await button.click()
+        await press_again(button, sure)
         await stage.sees(f"failed: {EVIL}", "#places pre")
         await stage.host.frame.get_by_text("Build log").click()
         await stage.host.frame.locator("#places .log").wait_for(state="hidden")
@@ -188,9 +193,24 @@ async def test_signals_say_what_they_did_and_kill_is_asked_for_twice(browser: Br
         await stage.host.frame.get_by_role("option").filter(has_text="running").click()
         await stage.press("Kill")
         assert len(stage.host.calls("signal_process")) == 1
-        await stage.press("Press again to kill")
+        await press_again(stage.button("Kill"), stage.button("Press again to kill"))
         await stage.sees("killed by KILL", "#window")
         assert [one["signal"] for one in stage.host.calls("signal_process")] == ["TERM", "KILL"]
+
+
+@pytest.mark.parametrize("output", [b"the only line\n", b""])
+async def test_how_a_process_ended_is_shown_though_its_output_was_closed_before(
+    browser: Browser, output: bytes
+) -> None:
+    async with staged(browser, "exec >&-") as stage:
+        (process,) = stage.processes
+        process.write(output)
+        process.close()
+        await stage.sees("running | ", "#window")
+        await stage.sees("end of output", "#window")
+        process.end(code=None, signal="INT")
+        await stage.sees("killed by INT", "#window")
+        assert await stage.text() == output.decode()
 
 
 async def test_lists_and_lines_are_filtered_and_copied_as_shown(browser: Browser) -> None:
@@ -251,7 +271,7 @@ async def test_it_asks_seldom_while_nobody_sees_it(browser: Browser) -> None:
         while looks != stage.looks:  # what was on its way
             looks = stage.looks
             await stage.pass_time(2_000)
-        await stage.pass_time(10_000)
+        await stage.pass_time(5_000)  # not more: the time of this machine passes, too
         assert stage.looks == looks
         while stage.looks == looks:
             await stage.pass_time(2_000)

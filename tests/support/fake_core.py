@@ -107,11 +107,17 @@ class FakeProcess:
         self.request = request
         self.output = {Stream.OUT: b"", Stream.ERR: b""}
         self.kept_from = 0
+        self.is_closed = False
         self.input = b""
         self.changed = anyio.Event()
 
     def write(self, data: bytes, stream: Stream = Stream.OUT) -> None:
         self.output[stream] += data
+        self._update()
+
+    def close(self) -> None:
+        """Close its output, and run on."""
+        self.is_closed = True
         self._update()
 
     def end(self, code: int | None = 0, signal: str | None = None, reason: str = "") -> None:
@@ -123,7 +129,7 @@ class FakeProcess:
         self.info = replace(self.info, is_receipt=True, last=last)
 
     def _update(self) -> None:
-        is_final = self.info.state is ProcessState.ENDED
+        is_final = self.is_closed or self.info.state is ProcessState.ENDED
         out, err = (
             OutputRange(end=len(data), head_end=len(data), tail_start=len(data), is_final=is_final)
             for data in self.output.values()
