@@ -143,7 +143,12 @@ async def test_who_watches_hears_what_another_server_does(instance: Instance, mo
                 # A place that did not exist when the watch began.
                 await working.ok("provision_workspace", name="second")
                 before = heard.count(processes)
+                later = await working.start("read x; echo hello", workspace="second", keep_stdin=True, wait_s=0)
                 await until(lambda: _is_told(heard, processes, before + 1))
+                output = f"{processes}/{later}/output"
+                async with heard_by(watching, mode, output) as told:
+                    await working.ok("write_input", process_id=later, text="go", enter=True)
+                    await until(lambda: _is_told(told, output, 1))
 
 
 async def _is_told(heard: list[str], uri: str, count: int) -> bool:
