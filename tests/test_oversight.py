@@ -35,7 +35,7 @@ async def open_watched(tmp_path: Path, *flags: str, mode: str = "auto") -> Async
 
 
 async def page(tmp_path: Path, path: str) -> tuple[int, str]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with await anyio.connect_unix(tmp_path / "m") as stream:
             await stream.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             received = b""

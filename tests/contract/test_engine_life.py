@@ -29,7 +29,7 @@ class LifeContract(Ground):
                 pass
         for _ in range(2):
             await engine.unpause(container)
-        with anyio.fail_after(10):  # an engine may hear late that it was paused before, and then that it goes on
+        with anyio.fail_after(30):  # an engine may hear late that it was paused before, and then that it goes on
             while (await engine.inspect(container)).state is not ContainerState.RUNNING:  # noqa: ASYNC110 - it is asked
                 await anyio.sleep(0.01)
         async with engine.open_exec(container, ExecSpec(argv=("echo", "x"))) as stream:
@@ -147,7 +147,7 @@ class RealLifeContract(Ground):
     async def test_the_process_is_the_one_of_this_machine(self, engine: Engine, new_name: NewName) -> None:
         container = await sleeper(engine, new_name())
         command = anyio.Path(f"/proc/{(await engine.inspect(container)).pid}/cmdline")
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             said = await command.read_bytes()
             while b"runc" in said.partition(b"\0")[0]:  # which becomes it, a moment after the start is told
                 said = await command.read_bytes()

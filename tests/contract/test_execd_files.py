@@ -103,7 +103,7 @@ class FilesContract(ExecdContract):
         with pytest.raises(FileRefusedError, match=str(MAX_FILE_BYTES)):
             await write_file(client, place.disk.root, "larger", content + b"x")
         with pytest.raises(FileRefusedError, match=str(MAX_FILE_BYTES)):
-            await client.call("write_file", {"root": place.disk.root, "path": "larger"}, content + b"x", timeout_s=5)
+            await client.call("write_file", {"root": place.disk.root, "path": "larger"}, content + b"x", timeout_s=30)
         place.disk.put("larger", content + b"rest")
         assert (await read_file(client, place.disk.root, "larger")).content == content
         assert (await read_file(client, place.disk.root, "larger", offset=MAX_FILE_BYTES)).content == b"rest"

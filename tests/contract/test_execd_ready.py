@@ -38,7 +38,7 @@ class ReadyContract(ExecdContract):
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait)
-            await client.call("ping", {}, timeout_s=5)
+            await client.call("ping", {}, timeout_s=30)
             async with place.ports.listen(port, OK):
                 assert await probe(client, HttpProbe(port=port), 5) == 204
                 # It asks now and then: closed before, the port would never open for it.

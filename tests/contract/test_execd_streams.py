@@ -144,7 +144,7 @@ class StreamsContract(ExecdContract):
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(wait, client, "exit")
-            await client.call("ping", {}, timeout_s=5)
+            await client.call("ping", {}, timeout_s=30)
             await write_line(client)
 
     # --- input ---

@@ -48,7 +48,7 @@ class Server:
 
     async def over(self, ticket: Ticket, owner: TicketOwner = ALICE) -> Ticket:
         """The ticket when its job has ended."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while True:
                 seen = await self.tickets.look(owner, ticket.id)
                 assert seen is not None

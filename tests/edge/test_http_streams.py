@@ -107,7 +107,7 @@ class Watching:
         self.client, self.chat, self.heard = client, chat, heard
 
     async def told(self, count: int) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while len(self.heard) < count:  # noqa: ASYNC110 - the client's own tasks fill it
                 await anyio.sleep(0.01)
 

@@ -42,7 +42,7 @@ class Listener:
 
     async def told(self, count: int) -> list[str]:
         """What it heard, once there is that much of it."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while len(self.heard) < count:  # noqa: ASYNC110 - the client's own tasks fill it
                 await anyio.sleep(0.01)
         return self.heard

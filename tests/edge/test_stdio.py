@@ -133,7 +133,7 @@ def test_the_id_of_a_line_that_is_too_long_is_told_where_it_is_sure(line: bytes,
 
 
 async def test_messages_and_answers_go_through_pipes(real_io_both: None) -> None:
-    with pipes() as ends, anyio.fail_after(10):
+    with pipes() as ends, anyio.fail_after(30):
         async with open_stdio(ends.reading, ends.writing) as (messages, answers):
             os.write(ends.to, PING[:20])
             os.write(ends.to, PING[20:] + b"\nno json\n" + PING)
@@ -150,7 +150,7 @@ async def test_messages_and_answers_go_through_pipes(real_io_both: None) -> None
 
 async def test_answers_of_one_moment_arrive_whole_and_once(real_io_both: None) -> None:
     results = [{"number": number, "text": "x" * 500} for number in range(20)]
-    with pipes() as ends, anyio.fail_after(10):
+    with pipes() as ends, anyio.fail_after(30):
         async with open_stdio(ends.reading, ends.writing) as (_, answers):
             async with anyio.create_task_group() as tasks:
                 for result in results:
@@ -164,7 +164,7 @@ async def test_answers_of_one_moment_arrive_whole_and_once(real_io_both: None) -
 
 
 async def test_the_end_of_stdin_ends_the_messages(real_io_both: None) -> None:
-    with pipes() as ends, anyio.fail_after(10):
+    with pipes() as ends, anyio.fail_after(30):
         async with open_stdio(ends.reading, ends.writing) as (messages, _):
             os.write(ends.to, PING + b"half a line")
             os.close(ends.to)
@@ -173,7 +173,7 @@ async def test_the_end_of_stdin_ends_the_messages(real_io_both: None) -> None:
 
 async def test_serving_ends_when_asked_though_nothing_was_said(real_io_both: None) -> None:
     stop = Stop()
-    with pipes() as ends, anyio.fail_after(10):
+    with pipes() as ends, anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             server = build_server(FakeCore(), default_hint=PROJECT)
             tasks.start_soon(serve_descriptors, server, stop, ends.reading, ends.writing)
@@ -186,7 +186,7 @@ async def test_serving_ends_when_asked_though_nothing_was_said(real_io_both: Non
 @pytest.mark.parametrize("end", ["to", "back"])
 async def test_serving_ends_when_the_client_goes_away(end: str, real_io_both: None) -> None:
     stop = Stop()
-    with pipes() as ends, anyio.fail_after(10):
+    with pipes() as ends, anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             server = build_server(FakeCore(), default_hint=PROJECT)
             tasks.start_soon(serve_descriptors, server, stop, ends.reading, ends.writing)
@@ -201,7 +201,7 @@ async def test_serving_ends_when_the_client_goes_away(end: str, real_io_both: No
 async def test_a_file_can_be_read_from(real_io_both: None) -> None:
     reading = os.open(os.devnull, os.O_RDONLY)
     try:
-        with pipes() as ends, anyio.fail_after(10):
+        with pipes() as ends, anyio.fail_after(30):
             async with open_stdio(reading, ends.writing) as (messages, _):
                 assert [found async for found in messages] == []
     finally:

@@ -49,7 +49,7 @@ async def open_task_client(core: SlowCore, **more: Any) -> AsyncGenerator[Client
 
 async def until_over(client: Client, task: object) -> dict[str, Any]:
     """What a task is when it is over."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while (seen := await about(client, "tasks/get", task))["status"] == "working":  # noqa: ASYNC110 - a client polls
             await anyio.sleep(0.01)
     return seen

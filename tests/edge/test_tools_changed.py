@@ -39,7 +39,7 @@ class Ground:
         await self.policy.reload()
 
     async def hears(self, count: int) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while self.heard < count:  # noqa: ASYNC110 - the client's own tasks count
                 await anyio.sleep(0.01)
 

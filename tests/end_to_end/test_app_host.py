@@ -285,7 +285,7 @@ async def test_it_stops_when_the_host_takes_it_down(browser: Browser) -> None:
         await stage.sees("connected", "#link")
         await stage.host.tell("ui/resource-teardown", {}, id=99)
         await stage.host.tell("no/such-method", {}, id=100)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while not {99, 100} <= {one.get("id") for one in stage.host.heard if "method" not in one}:
                 await stage.host.page.evaluate("0")
         answers = {one["id"]: one for one in stage.host.heard if "method" not in one}

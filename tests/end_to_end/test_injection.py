@@ -39,7 +39,7 @@ def ignore(place: PlaceId, event: Event) -> None:
 
 async def start(client: ExecdClient, process: str, shell: str) -> None:
     fields = {"process": process, "chat": CHAT, "digest": "d", "shell": shell}
-    await client.call("start", fields, timeout_s=5)
+    await client.call("start", fields, timeout_s=30)
 
 
 async def test_an_injected_execd_starts_reads_and_signals(docker_engine: LabelledEngine, foreign: ContainerId) -> None:

@@ -61,7 +61,7 @@ async def open_stage() -> AsyncGenerator[Stage]:
 
 
 async def until_over(stage: Stage, task: object) -> dict[str, Any]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while (seen := await about(stage.client, "tasks/get", task))["status"] == "working":  # noqa: ASYNC110 - a client polls
             await anyio.sleep(0.01)
     return seen

@@ -23,7 +23,7 @@ SAME = ("principal", "chat", "verb", "arguments", "shown")
 
 
 async def until_lines(state: Path, count: int) -> list[dict[str, object]]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while len(lines := lines_of(state)) < count:  # noqa: ASYNC110 - a file tells nobody
             await anyio.sleep(0.01)
     return lines
@@ -48,7 +48,7 @@ async def test_work_that_outlives_its_call_is_said_to_go_on_and_what_became_of_i
             if is_cancelled:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(partial(ok, client, tool, name="app"))
-                    with anyio.fail_after(5):
+                    with anyio.fail_after(30):
                         await slow.begun.wait()
                     tasks.cancel_scope.cancel()
             else:

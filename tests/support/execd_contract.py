@@ -40,7 +40,7 @@ class Watch:
         changed.set()
 
     async def until(self, is_it: Callable[[Event], bool]) -> Event:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while True:
                 for event in self.seen:
                     if is_it(event):
@@ -67,12 +67,12 @@ class Place:
 async def start(client: ExecdClient, command: str | list[str], process: str = "p_1", **fields: Any) -> dict[str, Any]:
     how = {"shell": command} if isinstance(command, str) else {"argv": command}
     request = {"process": process, "chat": CHAT, "digest": f"d {command}"} | how | fields
-    reply = await client.call("start", request, timeout_s=5)
+    reply = await client.call("start", request, timeout_s=30)
     return dict(reply.header)
 
 
 async def ask(client: ExecdClient, op: str, process: str = "p_1", body: bytes = b"", **fields: Any) -> dict[str, Any]:
-    reply = await client.call(op, {"process": process, "chat": CHAT} | fields, body, timeout_s=5)
+    reply = await client.call(op, {"process": process, "chat": CHAT} | fields, body, timeout_s=30)
     return dict(reply.header) | {"body": reply.body}
 
 
@@ -135,7 +135,7 @@ class Link:
         await self._stream.send(encode(header))
 
     async def hear(self) -> dict[str, Any]:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while not self._heard:
                 self._heard += [dict(frame.header) for frame in self._decoder.feed(await self._stream.receive())]
         return self._heard.pop(0)

@@ -45,7 +45,7 @@ class Server:
 
     async def until_idle(self) -> None:
         """Wait until nobody is connected."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while self._open:
                 await self._closed.wait()
 

@@ -51,7 +51,7 @@ async def open_real_execd(place: str, secret: str, limits: FakeLimits) -> AsyncG
 
 async def connect(directory: Path) -> ByteStream:
     """A stream to it, as soon as it listens."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while True:
             try:
                 return await connect_unix(str(directory / "sock"))

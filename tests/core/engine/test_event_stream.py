@@ -34,7 +34,7 @@ def event_line(action: str, kind: str = "container") -> bytes:
 
 
 async def events_of(path: Path) -> list[EngineEvent]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with open_events(target(path)) as events:
             return [event async for event in events]
 

@@ -51,7 +51,7 @@ def exec_answer(*sent: bytes, then: Answer | None = None) -> Answer:
 
 
 async def received(stream: ByteStream) -> bytes:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         return b"".join([chunk async for chunk in stream])
 
 
@@ -107,7 +107,7 @@ async def test_closing_the_stream_closes_the_connection(tmp_path: Path) -> None:
     async with open_server(tmp_path / "s", exec_answer(UPGRADED, then=wait_for_end)):
         async with open_exec(target(tmp_path / "s"), CONTAINER, SPEC):
             pass
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await closed.wait()
 
 
@@ -177,7 +177,7 @@ async def test_an_engine_that_says_nothing_is_given_up(tmp_path: Path) -> None:
             open_exec(target(tmp_path / "s", 0.05), CONTAINER, SPEC),
             open_events(target(tmp_path / "s", 0.05)),
         ):
-            with anyio.fail_after(5), pytest.raises(EngineTimeoutError):
+            with anyio.fail_after(30), pytest.raises(EngineTimeoutError):
                 async with opened:
                     pytest.fail("it was opened")
 
