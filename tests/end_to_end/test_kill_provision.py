@@ -5,15 +5,18 @@ Each call once: when the engine has done it and before the server hears of it, w
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 from support import victim
 from support.engine_calls import Trap
 from support.engine_proxy import EngineProxy, open_proxy
@@ -27,22 +30,41 @@ MOST = 40
 ACTS = {"create": 14, "recreate": 15, "remove": 6}  # and how many calls each has at least
 
 
-async def survives(instance: Instance, chat: str, act: str, proxy: EngineProxy, trap: Trap) -> bool:
-    """Whether a server gets through an act without a call of the engine at which none was killed yet."""
-    before = len(trap.sprung)
-    argv = (sys.executable, victim.__file__, str(instance.state), proxy.url, chat, act)
-    async with await anyio.open_process(argv, stdout=None, stderr=subprocess.PIPE, env=server_environment()) as server:
+class Victims:
+    """Servers, one after the other; each does one act."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._said = BufferedByteReceiveStream(process.stdout) if process.stdout else None
+
+    async def _next(self) -> int:
+        assert self._said is not None
+        return int(await self._said.receive_until(b"\n", 100))
+
+    async def survives(self, instance: Instance, chat: str, act: str, proxy: EngineProxy, trap: Trap) -> bool:
+        """Whether one gets through an act without a call of the engine at which none was killed yet."""
+        before, pid = len(trap.sprung), await self._next()
         trap.begin()
-        proxy.kill, proxy.is_fatal = server.kill, trap.springs_at
+        proxy.kill, proxy.is_fatal = partial(os.kill, pid, signal.SIGKILL), trap.springs_at
         try:
-            assert server.stderr is not None
-            said = b"".join([chunk async for chunk in server.stderr])
-            code = await server.wait()
+            assert self._process.stdin is not None
+            await self._process.stdin.send("\0".join((str(instance.state), proxy.url, chat, act)).encode())
+            code = await self._next()
         finally:
             proxy.is_fatal = lambda _call: False
-    assert code in (0, -signal.SIGKILL), said.decode()
-    assert len(trap.sprung) == before + (code != 0)
-    return code == 0
+        assert code in (0, -signal.SIGKILL), "it said why on stderr"
+        assert len(trap.sprung) == before + (code != 0)
+        return code == 0
+
+
+@asynccontextmanager
+async def open_victims() -> AsyncGenerator[Victims]:
+    argv = (sys.executable, victim.__file__)
+    async with await anyio.open_process(argv, stderr=None, env=server_environment(), start_new_session=True) as process:
+        try:
+            yield Victims(process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 async def check_whole(instance: Instance, peer: Peer) -> None:
@@ -60,7 +82,11 @@ async def check_whole(instance: Instance, peer: Peer) -> None:
 async def run(instance: Instance, act: str, least: int) -> None:
     """Have servers killed at each call of an act, and look what the next one makes of it."""
     trap = Trap()
-    async with open_proxy(instance.state.parent / "docker.sock") as proxy, instance.open_peer() as peer:
+    async with (
+        open_proxy(instance.state.parent / "docker.sock") as proxy,
+        instance.open_peer() as peer,
+        open_victims() as victims,
+    ):
         chat = str((await peer.ok("list_containers"))["chat"])
         if act == "recreate":
             await check_whole(instance, peer)
@@ -68,7 +94,7 @@ async def run(instance: Instance, act: str, least: int) -> None:
         for _ in range(MOST):
             if act == "remove":
                 await check_whole(instance, peer)
-            if await survives(instance, chat, act, proxy, trap):
+            if await victims.survives(instance, chat, act, proxy, trap):
                 break
             await check_whole(instance, peer)
             if act == "create":
