@@ -23,7 +23,7 @@ async def test_every_row_is_refused_in_one_line_and_leaves_nothing_behind(
             await peer.ok("provision_workspace")
             named = {
                 "LIVING": await peer.start("exec sleep 600", wait_s=0),
-                "ENDED": await peer.start("true", wait_s=5),
+                "ENDED": await peer.start("true", wait_s=30),
                 "HUGE": "x" * HUGE,
             }
             before = (instance.containers, instance.volumes)
@@ -34,7 +34,7 @@ async def test_every_row_is_refused_in_one_line_and_leaves_nothing_behind(
                     assert step in refusal, refusal
                     assert all(word in refusal for word in words), refusal
                     assert (instance.containers, instance.volumes) == before
-                    assert (await peer.ok("start_process", command="echo well", wait_s=5))["output"] == "well\n"
+                    assert (await peer.ok("start_process", command="echo well", wait_s=30))["output"] == "well\n"
             running = [p for p in (await peer.processes()).values() if p["state"] == "running"]
             assert [process["process_id"] for process in running] == [named["LIVING"]]
 
@@ -70,7 +70,7 @@ async def test_100_mb_of_environment_are_refused_in_bounded_memory(instance: Ins
             for tool, arguments in (("start_process", {"command": "true"}), ("provision_workspace", {"name": "big"})):
                 with pytest.raises(MCPError, match="too large"):
                     await peer.call(tool, env={"A": "x" * 100_000_000}, **arguments)
-                assert (await peer.ok("start_process", command="echo well", wait_s=5))["output"] == "well\n"
+                assert (await peer.ok("start_process", command="echo well", wait_s=30))["output"] == "well\n"
             assert memory_of(peer.pid, "VmHWM") - small < 40_000_000
             assert (instance.containers, instance.volumes) == before
 
@@ -91,11 +91,11 @@ def test_lone_surrogates_are_refused_and_the_server_goes_on(instance: Instance, 
         for arguments in ({"command": "echo \ud800"}, {"command": "true", "env": {"A": "\udfff"}}, {"\ud800": "x"}):
             with contextlib.suppress(RawClientError):  # refused as a request, or as a tool call
                 assert client.call("start_process", **arguments).is_error
-            assert client.ok("start_process", command="echo well", wait_s=5).structured["output"] == "well\n"
+            assert client.ok("start_process", command="echo well", wait_s=30).structured["output"] == "well\n"
         process = client.ok("start_process", command="cat", keep_stdin=True, wait_s=0).structured["process_id"]
         with contextlib.suppress(RawClientError):
             assert client.call("write_input", process_id=process, text="\udc80").is_error
-        assert client.ok("start_process", command="echo well", wait_s=5).structured["output"] == "well\n"
+        assert client.ok("start_process", command="echo well", wait_s=30).structured["output"] == "well\n"
 
 
 def test_lines_that_are_no_messages_do_not_end_the_server(instance: Instance) -> None:

@@ -46,13 +46,13 @@ async def test_a_dev_container_of_an_image_is_made_used_stopped_and_removed(
         assert container_of(made) == project.containers[0]
 
         process = await peer.start("cat /made; pwd; echo $TEAM; exec cat", workspace=project.name, keep_stdin=True)
-        page = await peer.read(process, wait_for="pattern", pattern="red", wait_s=10)
+        page = await peer.read(process, wait_for="pattern", pattern="red", wait_s=30)
         assert page.output == f"made\n/workspaces/{project.name}\nred\n"
         await peer.ok("write_input", process_id=process, text="hello\n")
-        page = await peer.read(process, offset=page.next_offset, wait_for="pattern", pattern="hello", wait_s=10)
+        page = await peer.read(process, offset=page.next_offset, wait_for="pattern", pattern="hello", wait_s=30)
         assert page.output == "hello\n"
         await peer.ok("signal_process", process_id=process, signal="TERM")
-        assert "killed by TERM" in (await peer.read(process, wait_for="exit", wait_s=10)).status
+        assert "killed by TERM" in (await peer.read(process, wait_for="exit", wait_s=30)).status
         assert (await recreate(peer, name=project.name))["change"] == "none"
 
         stopped = await peer.ok("stop_workspace", name=project.name)

@@ -35,7 +35,7 @@ async def test_one_that_was_made_by_hand_is_adopted_and_a_killed_server_forgets_
             found = await listed(peer, unseen.name)
             assert (found["dirty"], found["reasons"]) == ("dirty", ["mounts added", "postCreateCommand added"])
             process = await peer.start(TICKER, workspace=project.name, wait_s=0)
-            page = await peer.read(process, wait_for="pattern", pattern="line 3", wait_s=10)
+            page = await peer.read(process, wait_for="pattern", pattern="line 3", wait_s=30)
             project.define(containerEnv={"TEAM": "blue"}, customizations={"x": {}})
             found = await listed(peer, project.name)
             assert (found["dirty"], found["reasons"]) == ("dirty", ["containerEnv changed"])

@@ -29,7 +29,7 @@ async def test_processes_outlive_a_crash_of_the_engine(private_engine: PrivateEn
         async with open_peer(tmp_path / "state", "--image", IMAGE, environment=environment) as peer:
             await peer.ok("provision_workspace")
             process = await peer.start(TICKER, wait_s=0)
-            page = await peer.read(process, wait_for="pattern", pattern="line 3", wait_s=5)
+            page = await peer.read(process, wait_for="pattern", pattern="line 3", wait_s=30)
             private_engine.kill()
             assert "engine" in await peer.refused("start_process", command="true")
             assert "engine" in str((await peer.ok("list_containers"))["unknown"])
@@ -39,4 +39,4 @@ async def test_processes_outlive_a_crash_of_the_engine(private_engine: PrivateEn
             lines = (page.output + following.output).splitlines()
             assert following.start == page.next_offset
             assert lines == [f"line {number + 1}" for number in range(len(lines))]
-            assert await peer.start("true", wait_s=5)
+            assert await peer.start("true", wait_s=30)

@@ -42,7 +42,7 @@ async def test_a_container_stopped_behind_our_back_is_started_by_a_provision(ins
             assert (await peer.workspaces())["main"]["state"] == "stopped"
             await peer.refused("signal_process", process_id=process, signal="KILL")
             assert (await peer.ok("provision_workspace"))["change"] == "started"
-            assert await peer.start("true", wait_s=5)
+            assert await peer.start("true", wait_s=30)
             await _check_process_is_lost(peer, process)
 
 
@@ -51,7 +51,7 @@ async def test_a_container_restarted_behind_our_back_has_lost_its_processes_and_
         async with instance.open_peer() as peer:
             process = await _peer_with_process(peer)
             docker("restart", "--time", "0", instance.container)
-            assert await peer.start("true", wait_s=5)
+            assert await peer.start("true", wait_s=30)
             await _check_process_is_lost(peer, process)
             assert "lost" in (await peer.read(process)).status
 
@@ -73,13 +73,13 @@ async def test_a_container_removed_behind_our_back_is_made_again_by_a_provision(
     with anyio.fail_after(75):
         async with instance.open_peer() as peer:
             process = await _peer_with_process(peer)
-            await peer.start("echo kept > file", wait_s=5)
+            await peer.start("echo kept > file", wait_s=30)
             docker("rm", "--force", instance.container)
             assert "provision_workspace" in await peer.refused("start_process", command="true")
             assert "its workspace was removed" in (await peer.read(process)).status
             assert await peer.workspaces() == {}
             assert (await peer.ok("provision_workspace"))["change"] == "created"
-            assert (await peer.read(await peer.start("cat file", wait_s=5))).output == "kept\n"
+            assert (await peer.read(await peer.start("cat file", wait_s=30))).output == "kept\n"
 
 
 async def test_an_execd_that_died_is_said_and_put_right_by_a_provision(instance: Instance) -> None:
@@ -91,7 +91,7 @@ async def test_an_execd_that_died_is_said_and_put_right_by_a_provision(instance:
             docker("wait", instance.container)
             assert "provision_workspace" in await peer.refused("start_process", command="true")
             assert (await peer.ok("provision_workspace"))["change"] == "started"
-            assert await peer.start("true", wait_s=5)
+            assert await peer.start("true", wait_s=30)
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ async def test_a_paused_container_is_said_to_be_paused_and_its_processes_live_on
                 assert (await one.ok("list_processes"))["unavailable"] == ["main"]
             assert "paused" in await other.refused("start_process", command="true", wait_s=0)
             docker("unpause", container)
-            assert await peer.start("true", wait_s=5)
+            assert await peer.start("true", wait_s=30)
             for one in (peer, other):
                 assert (await one.processes())[process]["state"] == "running"
             assert len([p for p in (await peer.processes()).values() if p["command"] == "exec sleep 601"]) == 1
@@ -128,7 +128,7 @@ async def test_without_an_engine_the_server_says_so_and_local_work_goes_on(tmp_p
             assert (await peer.ok("list_containers"))["unknown"]
             made = await peer.ok("provision_workspace", kind="local", name="here")
             assert made["change"] == "created"
-            page = await peer.read(await peer.start("echo works", workspace="here", wait_s=5))
+            page = await peer.read(await peer.start("echo works", workspace="here", wait_s=30))
             assert page.output == "works\n"
             await peer.ok("remove_workspace", name="here", keep_data=False)
 
@@ -157,15 +157,15 @@ async def test_an_engine_that_goes_away_and_comes_back_takes_no_process_with_it(
         async with open_proxy(tmp_path / "docker.sock") as proxy, _peer_through(instance, proxy) as peer:
             await peer.ok("provision_workspace")
             process = await peer.start(TICKER, wait_s=0)
-            page = await peer.read(process, wait_for="pattern", pattern="line 3", wait_s=5)
+            page = await peer.read(process, wait_for="pattern", pattern="line 3", wait_s=30)
             proxy.is_open = False
             await proxy.cut()
             assert "engine" in await peer.refused("start_process", command="true")
             assert (await peer.ok("list_containers"))["unknown"]
             proxy.is_open = True
-            following = await peer.read(process, offset=page.next_offset, wait_for="output", wait_s=5)
+            following = await peer.read(process, offset=page.next_offset, wait_for="output", wait_s=30)
             assert following.start == page.next_offset
-            assert await peer.start("true", wait_s=5)
+            assert await peer.start("true", wait_s=30)
 
 
 async def test_a_cut_stream_does_not_interrupt_a_read_that_waits(instance: Instance, tmp_path: Path) -> None:

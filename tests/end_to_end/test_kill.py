@@ -96,9 +96,9 @@ async def _ten_processes(peer: Peer, chat: Json) -> Seen:
     seen = Seen(chat={"chat": handle} if chat else {}, handle=handle)
     for _ in range(3):
         ticker = await peer.start(TICKER, wait_s=0, **seen.chat)
-        seen.tickers[ticker] = await peer.read(ticker, wait_for="pattern", pattern="line 3", wait_s=5, **seen.chat)
+        seen.tickers[ticker] = await peer.read(ticker, wait_for="pattern", pattern="line 3", wait_s=30, **seen.chat)
     for command, code, name in ENDINGS:
-        process = await peer.start(command, wait_s=10, **seen.chat)
+        process = await peer.start(command, wait_s=30, **seen.chat)
         seen.ended[process] = (await peer.processes(**seen.chat))[process]
         assert (seen.ended[process].get("exit_code"), seen.ended[process].get("signal")) == (code, name)
         seen.outputs[process] = await peer.read(process, tail=2000, **seen.chat)
@@ -123,7 +123,7 @@ async def _check_all_is_back(peer: Peer, seen: Seen) -> None:
         assert lines == [f"line {number + 1}" for number in range(len(lines))]
         assert len(lines) > len(page.output.splitlines())
     await peer.ok("write_input", process_id=seen.reader, text="after\n", close=True, **seen.chat)
-    assert (await peer.read(seen.reader, wait_for="exit", wait_s=5, **seen.chat)).output == "before\nafter\n"
+    assert (await peer.read(seen.reader, wait_for="exit", wait_s=30, **seen.chat)).output == "before\nafter\n"
 
 
 async def _check_nothing_is_visible(peer: Peer, seen: Seen, other: Seen) -> None:

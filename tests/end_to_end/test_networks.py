@@ -61,7 +61,7 @@ async def test_two_workspaces_reach_each_other_by_name_in_a_shared_network_and_n
 
             # Another chat's network of that name is another one.
             other = str((await peer.ok("provision_workspace", name="green", chat="new", **team))["chat"])
-            away = await peer.start(f"timeout 3 wget -q -O- http://{shared}:8080/ || echo none", wait_s=10, chat=other)
+            away = await peer.start(f"timeout 3 wget -q -O- http://{shared}:8080/ || echo none", wait_s=30, chat=other)
             assert (await peer.read(away, chat=other)).output.strip().endswith("none")
             await peer.ok("remove_workspace", name="green", keep_data=False, chat=other)
 

@@ -289,7 +289,7 @@ async def test_ps_shows_what_runs_in_which_chat(instance: Instance) -> None:
     async with instance.open_peer() as peer:
         await peer.ok("provision_workspace")
         running = await peer.start("echo hello; sleep 600", wait_s=0)
-        ended_one = await peer.start("printf '\\033[31m'; exit 3", wait_s=10)
+        ended_one = await peer.start("printf '\\033[31m'; exit 3", wait_s=30)
         other = str((await peer.ok("provision_workspace", name="other", chat="new"))["chat"])
         await peer.start("sleep 601", wait_s=0, chat=other)
         arguments = ("ps", "--state", str(instance.state))

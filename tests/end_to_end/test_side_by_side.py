@@ -101,10 +101,10 @@ async def test_three_servers_see_and_steer_each_others_processes(instance: Insta
             process = await first.start("echo hello; exec cat", keep_stdin=True, wait_s=0)
             assert (await second.processes())[process]["state"] == "running"
             await second.ok("write_input", process_id=process, text="from the second\n")
-            page = await third.read(process, wait_for="pattern", pattern="second", wait_s=5)
+            page = await third.read(process, wait_for="pattern", pattern="second", wait_s=30)
             assert page.output == "hello\nfrom the second\n"
             await third.ok("signal_process", process_id=process, signal="TERM")
-            ended = await first.read(process, wait_for="exit", wait_s=5)
+            ended = await first.read(process, wait_for="exit", wait_s=30)
             assert "killed by TERM" in ended.status
             for peer in (first, second, third):
                 assert (await peer.processes())[process]["signal"] == "TERM"
@@ -193,7 +193,7 @@ async def test_a_workspace_that_one_server_removed_is_gone_for_the_others(instan
             assert instance.containers == []
             made = await third.ok("provision_workspace")
             assert made["change"] == "created"
-            assert await first.start("true", wait_s=5)
+            assert await first.start("true", wait_s=30)
 
 
 async def test_a_server_that_dies_in_the_middle_of_a_provision_blocks_nobody(instance: Instance) -> None:
@@ -204,7 +204,7 @@ async def test_a_server_that_dies_in_the_middle_of_a_provision_blocks_nobody(ins
                 await until(lambda: anyio.to_thread.run_sync(lambda: instance.containers))
                 await victim.kill()
             await survivor.ok("provision_workspace")
-            assert await survivor.start("true", wait_s=5)
+            assert await survivor.start("true", wait_s=30)
             assert len(instance.containers) == 1
 
 

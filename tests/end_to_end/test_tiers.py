@@ -170,7 +170,7 @@ async def test_where_memory_runs_out_a_process_is_killed_and_the_workspace_lives
             await peer.ok("provision_workspace", tier=1)  # 256 MiB
             survivor = await peer.start("exec sleep 600", wait_s=0)
             for _ in range(56):  # execd holds all the output that it may: no process is as large
-                await peer.start("yes 0123456789 | head -c 1200000", wait_s=10)
+                await peer.start("yes 0123456789 | head -c 1200000", wait_s=30)
             killed = await _killed_by_hunger(peer)
             status = str((await peer.processes())[killed]["status"])
             assert "killed by KILL" in status
@@ -186,7 +186,7 @@ async def _killed_by_hunger(peer: Peer) -> str:
     )
     for _ in range(30):
         started = await peer.ok("start_process", command=hold, wait_s=0)
-        await peer.call("read_output", process_id=started["process_id"], wait_for="pattern", pattern="full", wait_s=10)
+        await peer.call("read_output", process_id=started["process_id"], wait_for="pattern", pattern="full", wait_s=30)
         for name, process in (await peer.processes(state="ended")).items():
             if process.get("signal") == "KILL":
                 return name

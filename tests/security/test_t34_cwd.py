@@ -55,9 +55,9 @@ async def test_a_real_workspace_begins_nothing_there_and_its_descriptors_lead_no
             assert "/nowhere" in await peer.refused("start_process", command="pwd", cwd="/nowhere")
             # A link that somebody inside made leads to the process's own descriptors, and none of them to the host.
             links = "for n in $(seq 0 64); do ln -s /proc/self/fd/$n fd$n; done; ln -s /proc/self/cwd cwd"
-            await peer.read(await peer.start(links, wait_s=10))
+            await peer.read(await peer.start(links, wait_s=30))
             for name in (*(f"fd{number}" for number in range(3, 12)), "cwd"):
-                answer = await peer.call("start_process", command="pwd -P; ls ..", cwd=f"/workspace/{name}", wait_s=5)
+                answer = await peer.call("start_process", command="pwd -P; ls ..", cwd=f"/workspace/{name}", wait_s=30)
                 if not answer.is_error:
                     shown = str((answer.structured_content or {}).get("output"))
                     assert not shown.startswith(("(unreachable)", "/proc", "/var/lib")), (name, shown)

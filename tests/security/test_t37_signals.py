@@ -65,7 +65,7 @@ async def test_what_is_no_process_of_the_chat_or_no_signal_of_ours_reaches_nobod
         for other in BAD_PROCESSES:
             assert "no process" in await refused(client, "signal_process", process_id=other, signal="KILL")
         # The numbers of real processes: of the sandbox, of the process itself, of this server.
-        inside = await ok(client, "start_process", command="echo $$ $PPID; ls /proc", wait_s=10)
+        inside = await ok(client, "start_process", command="echo $$ $PPID; ls /proc", wait_s=30)
         for number in {word for word in inside["output"].split() if word.isdigit()}:
             assert "no process" in await refused(client, "signal_process", process_id=number, signal="KILL")
         assert (await states(client))[process] == "running"
@@ -86,7 +86,7 @@ async def test_a_signal_takes_its_process_with_all_children_and_nothing_beside_i
         assert counted["output"] == "all\n"
         ended = await ok(client, "signal_process", process_id=first, signal="KILL")
         assert (ended["state"], ended["left"]) == ("ended", 0)
-        assert (await ok(client, "start_process", command=running, wait_s=10))["output"] == "3\n"
+        assert (await ok(client, "start_process", command=running, wait_s=30))["output"] == "3\n"
         assert await states(client) | {first: "ended", second: "running"} == await states(client)
         assert "has ended" in await refused(client, "signal_process", process_id=first)
 
@@ -94,7 +94,7 @@ async def test_a_signal_takes_its_process_with_all_children_and_nothing_beside_i
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_process_that_ended_is_no_name_for_the_next_one_with_its_number(tmp_path: Path, mode: str) -> None:
     async with open_client(tmp_path, mode) as client:
-        old = [(await ok(client, "start_process", command="true", wait_s=10))["process_id"] for _ in range(20)]
+        old = [(await ok(client, "start_process", command="true", wait_s=30))["process_id"] for _ in range(20)]
         new = (await ok(client, "start_process", command="sleep 600", wait_s=0))["process_id"]
         for process in old:
             assert "ended" in await refused(client, "signal_process", process_id=process, signal="KILL")
