@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Generator
+from enum import Enum, auto
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -43,6 +45,7 @@ PODMAN = "WS_MCP_PODMAN_SOCKET"
 collect_ignore = [] if os.environ.get("WS_MCP_HOSTS") else ["hosts"]
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
+MAKERS_OF_IMAGES = ("test_app", "test_bundle", "test_devcontainers", "test_image", "test_installed", "test_people")
 # What may not be there, by the fixture that needs it, and how it is called in the header.
 OPTIONAL = {
     "devcontainer_ground": ("dev containers", cli_missing),
@@ -76,26 +79,43 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("anyio_backend", backends, indirect=True)
 
 
-class WaitingFirst(LoadScopeScheduling):
-    """By file. One worker begins with what waits for servers and containers, the others with the rest.
+class Lane(Enum):
+    """What files have in common that one worker goes through first."""
 
-    Two that wait beside each other would leave a core idle.
+    IMAGES = auto()  # end to end, with images that are built and Chromium: they wait for other programs
+    SERVERS = auto()  # end to end, the rest: they wait for servers and containers
+    REST = auto()
+
+
+def lane_of(file: str) -> Lane:
+    """The lane of a file, by its path."""
+    if f"/{END_TO_END}/" not in f"/{file}":
+        return Lane.REST
+    return Lane.IMAGES if Path(file).name.startswith(MAKERS_OF_IMAGES) else Lane.SERVERS
+
+
+class WaitingFirst(LoadScopeScheduling):
+    """By file. The first workers begin with what waits for servers and containers, the last one with the rest.
+
+    Three workers for two cores: what waits leaves most of a core to the last one.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid.partition("::")[0]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        waits = node is self.nodes[0]
-        wished = (file for file in self.workqueue if (f"/{END_TO_END}/" in f"/{file}") is waits)
-        if (file := next(wished, None)) is not None:
-            self.workqueue.move_to_end(file, last=False)
+        lanes = tuple(Lane)
+        at = self.nodes.index(node)
+        first = Lane.REST if at == len(self.nodes) - 1 else lanes[min(at, len(lanes) - 1)]
+        order = (first, *lanes)
+        file = min(self.workqueue, key=lambda file: order.index(lane_of(file)))  # the first of the first lane
+        self.workqueue.move_to_end(file, last=False)
         super()._assign_work_unit(node)
 
 
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """How `-n 2` shares the tests out."""
+    """How `-n 3` shares the tests out."""
     # The order is ours, not by the number of tests in a file: that would leave the longest for the end.
     config.option.loadscopereorder = False
     return WaitingFirst(config, log)
