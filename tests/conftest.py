@@ -26,6 +26,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support.browser import browser_missing
+from support.described import describe_once
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
@@ -39,6 +40,7 @@ from xdist.workermanage import WorkerController
 # How long an example takes says something about the machine and what else it does, nothing about the code.
 settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ws-mcp")
+describe_once()
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"
 # Real hosts with a scripted model take minutes and a gigabyte: `make hosts` asks for them.
