@@ -97,7 +97,7 @@ async def test_clients_that_go_in_the_middle_of_a_request_take_nothing_from_othe
         for cut in (1, len(head) - 1, len(head) + len(body) // 2, len(head) + len(body)):
             with ExitStack() as stack:
                 for _ in range(20):
-                    one = stack.enter_context(socket.create_connection((place.hostname or "", place.port or 0), 10))
+                    one = stack.enter_context(socket.create_connection((place.hostname or "", place.port or 0), 30))
                     one.sendall((head + body)[:cut])
             (there,) = (await ok(client, "list_processes", chat=chat))["processes"]
             assert (there["process_id"], there["state"]) == (process, "running")

@@ -1,15 +1,18 @@
-"""What the SDK finds out about a function of ours, found out once: for all of a server it takes a tenth of a second.
+"""What the SDK finds out about a function of ours, and its client about a schema, found out once.
 
-Thousands of tests have a server of their own. Servers that are other processes find it out as ever.
+For all of a server it takes a tenth of a second, and thousands of tests have a server and a client of their own. What
+runs in another process finds it out as ever.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Hashable
 from functools import wraps
 from typing import Any
 
+from jsonschema import Draft202012Validator
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.resources import ResourceTemplate
 from mcp.server.mcpserver.tools import Tool
@@ -24,6 +27,7 @@ def describe_once() -> None:
     _remember(Tool, lambda made, fn: {"fn": fn, "fn_metadata": made.fn_metadata.model_copy()})
     _remember(ResourceTemplate, lambda _made, fn: {"fn": _validating(fn)})
     _remember(Prompt, lambda _made, _fn: {})  # ours are plain functions: each has it from the same one
+    _check_once(Draft202012Validator)
 
 
 def _remember(kind: type[Any], own: Callable[[Any, Make], dict[str, Any]]) -> None:
@@ -43,6 +47,19 @@ def _remember(kind: type[Any], own: Callable[[Any, Make], dict[str, Any]]) -> No
         return known[key].model_copy(update=own(known[key], fn))
 
     kind.from_function = classmethod(from_function)
+
+
+def _check_once(validator: type[Any]) -> None:
+    check: Make = validator.check_schema
+    good: set[str] = set()
+
+    def check_schema(schema: object) -> None:
+        text = json.dumps(schema, sort_keys=True)
+        if text not in good:
+            check(schema)
+            good.add(text)
+
+    validator.check_schema = staticmethod(check_schema)
 
 
 def _validating(fn: Make) -> Make:

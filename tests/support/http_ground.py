@@ -157,7 +157,7 @@ class Reply:
 def ask(url: str, message: object = HELLO, *, method: str = "POST", token: str = "", **headers: str) -> Reply:
     """Send one request as nobody's client; `message` is JSON, or bytes as they are. `_` in a header's name is `-`."""
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
     given = {"Host": place.netloc, "Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
     given |= {"Authorization": f"Bearer {token}"} if token else {}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}

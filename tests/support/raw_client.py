@@ -242,7 +242,7 @@ def open_child(argv: Sequence[str], log: Path | None = None, **environment: str)
     finally:
         cast("IO[bytes]", child.stdin).close()
         try:
-            child.wait(10)
+            child.wait(40)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

@@ -24,7 +24,7 @@ class ServingChild:
         """End it; returns all that it logged."""
         self.process.terminate()
         log = cast("IO[bytes]", self.process.stderr).read().decode()
-        self.process.wait(10)
+        self.process.wait(40)
         return log
 
 
