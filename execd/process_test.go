@@ -605,3 +605,30 @@ func TestWhereMemoryRunsOutProcessesGoBeforeExecd(t *testing.T) {
 	}
 	expect(t, "score of execd", scoreOf(int64(p.command.Process.Pid)), own)
 }
+
+func TestLooksThatMissSomebodyDoNotEndTheHuntWhileProcessesAreBorn(t *testing.T) {
+	var sleepers []member
+	for range 2 {
+		command := exec.Command("sleep", "600")
+		must(t, command.Start())
+		go func() { _ = command.Wait() }()
+		sleeper, err := readMember(command.Process.Pid)
+		must(t, err)
+		t.Cleanup(func() { sleeper.send(syscall.SIGKILL) })
+		sleepers = append(sleepers, sleeper)
+	}
+	seen := [][]member{sleepers[:1], nil, nil, nil, sleepers[1:], sleepers[1:]}
+	births := 0
+	h := &hunt{
+		births: func() string { births++; return fmt.Sprint(births) },
+		find: func() []member {
+			if len(seen) == 0 {
+				return nil
+			}
+			now := seen[0]
+			seen = seen[1:]
+			return slices.DeleteFunc(slices.Clone(now), func(m member) bool { return !m.isAlive() })
+		},
+	}
+	expect(t, "toll", fmt.Sprint(h.run(syscall.SIGKILL, 0)), fmt.Sprint(toll{signalled: 2, gone: 2}))
+}

@@ -11,6 +11,7 @@ const (
 	limitGrace    = 2 * time.Second // between TERM and KILL when a time limit is over
 	shortestPause = time.Millisecond
 	longestPause  = 20 * time.Millisecond
+	looks         = 10 // that see nobody, before nobody is there although processes are born all the time
 )
 
 var signals = map[string]syscall.Signal{
@@ -31,6 +32,7 @@ type toll struct{ signalled, gone, left int }
 // hunt sends signals to a set of processes that changes while it runs.
 type hunt struct {
 	find   func() []member           // who lives now
+	births func() string             // another value after each birth in the place; nil: `lastBorn`
 	leader int                       // of the group that strike reaches
 	strike func(syscall.Signal) bool // signals that whole group at once, which no fork escapes
 	struck map[int]member            // who got a signal, by pid
@@ -71,13 +73,21 @@ func (h *hunt) wait(sig syscall.Signal, limit time.Duration) bool {
 // away between the look and the blow.
 func (h *hunt) kill() {
 	deadline := time.Now().Add(killFor)
+	empty := 0
 	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
+		births := h.births()
 		members := h.find()
 		// One that is about to die has no environment any more to be found by.
-		if len(members) == 0 && h.toll().left == 0 || time.Now().After(deadline) {
+		if len(members) > 0 || h.toll().left > 0 {
+			empty = 0
+		} else if empty++; empty == looks || births == h.births() {
+			// Daemons that give birth and die faster than a loaded machine looks can be missed: not without births.
 			return
 		}
-		if pause > shortestPause {
+		if time.Now().After(deadline) {
+			return
+		}
+		if len(members) > 0 && pause > shortestPause {
 			for _, m := range members {
 				m.send(syscall.SIGSTOP)
 			}
@@ -102,6 +112,9 @@ func (h *hunt) toll() (t toll) {
 // run sends sig, and with grace gives that much time before it kills.
 func (h *hunt) run(sig syscall.Signal, grace time.Duration) toll {
 	h.struck = map[int]member{}
+	if h.births == nil {
+		h.births = lastBorn
+	}
 	if sig == syscall.SIGKILL {
 		h.kill()
 		return h.toll()

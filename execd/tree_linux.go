@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -16,6 +17,7 @@ const (
 	sysPidfdSendSignal = 424 // the same number on every architecture
 	sysPidfdOpen       = 434
 	clockBoottime      = 7
+	kernelThreads      = 2   // their parent
 	ticksPerSecond     = 100 // of start times in /proc: USER_HZ, a constant of the interface
 )
 
@@ -82,7 +84,7 @@ func readProc(pid int, name string) ([]byte, error) {
 	}
 }
 
-// census lists the living processes of the place.
+// census lists the living processes of the place, the newest first: they may be gone soon.
 func census() []member {
 	directory, err := os.Open("/proc")
 	if err != nil {
@@ -90,20 +92,36 @@ func census() []member {
 	}
 	defer directory.Close()
 	names, _ := directory.Readdirnames(-1)
-	members := make([]member, 0, len(names))
+	pids := make([]int, 0, len(names))
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
-			if m, err := readMember(pid); err == nil && !m.isDead() {
-				members = append(members, m)
-			}
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	members := make([]member, 0, len(pids))
+	for _, pid := range slices.Backward(pids) {
+		if m, err := readMember(pid); err == nil && !m.isDead() {
+			members = append(members, m)
 		}
 	}
 	return members
 }
 
+// lastBorn is the pid that was given out last in this pid namespace.
+func lastBorn() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	return string(text[bytes.LastIndexByte(text, ' ')+1:])
+}
+
 // environHolds says whether the environment with which a process was started holds an entry that begins with prefix.
 func environHolds(m member, prefix string) bool {
 	environ, err := readEnviron(m.pid)
+	// In the middle of an exec there is none for a moment; the kernel's own threads never have one.
+	for tries := 0; tries < 10 && err == nil && len(environ) == 0 && m.parent != kernelThreads; tries++ {
+		time.Sleep(shortestPause)
+		environ, err = readEnviron(m.pid)
+	}
 	if err != nil {
 		return false
 	}
