@@ -99,7 +99,7 @@ def lane_of(file: str) -> Lane:
 class WaitingFirst(LoadScopeScheduling):
     """By file. The first workers begin with what waits for servers and containers, the last one with the rest.
 
-    Three workers for two cores: what waits leaves most of a core to the last one.
+    Two that wait beside each other would leave a core idle.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -117,7 +117,7 @@ class WaitingFirst(LoadScopeScheduling):
 
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """How `-n 3` shares the tests out."""
+    """How `-n 2` shares the tests out."""
     # The order is ours, not by the number of tests in a file: that would leave the longest for the end.
     config.option.loadscopereorder = False
     return WaitingFirst(config, log)
