@@ -7,8 +7,8 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any, cast
+from statistics import quantiles
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -29,12 +29,9 @@ from ws_mcp.edge.http_protocol import (
 )
 from ws_mcp.edge.messages import MAX_BYTES
 
-if TYPE_CHECKING:
-    from mcp import Client
-
 SLOW = 300
-CALLS = 100
-MOST_TIMES = 3
+CALLS = 200
+MOST_S = 0.5
 HEAD = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n"
 BODY_HEAD = HEAD + b"Content-Length: 1000000\r\nContent-Type: application/json\r\n"
 TOKEN = f"Authorization: Bearer {token_for('mallory')}\r\n".encode()
@@ -69,27 +66,16 @@ def slow_ones(url: str, said: bytes) -> Generator[list[socket.socket]]:
 async def test_slow_connections_do_not_slow_a_client_down(
     said: bytes, mode: str, server: ServingChild, real_io: None
 ) -> None:
-    calm, took = list[float](), list[float]()
-    with anyio.fail_after(90):
+    took = list[float]()
+    with anyio.fail_after(90), slow_ones(server.url, said) as slow:
         async with http_client(server.url, token_for("alice"), mode) as client:
             chat = (await ok(client, "provision_workspace"))["chat"]
-            for _ in range(CALLS // 4):
-                calm.append(await call_s(client, chat))
-        with slow_ones(server.url, said) as slow:
-            async with http_client(server.url, token_for("alice"), mode) as client:
-                for number in range(CALLS):
-                    took.append(await call_s(client, chat))
-                    dribble(slow[number % SLOW], said)
-    # Within one run, since the slowest of a hundred tell of what else the machine does.
-    assert median(took) < MOST_TIMES * median(calm)
-    assert max(took) < HEADERS_S / 2, "no call waited until a slow connection was cut"
-
-
-async def call_s(client: Client, chat: object) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
-    await ok(client, "list_processes", chat=chat)
-    return time.perf_counter() - began
+            for number in range(CALLS):
+                began = time.perf_counter()
+                await ok(client, "list_processes", chat=chat)
+                took.append(time.perf_counter() - began)
+                dribble(slow[number % SLOW], said)
+    assert quantiles(took, n=100)[-1] < MOST_S
 
 
 def dribble(connection: socket.socket, said: bytes) -> None:
@@ -112,7 +98,7 @@ async def test_whoever_comes_new_is_served_while_one_holds_all_connections_with_
                 await ok(client, "provision_workspace")
             took.append(time.perf_counter() - began)
             dribble(slow[-1 - number], b"{")
-    assert max(took) < HEADERS_S / 2, "nobody waited until a slow connection was cut"
+    assert max(took) < 2
     assert "Traceback" not in server.ended()
 
 
