@@ -7,15 +7,13 @@ Every call may raise `EngineUnavailableError` (no manager can be asked now, or t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from collections.abc import AsyncIterator
-
 from ws_mcp.core.engine.model import EngineEvent, Network
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.engine.swarm_model import NodeId, OverlaySpec, Room, RoomSpec, SwarmNode
+from ws_mcp.core.engine.swarm_model import OverlaySpec, Room, RoomSpec, SwarmNode
 
 
 class Managers(Protocol):
