@@ -33,11 +33,14 @@ class Instance:
         mode: str = "auto",
         environment: Mapping[str, str] | None = None,
         extensions: Sequence[ClientExtension] = (),
+        is_fresh: bool = False,
     ) -> AbstractAsyncContextManager[Peer]:
         """A stdio server on it, whose workspaces are of the test image unless they name one, and a client."""
         engine = ("--engine", self.address) if self.address else ()
         argv = ("--image", IMAGE, *engine, *flags)
-        return open_peer(self.state, *argv, mode=mode, environment=environment, extensions=extensions)
+        return open_peer(
+            self.state, *argv, mode=mode, environment=environment, extensions=extensions, is_fresh=is_fresh
+        )
 
     def docker(self, *arguments: str) -> str:
         """Do something to its engine behind the server's back."""

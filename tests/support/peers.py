@@ -19,10 +19,13 @@ from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import stdio_client
 from mcp.types import CallToolResult, ResourceUpdatedNotification, TextContent, TextResourceContents
 
+from support.forked import forked_argv
+
 Json = dict[str, object]
 MODES = ("legacy", "auto")
 """Both protocol eras: the handshake of 2025-11-25, and 2026-07-28 found by asking."""
 
+MODULE = 3  # from where on the words of `server_argv` are the server's own
 _RECORD_PID = 'echo $$ > "$0"; exec "$@"'
 _OF_THE_HOST = ("WS_MCP_", "CLAUDE", "GROK", "DOCKER_CONTEXT")
 
@@ -112,17 +115,21 @@ async def open_peer(
     environment: Mapping[str, str] | None = None,
     person: ElicitationFnT | None = None,
     extensions: Sequence[ClientExtension] = (),
+    is_fresh: bool = False,
 ) -> AsyncGenerator[Peer]:
     """A stdio server on a state directory with a client of the given era; `environment` is added to this one's.
 
-    `person`: answers what the server asks; without them the client says that it cannot ask.
+    `person`: answers what the server asks; without them the client says that it cannot ask. `is_fresh`: an interpreter
+    of its own, as a host starts it; without it a fork of one that has loaded everything (`forked`).
     """
     name = f"{os.urandom(4).hex()}"
     pid_file, log = state.parent / f"{name}.pid", state.parent / f"{name}.log"
     argv = server_argv("stdio", state, *flags)
+    recorded = ("sh", "-c", _RECORD_PID, str(pid_file), *argv)
+    command, *arguments = recorded if is_fresh else forked_argv(pid_file, *argv[MODULE:])
     server = StdioServerParameters(
-        command="sh",
-        args=["-c", _RECORD_PID, str(pid_file), *argv],
+        command=command,
+        args=arguments,
         env={**server_environment(), **(environment or {})},
         cwd=str(project_of(state)),
     )

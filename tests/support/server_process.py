@@ -12,17 +12,22 @@ from pathlib import Path
 
 from mcp import Client
 
+from support.forked import forked_argv
 from support.http_ground import http_client
-from support.peers import project_of, server_argv, server_environment
+from support.peers import MODULE, project_of, server_argv, server_environment
 
 START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpServer:
-    """A running server, where it answers, and the token that it made for itself at its first start."""
+    """A running server, where it answers, and the token that it made for itself at its first start.
+
+    `child` ends as the server does and passes signals on; `pid` is the server.
+    """
 
     child: subprocess.Popen[bytes]
+    pid: int
     url: str
     token: str
 
@@ -35,7 +40,8 @@ class HttpServer:
 def open_http(state: Path, *flags: str) -> Generator[HttpServer]:
     """Start a server, wait until it listens, and end it by force where the test has not ended it."""
     port = _free_port()
-    argv = [*server_argv("http", state, *flags), "--port", str(port)]
+    pid_file = state.parent / f"http-{port}.pid"
+    argv = forked_argv(pid_file, *server_argv("http", state, *flags)[MODULE:], "--port", str(port))
     with (state.parent / f"http-{port}.log").open("wb") as log:
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=server_environment(), cwd=project_of(state)
@@ -43,7 +49,7 @@ def open_http(state: Path, *flags: str) -> Generator[HttpServer]:
     try:
         _wait_until_it_listens(child, port)
         token = (state / "http-token").read_text().strip()
-        yield HttpServer(child=child, url=f"http://127.0.0.1:{port}/mcp", token=token)
+        yield HttpServer(child=child, pid=int(pid_file.read_text()), url=f"http://127.0.0.1:{port}/mcp", token=token)
     finally:
         child.kill()
         child.wait()
