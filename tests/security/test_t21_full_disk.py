@@ -102,7 +102,7 @@ async def test_no_canary_is_anywhere_when_the_disk_of_the_state_is_full_and_room
     flags = ("--engine", "none", "--audit", audit, "--log-level", "debug", "--log-format", "json")
     said: list[object] = []
     with small_disk(state), anyio.fail_after(100):
-        async with open_peer(state, *flags, environment=environment) as peer:
+        async with open_peer(state, *flags, environment=environment, is_fresh=True) as peer:
             await peer.ok("provision_workspace", kind="local", env={"API_TOKEN": VARIABLE})
             process = await peer.start("cat", keep_stdin=True, wait_s=0)
             filler = fill(state)

@@ -76,7 +76,7 @@ async def test_no_canary_is_anywhere_after_every_success_and_forty_failures(inst
     flags = ("--template", f"py={templates}", "--audit", "on", "--log-level", "debug", "--log-format", "json")
     assert len(FAILURES) >= 40
     with anyio.fail_after(100):
-        async with instance.open_peer(*flags, environment=environment) as peer:
+        async with instance.open_peer(*flags, environment=environment, is_fresh=True) as peer:
             said = [*await succeed(peer), *await fail(peer)]
             handle = await use_handle(peer)
             lines = command_lines()

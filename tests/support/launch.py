@@ -26,7 +26,14 @@ def main(path: str, pid_file: str, argv: list[str]) -> int:
     """Ask for a server and wait for its end; returns its exit code."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
-    said = json.dumps({"argv": argv, "environment": dict(os.environ), "directory": os.getcwd()}).encode()  # noqa: PTH109 - pathlib is a third of our start
+    said = json.dumps(
+        {
+            "argv": argv,
+            "environment": dict(os.environ),
+            "directory": os.getcwd(),  # noqa: PTH109 - pathlib is a third of our start
+            "pid_file": pid_file,
+        }
+    ).encode()
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     descriptors = array.array("i", [0, 1, 2]).tobytes()
     sent = connection.sendmsg(
@@ -34,9 +41,6 @@ def main(path: str, pid_file: str, argv: list[str]) -> int:
     )
     connection.sendall((len(said).to_bytes(WORD, "big") + said)[sent:])
     pid = int.from_bytes(word_of(connection), "big")
-    with open(f"{pid_file}.new", "w") as file:  # noqa: PTH123 - as above
-        file.write(str(pid))
-    os.rename(f"{pid_file}.new", pid_file)  # noqa: PTH104 - as above
     for number in PASSED_ON:
         signal.signal(number, lambda number, _: os.kill(pid, number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)

@@ -25,6 +25,7 @@ Json = dict[str, object]
 MODES = ("legacy", "auto")
 """Both protocol eras: the handshake of 2025-11-25, and 2026-07-28 found by asking."""
 
+START_S = 30.0
 MODULE = 3  # from where on the words of `server_argv` are the server's own
 _RECORD_PID = 'echo $$ > "$0"; exec "$@"'
 _OF_THE_HOST = ("WS_MCP_", "CLAUDE", "GROK", "DOCKER_CONTEXT")
@@ -150,7 +151,10 @@ async def open_peer(
             elicitation_callback=person,
             extensions=extensions,
         ) as client:
-            yield Peer(client=client, pid=int(pid_file.read_text()), log=log, updates=updates)
+            with anyio.fail_after(START_S):
+                while not (pid := pid_file.read_text() if pid_file.exists() else ""):  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.01)
+            yield Peer(client=client, pid=int(pid), log=log, updates=updates)
 
 
 def server_argv(command: str, state: Path, *flags: str) -> Sequence[str]:

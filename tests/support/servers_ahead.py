@@ -34,6 +34,7 @@ class Wish:
     argv: list[str]
     environment: dict[str, str]
     directory: str
+    pid_file: str
     descriptors: list[int]
 
 
@@ -60,6 +61,7 @@ def become(wish: Wish) -> NoReturn:
         for target, descriptor in enumerate(wish.descriptors):
             os.dup2(descriptor, target)
         os.closerange(3, 1024)
+        Path(wish.pid_file).write_text(str(os.getpid()))
         os.chdir(wish.directory)
         os.environ.clear()
         os.environ.update(wish.environment)
