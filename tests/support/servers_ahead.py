@@ -86,6 +86,10 @@ def _run(argv: list[str]) -> int:
         return end.code if isinstance(end.code, int) else 1
 
 
+def _unheard(_number: int, _frame: object) -> None:
+    """A handler there has to be, so that the wake-up descriptor is written to."""
+
+
 class Ahead:
     """The loop: forks, tells of ends, kills what nobody waits for."""
 
@@ -95,7 +99,7 @@ class Ahead:
         self._selector = selectors.DefaultSelector()
         self._wake, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _unheard)
         for ready in (listener, self._wake, 0):
             self._selector.register(ready, selectors.EVENT_READ)
 
