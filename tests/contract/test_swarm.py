@@ -288,5 +288,6 @@ class TestFakeSwarm(OnFakeSwarm, SwarmContract):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 class TestRealSwarm(OnRealSwarm, SwarmContract):
     """Three dockerds."""
