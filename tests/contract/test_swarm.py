@@ -9,8 +9,9 @@ import anyio.to_thread
 import pytest
 from support.images import BUSYBOX
 from support.swarm_contract import LABELS, MEMORY, Doors, OnFakeSwarm, OnRealSwarm, eventually
-from support.swarm_nodes import SwarmGround
+from support.swarm_nodes import SERVER, SwarmGround
 
+from ws_mcp.core.engine.deadlines import Deadlines
 from ws_mcp.core.engine.model import ContainerSpec
 from ws_mcp.core.engine.node_ways import node_ways_of
 from ws_mcp.core.engine.nodes import open_swarm
@@ -18,6 +19,7 @@ from ws_mcp.core.engine.swarm_model import HERE, OverlaySpec
 from ws_mcp.core.errors import (
     EngineConflictError,
     EngineNotFoundError,
+    EngineTimeoutError,
     EngineUnavailableError,
     InvalidArgumentError,
     SubnetTakenError,
@@ -311,3 +313,17 @@ class TestRealSwarm(OnRealSwarm, SwarmContract):
             )
             nodes = {node.id: node for node in await managers.nodes()}
             assert nodes[found.node].hostname != leader.hostname
+
+    async def test_a_node_out_of_reach_is_unavailable_and_comes_back(self, swarm_ground: SwarmGround) -> None:
+        first, second, _ = swarm_ground.nodes
+        ways, deadlines = node_ways_of([f"{second.hostname}={second.tcp}"]), Deadlines(look_s=1.0, connect_s=2.0)
+        async with open_swarm(first.url, ways, deadlines=deadlines) as (managers, engines):
+            node = next(node for node in await managers.nodes() if node.hostname == second.hostname)
+            engine = engines.engine(node)
+            assert await engine.list_containers({"test.none": ""}) == ()
+            await anyio.to_thread.run_sync(swarm_ground.cut, second.hostname, SERVER)
+            with pytest.raises((EngineTimeoutError, EngineUnavailableError)):
+                await engine.list_containers({"test.none": ""})
+            assert next(each for each in await managers.nodes() if each.id == node.id).is_ready
+            await anyio.to_thread.run_sync(swarm_ground.heal, second.hostname)
+            assert await eventually(lambda: engine.list_containers({"test.none": ""}), lambda _: True) == ()

@@ -21,7 +21,7 @@ from ws_mcp.core.engine.nodes import open_swarm
 from ws_mcp.core.engine.swarm import Patience
 from ws_mcp.core.engine.swarm_model import Room, RoomSpec, SwarmNode
 from ws_mcp.core.engine.swarm_port import Managers, NodeEngines
-from ws_mcp.core.errors import EngineUnavailableError
+from ws_mcp.core.errors import EngineTimeoutError, EngineUnavailableError
 from ws_mcp.core.execd.hold import COMMAND, ensure_hold, hold_image
 
 WAIT_S = 90.0  # for anything of a real swarm on a busy machine
@@ -82,7 +82,7 @@ async def eventually(ask: Callable[[], Awaitable[T]], is_so: Callable[[T], bool]
                 answer = found = await ask()
                 if is_so(found):
                     return found
-            except EngineUnavailableError as error:
+            except (EngineTimeoutError, EngineUnavailableError) as error:
                 answer = error
             await anyio.sleep(0.1)
     raise AssertionError(f"not so after {WAIT_S} s: {answer}")
