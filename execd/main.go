@@ -39,10 +39,12 @@ func main() {
 		err = attachCommand(args)
 	case "share":
 		err = share(args)
+	case "hold":
+		err = hold(args)
 	case "version":
 		fmt.Println(version)
 	default:
-		err = errors.New("usage: execd serve --dir DIR --place ID [-- ARGV...] | execd attach --dir DIR | execd share DIR | execd version")
+		err = errors.New("usage: execd serve --dir DIR --place ID [-- ARGV...] | execd attach --dir DIR | execd share DIR | execd hold | execd version")
 	}
 	var running alreadyRunning
 	switch {

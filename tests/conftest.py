@@ -7,6 +7,8 @@
 - A test that lets seconds or hours pass asks for `virtual_time` and runs on trio only.
 - `docker_engine` is a real engine (asyncio only, marker `engine`). Where none answers the test is skipped, and fails
   with CI=true or WS_MCP_REQUIRE_ENGINE=1.
+- `swarm_ground` is a swarm of three real engines on this machine, whole again before each test; `swarm_missing` says
+  where that cannot be: there its tests are skipped, and fail with CI=true unless WS_MCP_ALLOW_NO_SWARM=1.
 - `podman_engine` is a real Podman, where WS_MCP_PODMAN_SOCKET names one; elsewhere its tests are deselected, and fail
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
@@ -31,6 +33,7 @@ from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
+from support.swarm_nodes import SwarmGround, open_swarm, swarm_missing
 from support.virtual_clock import virtual_clock
 from support.wheelhouse import wheelhouse_missing
 from xdist.remote import Producer
@@ -48,6 +51,7 @@ collect_ignore = [] if os.environ.get("WS_MCP_HOSTS") else ["hosts"]
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
 MAKERS_OF_IMAGES = ("test_app", "test_bundle", "test_devcontainers", "test_image", "test_installed", "test_people")
+WITH_SWARM = "test_swarm"  # names of files whose tests need a swarm begin so
 # What may not be there, by the fixture that needs it, and how it is called in the header.
 OPTIONAL = {
     "devcontainer_ground": ("dev containers", cli_missing),
@@ -57,13 +61,13 @@ OPTIONAL = {
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
 }
-ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground")
+ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground", "swarm_ground")
 REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 
 
 def pytest_report_header() -> list[str]:
     """Say what is left out, and what would help."""
-    found = {what: missing() for what, missing in OPTIONAL.values()}
+    found = {what: missing() for what, missing in (*OPTIONAL.values(), ("swarm", swarm_missing))}
     return [f"{what}: {f'left out, {reason}' if reason else 'tested'}" for what, reason in found.items()]
 
 
@@ -91,6 +95,8 @@ class Lane(Enum):
 
 def lane_of(file: str) -> Lane:
     """The lane of a file, by its path."""
+    if Path(file).name.startswith(WITH_SWARM):
+        return Lane.SERVERS  # one worker has the one swarm
     if f"/{END_TO_END}/" not in f"/{file}":
         return Lane.REST
     return Lane.IMAGES if Path(file).name.startswith(MAKERS_OF_IMAGES) else Lane.SERVERS
@@ -201,6 +207,20 @@ def each_ground(request: pytest.FixtureRequest) -> EngineGround:
     """The Docker of this session, then the Podman if there is one."""
     ground: EngineGround = request.getfixturevalue("engine_ground" if request.param == "docker" else "podman_ground")
     return ground
+
+
+@pytest.fixture(scope="session")
+def kept_swarm() -> Generator[SwarmGround]:
+    """The swarm of this session; tests ask for `swarm_ground`."""
+    with open_swarm() as ground:
+        yield ground
+
+
+@pytest.fixture
+def swarm_ground(kept_swarm: SwarmGround) -> SwarmGround:
+    """Three managers that run, reach each other and have a leader; a test may kill and cut them as it likes."""
+    kept_swarm.mend()
+    return kept_swarm
 
 
 @pytest.fixture(scope="session")
