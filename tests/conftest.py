@@ -30,6 +30,7 @@ from support.described import describe_once
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
+from support.postgres import Postgres, open_postgres_server, postgres_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from support.virtual_clock import virtual_clock
 from support.wheelhouse import wheelhouse_missing
@@ -54,6 +55,7 @@ OPTIONAL = {
     "conformance": ("conformance", lambda: SUITE.missing),
     "inspector": ("Inspector", lambda: INSPECTOR.missing),
     "browser": ("browser", browser_missing),
+    "postgres": ("PostgreSQL", postgres_missing),
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
 }
@@ -211,6 +213,14 @@ def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGr
     run_in_thread(ground.look)
     yield ground
     run_in_thread(ground.clean)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[Postgres]:
+    """A PostgreSQL server; without its programs its tests are deselected, in CI they fail."""
+    _must_be_there("postgres")
+    with open_postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

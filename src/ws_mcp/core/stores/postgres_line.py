@@ -91,6 +91,23 @@ class Line:
         finally:
             self._hand_out()
 
+    async def ask_on(self, statement: str, values: Sequence[object] = ()) -> tuple[Row, int]:
+        """As `ask`, if need be by a connection that is made again; with the generation of the one that answered.
+
+        For what is harmless to repeat.
+
+        Raises:
+            StateError: it does not come back.
+        """
+        while True:
+            await self.until_up()
+            generation = self.generation
+            try:
+                return await self.ask(statement, values), generation
+            except StateError:
+                if self.generation == generation and self._connection is not None:
+                    raise
+
     async def until_up(self) -> None:
         """Wait for one that was lost.
 
