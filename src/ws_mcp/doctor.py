@@ -26,6 +26,7 @@ from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
 from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
+from ws_mcp.doctor_database import database_facts
 from ws_mcp.doctor_devcontainers import devcontainer_facts
 from ws_mcp.doctor_engine import engine_facts
 from ws_mcp.doctor_own import own_facts
@@ -56,6 +57,7 @@ async def doctor(settings: Settings) -> int:
     choices = choices_of(settings)
     state, rules = choices.state, choices.workspaces
     say(state_facts := await anyio.to_thread.run_sync(_state, state))
+    say(of_database := await database_facts(settings.state_database))
     say(of_policy := await anyio.to_thread.run_sync(policy_facts, settings))
     say(of_own := await anyio.to_thread.run_sync(own_facts, settings))
     say(_programs())
@@ -67,7 +69,8 @@ async def doctor(settings: Settings) -> int:
             async with shown.progress("asking the dev container CLI"):
                 say(await devcontainer_facts(choices.devcontainers, state, engine))
         say(local_facts := await _local(settings))
-        if state_facts[0].mark is not Mark.BAD and (state / "state.db").exists():
+        has_state = bool(settings.state_database) or (state / "state.db").exists()
+        if has_state and all(fact.mark is not Mark.BAD for fact in (*state_facts, *of_database)):
             async with shown.progress("asking the execd of each workspace"):
                 say(await _workspaces(settings, engine))
     kinds = (("containers", of_engine), ("local directories", local_facts))

@@ -181,7 +181,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
     Raises:
         StateError: the state directory cannot be used.
     """
-    async with open_state(choices.state) as state:
+    async with open_state(choices.state, choices.database) as state:
         secret_of = _secrets_of(state.instance.key)
         changes, local_starts, acts = Changes(), LocalStarts(), OwnActs()
         hearers = [local_starts.hear]

@@ -129,7 +129,7 @@ class Line:
         return await anyio.to_thread.run_sync(work, limiter=self._thread)
 
     def _connect(self) -> psycopg.Connection:
-        connection = self._reach.connect()
+        connection = self._reach.connect("ws-mcp line")
         # Also what comes with the answer to something else; called in the thread that asks.
         connection.add_notify_handler(lambda note: self._notes.append((note.channel, note.payload)))
         for channel in CHANNELS:

@@ -40,8 +40,8 @@ class Reach:
 
     url: str = field(repr=False)
 
-    def connect(self) -> psycopg.Connection:
-        """A connection without a transaction.
+    def connect(self, name: str = "ws-mcp") -> psycopg.Connection:
+        """A connection without a transaction, under a name that the database shows.
 
         Raises:
             psycopg.Error
@@ -53,7 +53,7 @@ class Reach:
         options = " ".join(f"-c {name}={text}" for name, text in _THERE.items())
         if said.get("options"):
             options = f"{said['options']} {options}"
-        address = make_conninfo("", **{"application_name": "ws-mcp", **_HERE, **said, "options": options})
+        address = make_conninfo("", **{"application_name": name, **_HERE, **said, "options": options})
         connection = psycopg.connect(address, autocommit=True)
         if connection.info.server_version < OLDEST:
             connection.close()
