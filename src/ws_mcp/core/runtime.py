@@ -181,9 +181,9 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
     Raises:
         StateError: the state directory cannot be used.
     """
-    async with open_state(choices.state, choices.database) as state:
+    async with open_state(choices.state, choices.database) as state, open_bus(state, Changes()) as changes:
         secret_of = _secrets_of(state.instance.key)
-        changes, local_starts, acts = Changes(), LocalStarts(), OwnActs()
+        local_starts, acts = LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
 
         def listen(place: PlaceId, event: Event) -> None:
@@ -193,7 +193,6 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 changes.emit(change)
 
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(open_bus(state, changes))
             places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
             keeping = None
             if engine is not None:
