@@ -94,7 +94,7 @@ async def test_what_one_replica_began_the_other_goes_on_with(replicas: Replicas)
             await peer.ok("signal_process", chat=chat, process_id=process, signal="TERM")
             for _ in range(2):
                 found = (await peer.processes(chat=chat))[process]
-                assert found["state"] == "exited"
+                assert found["state"] == "ended"
             assert min(balancer.served.values()) >= 4, balancer.served
         assert len(replicas.containers) == 1
 
