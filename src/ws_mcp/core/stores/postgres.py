@@ -78,8 +78,8 @@ class PostgresStore:
         self._hearers[own] = hear
 
         async def tell(texts: Sequence[str]) -> None:
-            for text in texts:
-                await self.line.ask("SELECT pg_notify(%s, %s)", (NEWS, f"{self.instance.id} {own} {text}"))
+            said = [f"{self.instance.id} {own} {text}" for text in texts]
+            await self.line.ask("SELECT count(pg_notify(%s, said)) FROM unnest(%s::text[]) AS said", (NEWS, said))
 
         try:
             yield tell

@@ -15,7 +15,7 @@ SCHEMA_NAME = "ws_mcp"
 OLDEST = 130000  # pg_xact_status for the ids that pg_current_xact_id gives
 # A server must see that its connection is gone before PostgreSQL gives its locks away: 9 s here, 15 s there.
 _HERE: dict[str, str | int | None] = {
-    "connect_timeout": 5,
+    "connect_timeout": 10,
     "keepalives": 1,
     "keepalives_idle": 3,
     "keepalives_interval": 2,
