@@ -13,7 +13,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from ws_mcp.setting_texts import absolute, allowance, listed, listening, named, plain_name, web_address, whole, words
+from ws_mcp.setting_texts import (
+    absolute,
+    allowance,
+    database_address,
+    listed,
+    listening,
+    named,
+    plain_name,
+    web_address,
+    whole,
+    words,
+)
 
 MAX_TIER = 4
 IDLE_S = 30 * 86_400
@@ -70,6 +81,11 @@ class Settings(BaseModel):
     state: Annotated[Path, Field(description="State directory; one instance, also for several servers")] = Field(
         default_factory=default_state
     )
+    state_database: Annotated[
+        str,
+        AfterValidator(database_address),
+        Field(description="PostgreSQL for servers of several machines, as postgresql://USER@HOST/DATABASE"),
+    ] = Field(default="", repr=False)  # its variable can hold a password
     policy: Annotated[
         _Directory | None,
         Metavar("FILE", is_repeated=False),

@@ -27,11 +27,11 @@ async def sweep(settings: Settings, wish: SweepWish) -> int:
         EngineError: not everything could be looked at, so nothing was removed.
     """
     shown = console()
-    state_directory = choices_of(settings).state
-    if not (state_directory / "state.db").exists():
+    state_directory, database = choices_of(settings).state, settings.state_database
+    if not database and not (state_directory / "state.db").exists():
         shown.line(_NO_STATE.format(state=home_path(str(state_directory))))
         return 0
-    async with open_engine(settings) as engine, open_state(state_directory) as state:
+    async with open_engine(settings) as engine, open_state(state_directory, database) as state:
         if engine is None:
             shown.line(_NO_ENGINE)
             return 0
@@ -83,6 +83,6 @@ async def _abandoned(state: State, ledger: Ledger) -> int:
     """How many workspaces a server was at that is no more."""
     abandoned = 0
     for intent in await ledger.intents():
-        with state.lock_if_free(intent.place) as is_held:
+        async with state.lock_if_free(intent.place) as is_held:
             abandoned += is_held
     return abandoned

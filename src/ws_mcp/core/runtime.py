@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from ws_mcp.core.bus import open_bus
 from ws_mcp.core.ceilings import Ceilings
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.chat_places import ChatPlaces
@@ -180,9 +181,9 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
     Raises:
         StateError: the state directory cannot be used.
     """
-    async with open_state(choices.state) as state:
+    async with open_state(choices.state, choices.database) as state, open_bus(state, Changes()) as changes:
         secret_of = _secrets_of(state.instance.key)
-        changes, local_starts, acts = Changes(), LocalStarts(), OwnActs()
+        local_starts, acts = LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
 
         def listen(place: PlaceId, event: Event) -> None:
