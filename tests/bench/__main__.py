@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.bench import table
 from tests.bench.changes import measure_told, measure_watched
@@ -28,7 +27,6 @@ from tests.bench.workspaces import LISTED, measure_fifty, measure_list, measure_
 
 RESULTS = ROOT / "bench-results"
 PAGE = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +59,7 @@ def main() -> int:
     print(f"\n{where}\n\n{table.as_text(lines)}\n", flush=True)
     _keep(where, lines)
     if options.write:
-        _write(PAGE, where, lines)
+        table.put(PAGE, "table", f"{where}\n\n{table.as_markdown(lines)}")
     failed = [line.name for line in lines if line.holds is False]
     print(
         f"{len(failed)} of {sum(line.holds is not None for line in lines)} claims do not hold" if failed else "all hold"
@@ -112,12 +110,6 @@ def _keep(where: str, lines: list[Line]) -> None:
         "lines": [dataclasses.asdict(line) for line in lines],
     }
     (RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json").write_text(json.dumps(kept, indent=1) + "\n")
-
-
-def _write(page: Path, where: str, lines: list[Line]) -> None:
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{where}\n\n{table.as_markdown(lines)}\n{END}{after}")
 
 
 if __name__ == "__main__":

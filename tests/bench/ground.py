@@ -122,11 +122,16 @@ def memory_of_execd(place: Place, field: str = "VmRSS") -> int:
 
 def machine() -> str:
     """One line about where this ran, without names."""
+    engine = cast("dict[str, dict[str, str]]", json.loads(docker("version", "--format", "{{json .}}")))["Server"]
+    return host(f"Docker {engine['Version']}, ")
+
+
+def host(engine: str = "") -> str:
+    """The same, with what is said about an engine."""
     cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next((line.partition(":")[2].strip() for line in cpus.splitlines() if line.startswith("model name")), "")
-    engine = cast("dict[str, dict[str, str]]", json.loads(docker("version", "--format", "{{json .}}")))["Server"]
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
         f"{os.cpu_count()} cores ({model or platform.machine()}), Linux {platform.release().split('-')[0]}, "
-        f"Docker {engine['Version']}, Python {platform.python_version()}; load before the run {load}"
+        f"{engine}Python {platform.python_version()}; load before the run {load}"
     )

@@ -1,9 +1,10 @@
-"""Lines of the benchmark table, their statistics, and how they are printed (pure)."""
+"""Lines of the benchmark table, their statistics, and how they are printed: pure, but for `put`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 COLUMNS = ("line", "ours", "alternative", "ratio", "target", "holds")
 
@@ -96,13 +97,41 @@ def rate(per_second: float) -> str:
 
 def as_text(lines: Sequence[Line]) -> str:
     """Columns for a terminal."""
-    rows = [COLUMNS, *(line.cells for line in lines)]
+    return columns([COLUMNS, *(line.cells for line in lines)])
+
+
+def as_markdown(lines: Sequence[Line]) -> str:
+    """The same as a table of a page."""
+    return markdown([COLUMNS, *(line.cells for line in lines)])
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equal length, the head first, as columns for a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     return "\n".join("  ".join(row).rstrip() for row in padded)
 
 
-def as_markdown(lines: Sequence[Line]) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
     """The same as a table of a page."""
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(line.cells for line in lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    head, *rest = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rest))
+
+
+def between(page: str, name: str, text: str) -> str:
+    """A page with the text between the marks of that name.
+
+    Raises:
+        ValueError: it has no such marks.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, is_begun, rest = page.partition(begin)
+    _, is_ended, after = rest.partition(end)
+    if not (is_begun and is_ended):
+        raise ValueError(f"the page has no place for {name}: {begin} and {end}")
+    return f"{before}{begin}\n{text.strip()}\n{end}{after}"
+
+
+def put(page: Path, name: str, text: str) -> None:
+    """Write it into a page, between the marks of that name."""
+    page.write_text(between(page.read_text(), name, text))
