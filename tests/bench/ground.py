@@ -87,6 +87,11 @@ def server_argv(state: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "ws_mcp", "stdio", *flags)
 
 
+def local_argv(state: Path) -> tuple[str, ...]:
+    """How one is started that needs no engine."""
+    return (sys.executable, "-m", "ws_mcp", "stdio", "--state", str(state), "--engine", "none")
+
+
 def exec_argv(place: Place, command: str) -> tuple[str, ...]:
     """The alternative: the same command, as `start_process` runs it, by `docker exec`."""
     return ("docker", "exec", "--workdir", "/workspace", place.container, "sh", "-c", command)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+Show = Callable[[float], str]
 COLUMNS = ("line", "ours", "alternative", "ratio", "target", "holds")
 
 
@@ -51,7 +52,7 @@ def at_most(name: str, ours: str, alternative: str, ratio: float, target: float)
     )
 
 
-def below(name: str, value: float, limit: float, show: Callable[[float], str], note: str = "") -> Line:
+def below(name: str, value: float, limit: float, show: Show, note: str = "") -> Line:
     """A figure that must stay below a limit."""
     ours = f"{show(value)} {note}".strip()
     return Line(name=name, ours=ours, target=f"< {show(limit)}", holds=value < limit)
@@ -88,6 +89,11 @@ def size(count: float) -> str:
     if abs(count) < 1e6:
         return f"{count / 1e3:.0f} kB"
     return f"{count / 1e6:,.0f} MB" if count >= 1e8 else f"{count / 1e6:.3g} MB"
+
+
+def amount(count: float) -> str:
+    """Bytes that may be few."""
+    return f"{count:,.0f} B" if abs(count) < 1e5 else size(count)
 
 
 def rate(per_second: float) -> str:

@@ -13,7 +13,7 @@ from tests.bench.peers.marks import new_mark
 from tests.bench.peers.side import Side, environment_of
 from tests.support.raw_client import RawClient, RawClientError, open_child
 
-END_S = 8.0  # for a server whose client is gone; some stay
+END_S = 5.0  # for a server whose client is gone; some stay
 SETTLE_S = 4.0  # after a kill, until what is alive is counted
 FLOOD_BYTES = 100_000_000
 

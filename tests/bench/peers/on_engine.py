@@ -39,6 +39,11 @@ class ServerDocker(McpSide):
         logs = cast("list[str]", _structured(answer)["logs"])
         return Seen(text="\n".join(logs), size=size_of(answer))
 
+    def exit_code(self, client: RawClient, process: str) -> int | None:
+        text = client.ok("list_containers", all=True).text
+        found = re.search(rf'"id": "{process}".*?"ExitCode": (\d+)', text, re.DOTALL)
+        return int(found[1]) if found else None
+
     def end(self, client: RawClient, process: str) -> None:
         known(client.call("remove_container", container_id=process, force=True))
 
@@ -87,6 +92,9 @@ class SandboxEnv(McpSide):
             raise UnknownProcessError(answer.text[:200])
         found = re.search(r'"exit_code": ?(\d+)', answer.text)
         return Seen(text=answer.text, size=size_of(answer), exit_code=int(found[1]) if found else None)
+
+    def exit_code(self, client: RawClient, process: str) -> int | None:
+        return self.read(client, process).exit_code
 
     def end(self, client: RawClient, process: str) -> None:
         if "error" in _structured(client.call("shell_remove", shell_id=process)):

@@ -45,6 +45,9 @@ class DesktopCommander(McpSide):
         code = re.search(r"completed with exit code (\d+)", answer.text)
         return Seen(text=answer.text, size=size_of(answer), exit_code=int(code[1]) if code else None)
 
+    def exit_code(self, client: RawClient, process: str) -> int | None:
+        return self.read(client, process).exit_code
+
     def end(self, client: RawClient, process: str) -> None:
         answer = known(client.call("force_terminate", pid=int(process)))
         if answer.text.startswith("No active session"):
@@ -74,6 +77,9 @@ class BackgroundJob(McpSide):
     def read(self, client: RawClient, process: str) -> Seen:
         answer = known(client.call("get_job_output", job_id=process))
         return Seen(text=str(answer.structured.get("stdout", "")), size=size_of(answer))
+
+    def exit_code(self, client: RawClient, process: str) -> int | None:
+        return self.read(client, process).exit_code
 
     def end(self, client: RawClient, process: str) -> None:
         known(client.call("kill_job", job_id=process))
@@ -124,6 +130,9 @@ class CodexExecServer:
         text = b"".join(base64.b64decode(chunk["chunk"]) for chunk in chunks).decode(errors="replace")
         code = cast("int | None", answer["exitCode"])
         return Seen(text=text, size=sum(len(chunk["chunk"]) for chunk in chunks), exit_code=code)
+
+    def exit_code(self, client: RawClient, process: str) -> int | None:
+        return self.read(client, process).exit_code
 
     def end(self, client: RawClient, process: str) -> None:
         client.request("process/terminate", {"processId": process})

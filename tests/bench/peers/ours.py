@@ -46,6 +46,9 @@ class Ours(McpSide):
         code = re.search(r"exited (\d+)", status)
         return Seen(text=answer.text, size=size_of(answer), exit_code=int(code[1]) if code else None)
 
+    def exit_code(self, client: RawClient, process: str) -> int | None:
+        return self.read(client, process).exit_code
+
     def end(self, client: RawClient, process: str) -> None:
         known(client.call("signal_process", process_id=process, signal="TERM"))
 

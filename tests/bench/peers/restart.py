@@ -39,7 +39,13 @@ def _kept(side: Side, client: RawClient, process: str) -> str:
     except UnknownProcessError:
         return ""
     has_all = all(f"tick-{number}-" in seen.text for number in range(TICKS))
-    return WHOLE if has_all and seen.exit_code == 7 else "all its output" if has_all else "a part of its output"
+    return (
+        WHOLE
+        if has_all and side.exit_code(client, process) == 7
+        else "all its output"
+        if has_all
+        else "a part of its output"
+    )
 
 
 def _ended(side: Side, client: RawClient, process: str, mark: str) -> bool:

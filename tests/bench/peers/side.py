@@ -20,7 +20,10 @@ class UnknownProcessError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What reading the output of a process gave. `size`: of the whole answer, in characters."""
+    """What reading the output of a process gave. `size`: of the whole answer, in characters.
+
+    `exit_code`: what the same answer says of the process's end, if it does.
+    """
 
     text: str
     size: int
@@ -62,6 +65,10 @@ class Side(Protocol):
         Raises:
             UnknownProcessError
         """
+        ...
+
+    def exit_code(self, client: RawClient, process: str) -> int | None:
+        """How a process ended; None: it does not say."""
         ...
 
     def end(self, client: RawClient, process: str) -> None:
