@@ -18,8 +18,12 @@ def curve(law: Callable[[float], float]) -> list[Point]:
 def grown(*, list_s: Callable[[float], float] = lambda _: 0.01, each: int = 1000) -> Grown:
     memory = curve(lambda size: 80e6 + each * size)
     processes: Curves = {
-        **{"start": curve(lambda size: 0.002 * size), "first": curve(lambda _: 0.004)},
-        **{"whole": curve(list_s), "whole_p99": curve(list_s), "server": memory, "execd": memory},
+        "start": curve(lambda size: 0.002 * size),
+        "first": curve(lambda _: 0.004),
+        "whole": curve(list_s),
+        "whole_p99": curve(list_s),
+        "server": memory,
+        "execd": memory,
     }
     flat: Curves = {"list": curve(lambda _: 0.004), "server": memory}
     output: Curves = {
