@@ -20,6 +20,9 @@ from tests.bench.peers.side import Seen, Side, UnknownProcessError
 from tests.support.memory import forget_peak, memory_of
 from tests.support.raw_client import RawClientError, timed
 
+# More than once, for there is a server that keeps the last piece back until another one comes.
+_SAYS_HERE = "for word in here here here; do echo $word; sleep 0.1; done"
+
 
 def measure_start(bench: Bench) -> Figures:
     """The server's first answer and size, then starts one after the other, then reads of one output."""
@@ -35,7 +38,7 @@ def measure_start(bench: Bench) -> Figures:
             starts.append(time.perf_counter() - begin)
             read_until(side, client, process, f"word-{number}")
             until_read.append(time.perf_counter() - begin)
-        process = side.start(client, f"echo here; echo there; sleep {bench.mark}")
+        process = side.start(client, f"{_SAYS_HERE}; sleep {bench.mark}")
         read_until(side, client, process, "here")
         reads = [timed(lambda: side.read(client, process)) for _ in range(bench.effort.reads)]
     return {
@@ -79,7 +82,7 @@ def measure_flood(bench: Bench) -> Figures:
     word = f"{bench.mark} a line of the flood of output, as long as lines are"
     with bench.open() as client:
         quiet_mark = new_mark()
-        quiet = side.start(client, f"echo here; echo there; sleep {quiet_mark}")
+        quiet = side.start(client, f"{_SAYS_HERE}; sleep {quiet_mark}")
         read_until(side, client, quiet, "here")
         servers = [client.child.pid, *_execds(quiet_mark)]
         for pid in servers:
@@ -108,11 +111,9 @@ def measure_kill(bench: Bench) -> Figures:
     """A shell with a child, a grandchild, and a child of nobody in a session of its own."""
     side, mark = bench.side, bench.mark
     with bench.open() as client:
-        line = (
-            f"sleep {mark} & sh -c 'sleep {mark} & wait' & (setsid sleep {mark} 1>&- 2>&- &); echo up; echo there; wait"
-        )
+        line = f"sleep {mark} & sh -c 'sleep {mark} & wait' & (setsid sleep {mark} 1>&- 2>&- &); {_SAYS_HERE}; wait"
         process = side.start(client, line)
-        read_until(side, client, process, "up")
+        read_until(side, client, process, "here")
         before = len(alive(mark))
         took = timed(lambda: side.end(client, process))
         left = left_after(mark, SETTLE_S)
