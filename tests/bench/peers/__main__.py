@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 from tests.bench import svg, table
 from tests.bench.ground import ROOT, host
 from tests.bench.peers.bench import FULL, QUICK
-from tests.bench.peers.figures import Figures
+from tests.bench.peers.figures import Figure, Figures
 from tests.bench.peers.image import IMAGE, make_image
 from tests.bench.peers.installs import PACKAGES, install_all
 from tests.bench.peers.on_engine import SandboxEnv, ServerDocker
@@ -37,12 +38,13 @@ def main() -> int:
     parser.add_argument("what", choices=("install", "measure"))
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only sides with this in the name")
+    parser.add_argument("--join", action="store_true", help="take the others from the newest kept run")
     parser.add_argument("--write", action="store_true", help="put table and pictures into docs/")
     options = parser.parse_args()
     if options.what == "install":
         install_all(_say)
         return 0
-    where, sides = host(), {}
+    where, sides = host(), _newest() if options.join else {}
     for side in _sides():
         if not options.only or any(word in side.name for word in options.only):
             sides[side.name] = go_through(side, QUICK if options.quick else FULL, _say)
@@ -80,6 +82,18 @@ def _sides() -> Iterator[Side]:
             _say(f"{name}: no container engine answers, so it is left out")
         else:
             yield make(program)
+
+
+def _newest() -> dict[str, Figures]:
+    """The sides of the newest kept run; none without one."""
+    kept = sorted(RESULTS.glob("peers-*.json"))
+    if not kept:
+        return {}
+    found = cast("dict[str, dict[str, dict[str, Any]]]", json.loads(kept[-1].read_text())["sides"])
+    return {
+        name: {key: Figure(value=one["value"], text=one["text"]) for key, one in figures.items()}
+        for name, figures in found.items()
+    }
 
 
 def _has_engine() -> bool:

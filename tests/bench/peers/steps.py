@@ -16,9 +16,9 @@ from tests.bench.peers.bench import SETTLE_S, Bench, Effort, read_until
 from tests.bench.peers.figures import LIMIT_S, Figure, Figures, count, of_all, seconds, size
 from tests.bench.peers.marks import alive, end_all, forebear, left_after, new_mark
 from tests.bench.peers.restart import measure_restart
-from tests.bench.peers.side import Seen, Side, UnknownProcessError
+from tests.bench.peers.side import Side, UnknownProcessError
 from tests.support.memory import forget_peak, memory_of
-from tests.support.raw_client import RawClientError, timed
+from tests.support.raw_client import RawClient, RawClientError, timed
 
 # More than once, for there is a server that keeps the last piece back until another one comes.
 _SAYS_HERE = "for word in here here here; do echo $word; sleep 0.1; done"
@@ -88,22 +88,20 @@ def measure_flood(bench: Bench) -> Figures:
         for pid in servers:
             forget_peak(pid)
         beside: list[float] = []
-        begin = time.monotonic()
-        process = side.start(client, f"yes '{word}' | head -c {wanted}")
-        while alive(bench.mark) and time.monotonic() - begin < LIMIT_S:
+        process = side.start(client, f"sleep 0.3; yes '{word}' | head -c {wanted}")
+        begin = _begun(f"yes\0{bench.mark}")
+        while (is_busy := bool(alive(f"yes\0{bench.mark}"))) and time.monotonic() - begin < LIMIT_S:
             beside.append(timed(lambda: side.read(client, quiet)))
-            time.sleep(0.02)
-        took, is_done = time.monotonic() - begin, not alive(bench.mark)
-        seen: list[Seen] = []
-        reading = timed(lambda: seen.append(side.read(client, process)))
+            time.sleep(0.01)
+        took = time.monotonic() - begin
+        answer = _plain_read(bench, client, process)
         peak = sum(memory_of(pid, "VmHWM") for pid in servers)
         end_all(quiet_mark)
-    beside.append(reading)
     return {
-        "flood": seconds(took) if is_done else Figure(value=LIMIT_S, text=f"not within {LIMIT_S:.0f} s"),
+        "flood": Figure(value=LIMIT_S, text=f"not within {LIMIT_S:.0f} s") if is_busy else seconds(took),
         "flood_peak": size(peak),
-        "flood_answer": size(seen[0].size),
-        "flood_slowest": seconds(max(beside)),
+        "flood_answer": answer,
+        "flood_slowest": seconds(max(beside, default=0.0)),
     }
 
 
@@ -154,6 +152,23 @@ def _clear(bench: Bench) -> None:
             bench.side.clear(client)
     except (RawClientError, OSError):
         return
+
+
+def _begun(mark: str) -> float:
+    """When the writer was first seen; some start it after they have answered."""
+    until = time.monotonic() + LIMIT_S
+    while not alive(mark):
+        if time.monotonic() > until:
+            raise RawClientError(f"the writer did not start within {LIMIT_S:.0f} s")
+    return time.monotonic()
+
+
+def _plain_read(bench: Bench, client: RawClient, process: str) -> Figure:
+    """The size of an answer about the flood; a server that gives none has that said."""
+    try:
+        return size(bench.side.read(client, process).size)
+    except RawClientError as error:
+        return Figure(text=f"none: {error}")
 
 
 def _execds(mark: str) -> list[int]:
