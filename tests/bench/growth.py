@@ -152,24 +152,26 @@ class Rest:
 def rest_of(client: RawClient, seconds: float) -> Rest:
     """Watch a server that nobody asks anything."""
     time.sleep(min(2.0, seconds))  # what follows the last call
-    cpu, wakes = _used(client.child.pid)
+    before = _used(client.child.pid)
     time.sleep(seconds)
-    later_cpu, later_wakes = _used(client.child.pid)
+    after = _used(client.child.pid)
     minutes = seconds / 60
-    return Rest(cpu_ms=(later_cpu - cpu) * 1000 / minutes, wakes=(later_wakes - wakes) / minutes)
+    # By thread: one that ended takes its count along.
+    cpu_ns, wakes = (sum(used[n] - before.get(task, (0, 0))[n] for task, used in after.items()) for n in (0, 1))
+    return Rest(cpu_ms=cpu_ns / 1e6 / minutes, wakes=wakes / minutes)
 
 
-def _used(pid: int) -> tuple[float, int]:
-    """Seconds on a processor, and how often it went to sleep, over all threads.
+def _used(pid: int) -> dict[str, tuple[int, int]]:
+    """Of every thread: nanoseconds on a processor, and how often it went to sleep.
 
     Source: proc(5), task/TID/schedstat (nanoseconds first) and task/TID/status.
     """
-    seconds, switches = 0.0, 0
+    found: dict[str, tuple[int, int]] = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        seconds += int((task / "schedstat").read_text().split()[0]) / 1e9
         lines = (task / "status").read_text().splitlines()
-        switches += next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
-    return seconds, switches
+        switches = next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+        found[task.name] = (int((task / "schedstat").read_text().split()[0]), switches)
+    return found
 
 
 def _asked(client: RawClient, tool: str, **arguments: object) -> list[float]:

@@ -24,7 +24,7 @@ from tests.bench.peers.on_host import BackgroundJob, CodexExecServer, DesktopCom
 from tests.bench.peers.ours import Ours
 from tests.bench.peers.rows import ROWS, table_of
 from tests.bench.peers.side import Side
-from tests.bench.peers.steps import go_through
+from tests.bench.peers.steps import STEPS, failure_of, go_through
 
 RESULTS = ROOT / "bench-results"
 PAGE = ROOT / "docs" / "peers.md"
@@ -38,7 +38,8 @@ def main() -> int:
     parser.add_argument("what", choices=("install", "measure"))
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only sides with this in the name")
-    parser.add_argument("--join", action="store_true", help="take the others from the newest kept run")
+    parser.add_argument("--step", action="append", choices=tuple(STEPS), help="only these steps")
+    parser.add_argument("--join", action="store_true", help="take all else from the newest kept run")
     parser.add_argument("--write", action="store_true", help="put table and pictures into docs/")
     options = parser.parse_args()
     if options.what == "install":
@@ -47,7 +48,9 @@ def main() -> int:
     where, sides = host(), _newest() if options.join else {}
     for side in _sides():
         if not options.only or any(word in side.name for word in options.only):
-            sides[side.name] = go_through(side, QUICK if options.quick else FULL, _say)
+            steps = options.step or tuple(STEPS)
+            kept = {key: one for key, one in sides.get(side.name, {}).items() if key not in map(failure_of, steps)}
+            sides[side.name] = kept | go_through(side, QUICK if options.quick else FULL, _say, steps)
     rows = table_of(sides, OURS)
     print(f"\n{where}\n\n{table.columns(rows)}\n", flush=True)
     _keep(where, sides)

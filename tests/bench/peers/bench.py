@@ -15,6 +15,7 @@ from tests.support.raw_client import RawClient, RawClientError, open_child
 
 END_S = 5.0  # for a server whose client is gone; some stay
 SETTLE_S = 4.0  # after a kill, until what is alive is counted
+SHOWN_S = 10.0  # for what a running process has printed
 FLOOD_BYTES = 100_000_000
 
 
@@ -52,7 +53,22 @@ class Bench:
             yield client
 
 
+def shows(side: Side, client: RawClient, process: str, word: str) -> bool:
+    """Whether a word of a running process can be read within some seconds."""
+    until = time.monotonic() + SHOWN_S
+    while time.monotonic() < until:
+        if word in side.read(client, process).text:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def read_until(side: Side, client: RawClient, process: str, word: str) -> None:
+    """Read again and again.
+
+    Raises:
+        RawClientError: it did not come.
+    """
     until = time.monotonic() + LIMIT_S
     while word not in side.read(client, process).text:
         if time.monotonic() > until:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
 from tests.bench import table
-from tests.bench.peers.bench import SETTLE_S, Bench, Effort, read_until
+from tests.bench.peers.bench import SETTLE_S, Bench, Effort, read_until, shows
 from tests.bench.peers.figures import LIMIT_S, Figure, Figures, count, of_all, seconds, size
 from tests.bench.peers.marks import alive, end_all, forebear, left_after, new_mark
 from tests.bench.peers.restart import measure_restart
@@ -20,6 +20,7 @@ from tests.bench.peers.side import Side, UnknownProcessError
 from tests.support.memory import forget_peak, memory_of
 from tests.support.raw_client import RawClient, RawClientError, timed
 
+_UNSHOWN = ", without what it has printed"
 # More than once, for there is a server that keeps the last piece back until another one comes.
 _SAYS_HERE = "for word in here here here; do echo $word; sleep 0.1; done"
 
@@ -39,14 +40,14 @@ def measure_start(bench: Bench) -> Figures:
             read_until(side, client, process, f"word-{number}")
             until_read.append(time.perf_counter() - begin)
         process = side.start(client, f"{_SAYS_HERE}; sleep {bench.mark}")
-        read_until(side, client, process, "here")
+        is_shown = shows(side, client, process, "here")
         reads = [timed(lambda: side.read(client, process)) for _ in range(bench.effort.reads)]
     return {
         "ready": seconds(took),
         "resident": size(resident),
         "start": Figure(value=table.p50(starts), text=table.spread(starts)),
         "until_read": Figure(value=table.p50(until_read), text=table.spread(until_read)),
-        "read": Figure(value=table.p50(reads), text=table.spread(reads)),
+        "read": Figure(value=table.p50(reads), text=table.spread(reads) + ("" if is_shown else _UNSHOWN)),
     }
 
 
@@ -83,7 +84,7 @@ def measure_flood(bench: Bench) -> Figures:
     with bench.open() as client:
         quiet_mark = new_mark()
         quiet = side.start(client, f"{_SAYS_HERE}; sleep {quiet_mark}")
-        read_until(side, client, quiet, "here")
+        shows(side, client, quiet, "here")
         servers = [client.child.pid, *_execds(quiet_mark)]
         for pid in servers:
             forget_peak(pid)
@@ -127,17 +128,24 @@ STEPS: Mapping[str, Callable[[Bench], Figures]] = {
 }
 
 
-def go_through(side: Side, effort: Effort, say: Callable[[str], None]) -> Figures:
-    """Every step; one that fails says so in its figures' place, and the next one is tried."""
+def failure_of(step: str) -> str:
+    """Under which name a failed step is told."""
+    return f"failed: {step}"
+
+
+def go_through(side: Side, effort: Effort, say: Callable[[str], None], names: Collection[str] = STEPS) -> Figures:
+    """These steps; one that fails says so in its figures' place, and the next one is tried."""
     found: Figures = {}
     for name, step in STEPS.items():
+        if name not in names:
+            continue
         with tempfile.TemporaryDirectory(prefix="ws-mcp-peers-", ignore_cleanup_errors=True) as directory:
             bench = Bench(side, Path(directory), effort)
             begin = time.monotonic()
             try:
                 found |= step(bench)
             except (RawClientError, UnknownProcessError, OSError, KeyError) as error:
-                found[f"failed: {name}"] = Figure(text=f"{type(error).__name__}: {error}"[:300])
+                found[failure_of(name)] = Figure(text=f"{type(error).__name__}: {error}"[:300])
             finally:
                 end_all(bench.mark)
                 _clear(bench)
