@@ -10,6 +10,7 @@ from tests.bench.fit import Point, power_law, slope
 from tests.bench.growth import PAGE, WHOLE_PAGE, Curves, Rest
 from tests.bench.table import Line
 
+END = 3  # points, whose exponent tells what the smallest sizes hide
 LINEAR = 1.1  # an exponent up to here is called linear: the smallest sizes are mostly what a call costs anyway
 LIST_S, PROCESS_BYTES = 0.1, 4096
 NOISE_BYTES = 10_000_000
@@ -101,7 +102,7 @@ def _grows(name: str, of_what: str, points: Sequence[Point], show: table.Show) -
     return Line(
         name=f"{name}: {_number(first.x)} to {_number(last.x)} {of_what}",
         ours=f"{show(first.y)} to {show(last.y)}",
-        ratio=f"exponent {law.exponent:.2f}",
+        ratio=f"exponent {law.exponent:.2f}, {power_law(points[-END:]).exponent:.2f} at the end",
         target=f"<= {LINEAR:g}",
         holds=law.exponent <= LINEAR,
     )

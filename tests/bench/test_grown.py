@@ -44,7 +44,7 @@ def test_what_grows_in_step_and_stays_below_its_limits_holds() -> None:
     lines = lines_of(grown())
     assert all(line.holds is not False for line in lines)
     started = next(line for line in lines if line.name.startswith("processes started"))
-    assert (started.ours, started.ratio) == ("2 ms to 10 s", "exponent 1.00")
+    assert (started.ours, started.ratio) == ("2 ms to 10 s", "exponent 1.00, 1.00 at the end")
     assert any(line.ours == "12 ms of CPU and 40 wake-ups a minute" for line in lines)
 
 

@@ -20,6 +20,7 @@ from tests.bench.peers.side import Side, UnknownProcessError
 from tests.support.memory import forget_peak, memory_of
 from tests.support.raw_client import RawClient, RawClientError, timed
 
+BREATH_S = 0.3  # before the flood, so that its beginning is seen
 _UNSHOWN = ", without what it has printed"
 # More than once, for there is a server that keeps the last piece back until another one comes.
 _SAYS_HERE = "for word in here here here; do echo $word; sleep 0.1; done"
@@ -89,12 +90,12 @@ def measure_flood(bench: Bench) -> Figures:
         for pid in servers:
             forget_peak(pid)
         beside: list[float] = []
-        process = side.start(client, f"sleep 0.3; yes '{word}' | head -c {wanted}")
-        begin = _begun(f"yes\0{bench.mark}")
-        while (is_busy := bool(alive(f"yes\0{bench.mark}"))) and time.monotonic() - begin < LIMIT_S:
+        process = side.start(client, f"sleep {BREATH_S}; yes '{word}' | head -c {wanted}")
+        begin = _begun(bench.mark) + BREATH_S
+        while (is_busy := bool(alive(bench.mark))) and time.monotonic() - begin < LIMIT_S:
             beside.append(timed(lambda: side.read(client, quiet)))
             time.sleep(0.01)
-        took = time.monotonic() - begin
+        took = max(time.monotonic() - begin, 0.0)
         answer = _plain_read(bench, client, process)
         peak = sum(memory_of(pid, "VmHWM") for pid in servers)
         end_all(quiet_mark)
@@ -163,7 +164,7 @@ def _clear(bench: Bench) -> None:
 
 
 def _begun(mark: str) -> float:
-    """When the writer was first seen; some start it after they have answered."""
+    """When the shell of the writer was first seen; some start it after they have answered."""
     until = time.monotonic() + LIMIT_S
     while not alive(mark):
         if time.monotonic() > until:
