@@ -15,10 +15,10 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench bench-peers fuzz format snapshots clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 setup: $(STAMP)  ## virtual environment, execd, the package itself (editable)
 
@@ -107,6 +107,10 @@ check: setup  ## format, lint, types, import contracts, Go vet and race tests
 
 bench: setup  ## ratios against the alternatives, as a table (needs a container engine)
 	@$(BIN)/python -m tests.bench
+
+bench-peers: setup  ## we and our peers with the same steps, as a table: those that PyPI and npm have, installed into .peers (700 MB)
+	@$(BIN)/python -m tests.bench.peers install
+	@$(if $(filter 0,$(shell id -u)),bash .ci/with-engine) $(BIN)/python -m tests.bench.peers measure $(ARGS)
 
 format: setup  ## put the code into our format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

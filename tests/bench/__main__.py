@@ -1,4 +1,4 @@
-"""Run the benchmark and print its table: `python -m tests.bench [--quick] [--setup] [--write]`."""
+"""Run the benchmark and print its table: `python -m tests.bench [--quick] [--growth] [--setup] [--write]`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
-from tests.bench import table
+from tests.bench import growth, table
 from tests.bench.changes import measure_told, measure_watched
 from tests.bench.definitions import measure_definitions
 from tests.bench.devcontainers import measure_devcontainers
@@ -20,6 +20,17 @@ from tests.bench.flood import measure_flood
 from tests.bench.footprint import measure_execd_on_disk, measure_server, measure_set_up
 from tests.bench.gate import measure_gate
 from tests.bench.ground import ROOT, Ground, machine, open_ground
+from tests.bench.grown import Grown, lines_of, page_of, pictures_of
+from tests.bench.growth import (
+    Rest,
+    Sizes,
+    grow_chats,
+    grow_containers,
+    grow_output,
+    grow_processes,
+    open_local,
+    rest_of,
+)
 from tests.bench.many import measure_hundred, measure_thousand
 from tests.bench.noop import measure_noop
 from tests.bench.starts import measure_callers, measure_starts
@@ -28,7 +39,8 @@ from tests.bench.workspaces import LISTED, measure_fifty, measure_list, measure_
 
 RESULTS = ROOT / "bench-results"
 PAGE = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,41 +55,82 @@ class Effort:
     workspaces: int
     fifties: int
     recreates: int
+    growth: Sizes
 
 
-FULL = Effort(rounds=8, floods=5, megabytes=1000, starts=7, living=1000, workspaces=12, fifties=3, recreates=5)
-QUICK = Effort(rounds=3, floods=3, megabytes=1000, starts=3, living=1000, workspaces=3, fifties=1, recreates=3)
+FULL = Effort(
+    rounds=8, floods=5, megabytes=1000, starts=7, living=1000, workspaces=12, fifties=3, recreates=5, growth=growth.FULL
+)
+QUICK = Effort(
+    rounds=3, floods=3, megabytes=1000, starts=3, living=1000, workspaces=3, fifties=1, recreates=3, growth=growth.QUICK
+)
 
 
 def main() -> int:
     """Measure, print, keep; the exit code says whether every line holds."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, under two minutes")
+    parser.add_argument("--growth", action="store_true", help="only the growth curves; with --quick, small ones")
     parser.add_argument("--setup", action="store_true", help="also the set-up of a clean clone (about a minute more)")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
     where = machine()
-    lines = _measure(QUICK if options.quick else FULL, with_setup=options.setup)
-    print(f"\n{where}\n\n{table.as_text(lines)}\n", flush=True)
-    _keep(where, lines)
-    if options.write:
-        _write(PAGE, where, lines)
-    failed = [line.name for line in lines if line.holds is False]
+    effort = QUICK if options.quick else FULL
+    lines: list[Line] = []
+    grown: Grown | None = None
+    with open_ground() as ground:
+        if not options.growth:
+            lines += _measure(ground, effort)
+        if options.growth or not options.quick:
+            grown = _grow(ground, effort.growth)
+    lines += measure_set_up() if options.setup else []
+    everything = lines + (lines_of(grown) if grown else [])
+    print(f"\n{where}\n\n{table.as_text(everything)}\n", flush=True)
+    _keep(where, everything, grown)
+    if options.write and lines:
+        table.put(PAGE, "table", f"{where}\n\n{table.as_markdown(lines)}")
+    if options.write and grown:
+        _draw(where, grown)
+    failed = [line.name for line in everything if line.holds is False]
     print(
-        f"{len(failed)} of {sum(line.holds is not None for line in lines)} claims do not hold" if failed else "all hold"
+        f"{len(failed)} of {sum(line.holds is not None for line in everything)} claims do not hold"
+        if failed
+        else "all hold"
     )
     return 1 if failed else 0
 
 
-def _measure(effort: Effort, *, with_setup: bool) -> list[Line]:
+def _measure(ground: Ground, effort: Effort) -> list[Line]:
     lines: list[Line] = []
-    with open_ground() as ground:
-        for name, part in _parts(ground, effort).items():
-            begin = time.perf_counter()
-            print(f"measuring {name} ...", end=" ", file=sys.stderr, flush=True)
-            lines += part()
-            print(f"{time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
-    return lines + (measure_set_up() if with_setup else [])
+    for name, part in _parts(ground, effort).items():
+        lines += _said(name, part)
+    return lines
+
+
+def _grow(ground: Ground, sizes: Sizes) -> Grown:
+    return Grown(
+        processes=_said("growth with processes", lambda: grow_processes(sizes.processes)),
+        containers=_said("growth with containers", lambda: grow_containers(ground, sizes.containers)),
+        chats=_said("growth with chats", lambda: grow_chats(sizes.chats)),
+        output=_said("growth with output", lambda: grow_output(sizes.output)),
+        rest=_said("the server at rest", lambda: _rest(ground, sizes.idle_s)),
+    )
+
+
+def _rest(ground: Ground, seconds: float) -> dict[str, Rest]:
+    with open_local() as local:
+        found = {"without an engine": rest_of(local, seconds)}
+    with ground.open_place():
+        found["with an engine and a workspace"] = rest_of(ground.ours, seconds)
+    return found
+
+
+def _said(name: str, part: Callable[[], T]) -> T:
+    begin = time.perf_counter()
+    print(f"measuring {name} ...", end=" ", file=sys.stderr, flush=True)
+    done = part()
+    print(f"{time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+    return done
 
 
 def _parts(ground: Ground, effort: Effort) -> dict[str, Callable[[], list[Line]]]:
@@ -103,21 +156,23 @@ def _parts(ground: Ground, effort: Effort) -> dict[str, Callable[[], list[Line]]
     }
 
 
-def _keep(where: str, lines: list[Line]) -> None:
+def _draw(where: str, grown: Grown) -> None:
+    pictures = pictures_of(grown)
+    for name, drawn in pictures.items():
+        (PAGE.parent / "pictures" / f"{name}.svg").write_text(drawn)
+    table.put(PAGE, "growth", page_of(where, grown, list(pictures)))
+
+
+def _keep(where: str, lines: list[Line], grown: Grown | None) -> None:
     RESULTS.mkdir(exist_ok=True)
     commit = subprocess.run(("git", "rev-parse", "HEAD"), cwd=ROOT, capture_output=True, text=True, check=False)
     kept = {
         "commit": commit.stdout.strip(),
         "machine": where,
         "lines": [dataclasses.asdict(line) for line in lines],
+        "growth": dataclasses.asdict(grown) if grown else None,
     }
     (RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}.json").write_text(json.dumps(kept, indent=1) + "\n")
-
-
-def _write(page: Path, where: str, lines: list[Line]) -> None:
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{where}\n\n{table.as_markdown(lines)}\n{END}{after}")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,11 @@ def server_argv(state: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "ws_mcp", "stdio", *flags)
 
 
+def local_argv(state: Path) -> tuple[str, ...]:
+    """How one is started that needs no engine."""
+    return (sys.executable, "-m", "ws_mcp", "stdio", "--state", str(state), "--engine", "none")
+
+
 def exec_argv(place: Place, command: str) -> tuple[str, ...]:
     """The alternative: the same command, as `start_process` runs it, by `docker exec`."""
     return ("docker", "exec", "--workdir", "/workspace", place.container, "sh", "-c", command)
@@ -122,11 +127,16 @@ def memory_of_execd(place: Place, field: str = "VmRSS") -> int:
 
 def machine() -> str:
     """One line about where this ran, without names."""
+    engine = cast("dict[str, dict[str, str]]", json.loads(docker("version", "--format", "{{json .}}")))["Server"]
+    return host(f"Docker {engine['Version']}, ")
+
+
+def host(engine: str = "") -> str:
+    """The same, with what is said about an engine."""
     cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next((line.partition(":")[2].strip() for line in cpus.splitlines() if line.startswith("model name")), "")
-    engine = cast("dict[str, dict[str, str]]", json.loads(docker("version", "--format", "{{json .}}")))["Server"]
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
         f"{os.cpu_count()} cores ({model or platform.machine()}), Linux {platform.release().split('-')[0]}, "
-        f"Docker {engine['Version']}, Python {platform.python_version()}; load before the run {load}"
+        f"{engine}Python {platform.python_version()}; load before the run {load}"
     )

@@ -1,10 +1,12 @@
-"""Lines of the benchmark table, their statistics, and how they are printed (pure)."""
+"""Lines of the benchmark table, their statistics, and how they are printed: pure, but for `put`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+Show = Callable[[float], str]
 COLUMNS = ("line", "ours", "alternative", "ratio", "target", "holds")
 
 
@@ -50,7 +52,7 @@ def at_most(name: str, ours: str, alternative: str, ratio: float, target: float)
     )
 
 
-def below(name: str, value: float, limit: float, show: Callable[[float], str], note: str = "") -> Line:
+def below(name: str, value: float, limit: float, show: Show, note: str = "") -> Line:
     """A figure that must stay below a limit."""
     ours = f"{show(value)} {note}".strip()
     return Line(name=name, ours=ours, target=f"< {show(limit)}", holds=value < limit)
@@ -89,6 +91,11 @@ def size(count: float) -> str:
     return f"{count / 1e6:,.0f} MB" if count >= 1e8 else f"{count / 1e6:.3g} MB"
 
 
+def amount(count: float) -> str:
+    """Bytes that may be few."""
+    return f"{count:,.0f} B" if abs(count) < 1e5 else size(count)
+
+
 def rate(per_second: float) -> str:
     """Calls per second as a person reads them."""
     return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.1f}/s"
@@ -96,13 +103,41 @@ def rate(per_second: float) -> str:
 
 def as_text(lines: Sequence[Line]) -> str:
     """Columns for a terminal."""
-    rows = [COLUMNS, *(line.cells for line in lines)]
+    return columns([COLUMNS, *(line.cells for line in lines)])
+
+
+def as_markdown(lines: Sequence[Line]) -> str:
+    """The same as a table of a page."""
+    return markdown([COLUMNS, *(line.cells for line in lines)])
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equal length, the head first, as columns for a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     return "\n".join("  ".join(row).rstrip() for row in padded)
 
 
-def as_markdown(lines: Sequence[Line]) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
     """The same as a table of a page."""
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(line.cells for line in lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    head, *rest = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rest))
+
+
+def between(page: str, name: str, text: str) -> str:
+    """A page with the text between the marks of that name.
+
+    Raises:
+        ValueError: it has no such marks.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, is_begun, rest = page.partition(begin)
+    _, is_ended, after = rest.partition(end)
+    if not (is_begun and is_ended):
+        raise ValueError(f"the page has no place for {name}: {begin} and {end}")
+    return f"{before}{begin}\n{text.strip()}\n{end}{after}"
+
+
+def put(page: Path, name: str, text: str) -> None:
+    """Write it into a page, between the marks of that name."""
+    page.write_text(between(page.read_text(), name, text))

@@ -34,3 +34,15 @@ def test_figures_read_well() -> None:
     assert table.size(1.7e9) == "1,700 MB"
     assert table.rate(1234.5) == "1,234/s"
     assert table.rate(14.52) == "14.5/s"
+
+
+def test_a_page_keeps_what_is_around_the_marks_and_one_without_them_is_refused() -> None:
+    page = "before\n<!-- table: begin -->\nold\n<!-- table: end -->\nafter\n"
+    assert table.between(page, "table", "new") == page.replace("old", "new")
+    with pytest.raises(ValueError, match="no place for growth"):
+        table.between(page, "growth", "new")
+
+
+def test_few_bytes_are_counted_and_many_are_rounded() -> None:
+    assert table.amount(1234) == "1,234 B"
+    assert table.amount(250_000) == "250 kB"

@@ -45,7 +45,7 @@ def measure_one(ground: Ground, rounds: int) -> list[Line]:
             _run_at_once([network])
             by_run.append(timed(lambda run=run: _run_at_once([run])))
             settle()
-            with _open_workspace(ground.ours) as (name, took):
+            with open_workspace(ground.ours) as (name, took):
                 ours.append(took)
                 again += [ground.ours.ok("provision_workspace", name=name).seconds for _ in range(REPEATS)]
             settle()
@@ -90,14 +90,14 @@ def measure_fifty(ground: Ground, rounds: int) -> list[Line]:
 
 def measure_list(ground: Ground, count: int) -> list[Line]:
     """List containers of one chat. They were never started: the claim is about the list, which shows all."""
-    with _open_workspace(ground.ours) as (name, _):
-        labels = _labels(name)
-        anyio.run(_make_many, ground.state, labels, count - 1)
+    with open_workspace(ground.ours) as (name, _):
+        labels = labels_of(name)
+        anyio.run(make_many, ground.state, labels, count - 1)
         while len(cast("list[object]", ground.ours.ok("list_containers").structured["workspaces"])) < count:
             settle()  # until the events were heard
         took = [ground.ours.ok("list_containers").seconds for _ in range(REPEATS)]
         noop = [ground.empty.ok("noop").seconds for _ in range(REPEATS)]
-        anyio.run(_remove_many, labels[naming.INSTANCE])
+        anyio.run(remove_many, labels[naming.INSTANCE])
     note = f"(p95 {table.duration(table.p95(took))}; no-op call {table.duration(table.p50(noop))})"
     return [table.below(f"list_containers with {count} of them", table.p50(took), 0.01, table.duration, note)]
 
@@ -115,7 +115,7 @@ def _calls(ground: Ground) -> Line:
         TemporaryDirectory(prefix="ws-mcp-bench-") as directory,
         open_counting(Path(directory) / "sock") as counting,
         open_raw_client((*ground.argv, "--engine", counting.url)) as second,
-        _open_workspace(second) as (workspace, _),
+        open_workspace(second) as (workspace, _),
     ):
         for _ in range(REPEATS):
             counting.count = 0
@@ -127,7 +127,7 @@ def _calls(ground: Ground) -> Line:
 
 
 @contextmanager
-def _open_workspace(client: RawClient) -> Generator[tuple[str, float]]:
+def open_workspace(client: RawClient) -> Generator[tuple[str, float]]:
     """A workspace and how long it took to make; removed at the end."""
     name = _name()
     took = timed(lambda: _provision_all(client, [name]))
@@ -162,12 +162,12 @@ def _one_after_the_other(*argvs: tuple[str, ...]) -> tuple[str, ...]:
     return ("sh", "-c", " && ".join(shlex.join(argv) for argv in argvs))
 
 
-def _labels(name: str) -> dict[str, str]:
+def labels_of(name: str) -> dict[str, str]:
     container = docker("ps", "--quiet", "--filter", f"label={naming.WORKSPACE}={name}").strip()
     return cast("dict[str, str]", json.loads(docker("inspect", "--format", LABELS, container)))
 
 
-async def _make_many(state: Path, labels: Mapping[str, str], count: int) -> None:
+async def make_many(state: Path, labels: Mapping[str, str], count: int) -> None:
     """Containers as the server makes them, in the chat that `labels` are of, without what lies behind them."""
     with closing(open_database(state)) as database:
         instance = instance_of(database)
@@ -185,7 +185,7 @@ async def _make_many(state: Path, labels: Mapping[str, str], count: int) -> None
     await at_once(make, count)
 
 
-async def _remove_many(instance: str) -> None:
+async def remove_many(instance: str) -> None:
     """What was never started."""
     engine = DockerEngine()
     found = [c for c in await engine.list_containers({naming.INSTANCE: instance}) if c.state is ContainerState.CREATED]

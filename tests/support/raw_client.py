@@ -61,7 +61,8 @@ class RawClient:
         self._last_id = 0
         self._input = cast("IO[bytes]", child.stdin).fileno()
         self._output = cast("IO[bytes]", child.stdout).fileno()
-        self._unread = self._rest = b""
+        self._rest = b""
+        self._parts: list[bytes] = []
         self._lines: deque[bytes] = deque()
 
     def connect(self) -> Json:
@@ -221,7 +222,11 @@ class RawClient:
         chunk = os.read(self._output, 1 << 20)
         if not chunk:
             raise RawClientError(f"the server ended with code {self.child.wait()}")
-        *whole, self._unread = (self._unread + chunk).split(b"\n")
+        if b"\n" not in chunk:  # one part of many of a long line: joined once, at its end
+            self._parts.append(chunk)
+            return
+        *whole, rest = b"".join((*self._parts, chunk)).split(b"\n")
+        self._parts = [rest]
         self._lines.extend(whole)
 
     def _result(self, message: Json) -> Json:
@@ -231,18 +236,27 @@ class RawClient:
 
 
 @contextmanager
-def open_child(argv: Sequence[str], log: Path | None = None, **environment: str) -> Generator[subprocess.Popen[bytes]]:
-    """A server as a child with pipes; its stderr goes to `log` (or nowhere). Ended by EOF, then by force."""
+def open_child(
+    argv: Sequence[str],
+    log: Path | None = None,
+    *,
+    only: Mapping[str, str] | None = None,
+    end_s: float = 40,
+    **environment: str,
+) -> Generator[subprocess.Popen[bytes]]:
+    """A server as a child with pipes; its stderr goes to `log` (or nowhere). Ended by EOF, then by force.
+
+    `only`: its environment, instead of this one. `end_s`: how long EOF has.
+    """
+    whole = {**(os.environ if only is None else only), **environment}
     with (log or Path(os.devnull)).open("ab") as errors:
-        child = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, **environment}
-        )
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=whole)
     try:
         yield child
     finally:
         cast("IO[bytes]", child.stdin).close()
         try:
-            child.wait(40)
+            child.wait(end_s)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
