@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -82,7 +83,12 @@ class Player:
         number = self.world.next_call()
         self.world.say(f"#{number} {self.chat.name} -> {server.name} {what}")
         began = anyio.current_time()
-        answer = await server.call(number, work)
+        patience_s = self.chance.choice((0.0, 0.02, 1.0, 6.0)) if self.chance.random() < 0.06 else math.inf
+        answer = None
+        with anyio.move_on_after(patience_s) as scope:
+            answer = await server.call(number, work)
+        if scope.cancelled_caught:
+            self.world.say(f"#{number} stops waiting")
         took = anyio.current_time() - began
         self.world.say(f"#{number} <- {_short(answer)}")
         bound = BOUNDS_S.get(what.partition(" ")[0], SLOW_S) + wait_s + LATE_S
@@ -98,6 +104,7 @@ class Player:
         wish, ask = replace(spec, name=name), Ask(replace=how)
         answer = await self.call(f"provision {name}", lambda core: core.provision(self.chat.scope, wish, ask, _quiet))
         if isinstance(answer, Provisioned) and answer.workspace is not None:
+            self.world.keep(self.chat, name)
             is_own = answer.workspace.place == self.world.place(self.chat, name)
             self.world.check(is_own, f"{self.chat.name} got {answer.workspace.place}")
 
@@ -170,7 +177,8 @@ class Player:
         process = self._known()
         if process is None:
             return
-        text = f"{self.chat.marker} in\n".encode()
+        text = f"{self.chat.marker} in {len(self.book.written)}\n".encode()
+        self.book.written.append((process, text))
         answer = await self.call(
             f"write {process}", lambda core: core.processes(self.chat.scope).write(process, text, close=False)
         )
@@ -210,6 +218,11 @@ class Player:
         )
         is_refused = answer is None or isinstance(answer, WsError)
         self.world.check(is_refused, f"{self.chat.name} read {process} of another chat")
+        stranger = next(each for each in self.world.chats if each.scope.principal != self.chat.scope.principal)
+        who = self.chat.scope.principal
+        answer = await self.call("find-peek", lambda core: core.chat(who, stranger.handle))
+        is_refused = answer is None or isinstance(answer, WsError)
+        self.world.check(is_refused, f"{who} was let into {stranger.name}")
 
     async def stop(self) -> None:
         name = self.chance.choice((MAIN, OTHER))
@@ -218,12 +231,16 @@ class Player:
 
     async def remove(self) -> None:
         name, keeps = self.chance.choice((MAIN, OTHER)), self.chance.random() < 0.3
+        self.world.let_go(self.chat, name, with_data=not keeps)
         await self.call(f"remove {name}", lambda core: core.remove(self.chat.scope, name, keep_volume=keeps))
 
     async def close(self) -> None:
         how = self.chance.choice((Closing.STOP, Closing.REMOVE))
         # It ends what runs elsewhere, too.
         self.book.signalled |= set(self.book.of(self.chat))
+        if how is Closing.REMOVE:
+            for name in (MAIN, OTHER):
+                self.world.let_go(self.chat, name, with_data=False)
         await self.call(f"close {how}", lambda core: core.close(self.chat.scope, how))
 
 

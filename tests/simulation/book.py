@@ -31,6 +31,7 @@ class Book:
     world: World
     told: dict[ProcessId, Told] = field(default_factory=dict[ProcessId, Told])
     keys: dict[tuple[str, str], ProcessId] = field(default_factory=dict[tuple[str, str], ProcessId])
+    written: list[tuple[ProcessId, bytes]] = field(default_factory=list[tuple[ProcessId, bytes]])
     signalled: set[str] = field(default_factory=set[str])  # by their own chat
 
     def of(self, chat: Chat) -> list[ProcessId]:
@@ -99,8 +100,7 @@ class Book:
     def refused(self, chat: Chat, process: ProcessId, error: WsError) -> None:
         """A call about a process of this chat failed."""
         if isinstance(error, NotFoundError):
-            is_wrong = self.world.execds.remembers(process) and self._must_be_known(process)
-            self.world.check(not is_wrong, f"{process} is called unknown and is there")
+            self.world.check(not self.world.execds.remembers(process), f"{process} is called unknown and is there")
         if isinstance(error, LostProcessError):
             self.world.check(not self.world.execds.is_alive(process), f"{process} is called lost and runs")
 
@@ -118,6 +118,9 @@ class Book:
     def check_effects(self) -> None:
         """Each start has one effect at most."""
         self.world.check(not self.world.execds.twice, f"began twice: {self.world.execds.twice}")
+        for process, text in self.written:
+            times = self.world.execds.ran[process].process.out.head.count(text)
+            self.world.check(times <= 1, f"{process} was written {text!r} {times} times")
         seen: dict[tuple[str, str], str] = {}
         for process, ran in self.world.execds.ran.items():
             if ran.key:

@@ -35,7 +35,7 @@ class Mishaps:
             *(self.crash,) * 5,
             *(self.cut,) * 3,
             *(self.change_events,) * 3,
-            *(self.end_container, self.remove_container, self.pause, self.jump, self.engine_away) * 2,
+            *(self.end_container, self.remove_container, self.pause, self.jump, self.forget, self.engine_away) * 2,
             *(self.restart_server, self.restart_engine, self.read_only_state),
         )
         while True:
@@ -69,8 +69,16 @@ class Mishaps:
     async def remove_container(self) -> None:
         found = self._any(lambda _: True)
         if found:
+            self.world.let_go_of(found)
             with suppress(EngineError):
                 await self.world.engine.remove(found)
+
+    async def forget(self) -> None:
+        """An execd forgets what ended a day ago."""
+        for ran in self.world.execds.ran.values():
+            execd = self.world.execds.of(ran.container)
+            if execd is not None and ran.process.state == "ended":
+                execd.now.processes.pop(ran.process.id, None)
 
     async def pause(self) -> None:
         found = self._any(lambda state: state is ContainerState.RUNNING)
@@ -89,6 +97,8 @@ class Mishaps:
     async def engine_away(self) -> None:
         """It restarts with live-restore: containers live on."""
         await self.world.engine.go_down()
+        if self.chance.random() < 0.5:
+            await self.end_container()  # nobody hears of it
         await anyio.sleep(self.chance.choice((0.3, 4.0, 20.0)))
         self.world.engine.come_back()
 
@@ -115,5 +125,9 @@ class Mishaps:
 
     def _any(self, is_meant: Callable[[ContainerState], bool]) -> ContainerId | None:
         kept = self.world.container(self.keeper, MAIN)
-        found = [each.id for each in self.world.engine.containers.values() if is_meant(each.state) and each.id != kept]
+        found = [
+            each.id
+            for each in self.world.engine.containers.values()
+            if is_meant(each.state) and each.id != kept and each.spec.name != "look-alike"
+        ]
         return self.chance.choice(found) if found else None

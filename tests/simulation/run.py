@@ -71,10 +71,10 @@ async def _story(directory: Path, steps: int, trace: list[str], chance: random.R
             Player(world, book, chat, random.Random(chance.random()), is_keeper=chat.name == "keeper")
             for chat in world.chats
         ]
-        strangers = world.add_strangers()
         keeper = players[0]
         while not (container := world.container(keeper.chat, MAIN)):
             await keeper.provision()
+        strangers = await world.add_strangers(container)
         world.injector = Chances(random.Random(chance.random()), chance.choice((0.0, 0.005, 0.02, 0.05)))
         mishaps = Mishaps(world, random.Random(chance.random()), keeper.chat)
         async with anyio.create_task_group() as storm:
@@ -87,9 +87,7 @@ async def _story(directory: Path, steps: int, trace: list[str], chance: random.R
         await settle(world, book)
         book.check_effects()
         check_keeper(world, keeper.chat, container, may_be_stopped=mishaps.has_stopped_all)
-        for name, volume in strangers.items():
-            found = world.engine.volumes.get(name)
-            world.check(found is not None and found.volume == volume, f"{name} is not ours and was touched")
+        world.check(world.strangers() == strangers, f"what is not ours was touched: {world.strangers()}")
 
 
 def _first(error: BaseException) -> str:

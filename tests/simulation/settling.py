@@ -10,10 +10,10 @@ from simulation.book import Book
 from simulation.engine import Events
 from simulation.faults import Calm
 from simulation.seeding import SERVER
-from simulation.world import CONVERGED_S, MAIN, Chat, World
+from simulation.world import CONVERGED_S, MAIN, OTHER, PRECIOUS, Chat, World
 from ws_mcp.core.engine.fill import EMPTY_IMAGE
 from ws_mcp.core.engine.model import ContainerState, VolumeMount
-from ws_mcp.core.execd.delivery import LABEL
+from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import WorkspaceState
 
@@ -89,7 +89,7 @@ def _truth(world: World, chat: Chat) -> dict[str, WorkspaceState]:
         labels = container.spec.labels
         if labels.get(naming.CHAT) == chat.scope.chat and labels.get(naming.KIND) == "container":
             name = naming.workspace_name(labels[naming.WORKSPACE])
-            if container.spec.name == world.place(chat, name):
+            if container.spec.name == world.place(chat, name):  # else a look-alike
                 found[name] = STATES.get(container.state, WorkspaceState.STOPPED)
     return found
 
@@ -98,8 +98,9 @@ async def _check_clean(world: World) -> None:
     """Nothing of ours is there that no listing knows."""
     core = world.core(next(iter(world.servers)))
     there = {workspace.place for _, workspace in await core.all_workspaces()}
-    names = {each.spec.name for each in world.engine.containers.values()}
+    names = {each.spec.name for each in world.engine.containers.values()} - {"look-alike"}
     world.check(names <= there, f"containers that no list shows: {sorted(names - there)}")
+    _check_wanted(world)
     for text in _left_over(world):
         world.violate(text)
     rows = await core.state.run(lambda db: db.execute("SELECT place, kind FROM intents").fetchall())
@@ -112,6 +113,18 @@ async def _check_clean(world: World) -> None:
                 pass
 
 
+def _check_wanted(world: World) -> None:
+    """What nobody took away is there, and its data."""
+    for chat in world.chats:
+        for name in (MAIN, OTHER):
+            if (chat.name, name) in world.wanted:
+                world.check(bool(world.container(chat, name)), f"{name} of {chat.name} is gone; nobody removed it")
+            if (chat.name, name) in world.wanted_data:
+                volume = world.engine.volumes.get(naming.volume_name(PlaceId(world.place(chat, name))))
+                is_whole = volume is not None and PRECIOUS in volume.files.entries
+                world.check(is_whole, f"the data of {name} of {chat.name} is gone; nobody removed it")
+
+
 def _left_over(world: World) -> Iterator[str]:
     mounted, joined = set[str](), set[str]()
     for container in world.engine.containers.values():
@@ -121,14 +134,10 @@ def _left_over(world: World) -> Iterator[str]:
             yield f"left half-made: {container.spec.name}"
     for name, volume in world.engine.volumes.items():
         labels = volume.volume.labels
-        if labels.get(naming.SIGNATURE) and labels.get(naming.KIND) == "configs" and name not in mounted:
+        if labels.get(naming.KIND) == "configs" and name not in mounted and not name.startswith("look-alike"):
             yield f"a volume without use: {name}"
-        if labels.get(naming.SIGNATURE) and labels.get(naming.KIND) == "volume" and not name.endswith("-data"):
-            yield f"a strange volume: {name}"
-        if labels.get(LABEL) and not labels.get(naming.KIND) and not labels.get(naming.SIGNATURE):
-            continue
     for name, network in world.engine.networks.items():
-        if network.labels.get(naming.SIGNATURE) and name not in joined:
+        if network.labels.get(naming.SIGNATURE) and name not in joined and name != "look-alike":
             yield f"a network without use: {name}"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
+from support.fake_files import Entry
 from support.fake_world import BEGAN
 
 from simulation.engine import SimEngine
@@ -21,14 +22,15 @@ from simulation.seeding import SERVER
 from simulation.server import Server
 from ws_mcp.core.choices import Choices
 from ws_mcp.core.database import Instance
-from ws_mcp.core.engine.model import Image, Volume
-from ws_mcp.core.ids import ContainerId, PrincipalId, Scope, WorkspaceName
+from ws_mcp.core.engine.model import ContainerSpec, Image, Volume
+from ws_mcp.core.ids import ContainerId, PlaceId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.runtime import Core
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
 IMAGE = Image(id="sha256:" + "1" * 64, tags=("img:1",), architecture="amd64", command=("sleep", "inf"))
 CONVERGED_S = 35.0  # with all events dropped
+PRECIOUS = "precious"
 MAIN, OTHER = WorkspaceName("main"), WorkspaceName("b")
 
 
@@ -65,6 +67,9 @@ class World:
         self.chats: list[Chat] = []
         self.trace: list[str] = []
         self.faulty: list[str] = []  # what the log says of bugs
+        # By the name of the chat and of the workspace: what a provision has made and nobody has taken away since.
+        self.wanted: set[tuple[str, str]] = set()
+        self.wanted_data: set[tuple[str, str]] = set()
         self._calls = 0
 
     def now(self) -> datetime:
@@ -150,13 +155,50 @@ class World:
         place = self.place(chat, name)
         return next((each.id for each in self.engine.containers.values() if each.spec.name == place), "")
 
-    def add_strangers(self) -> dict[str, object]:
-        """Volumes and networks of others, some with labels that look like ours; returns what they are like."""
-        ours = {naming.INSTANCE: self._instance_id, naming.KIND: "volume", naming.WORKSPACE: "main"}
-        for name, labels in (("foreign", {}), ("look-alike", ours), (f"wsmcp-execd-{self._instance_id}-no", {})):
-            moment = self.engine._now(0).isoformat()
-            self.engine.add_volume(Volume(name=name, driver="local", labels=labels, options={}, created_at=moment))
-        return {name: volume.volume for name, volume in self.engine.volumes.items()}
+    def keep(self, chat: Chat, name: WorkspaceName) -> None:
+        """A workspace was provisioned: from now on it must be there, and what is written into its volume, too."""
+        self.wanted.add((chat.name, name))
+        self.wanted_data.add((chat.name, name))
+        volume = self.engine.volumes.get(naming.volume_name(PlaceId(self.place(chat, name))))
+        if volume is not None:
+            volume.files.add(PRECIOUS, Entry(content=chat.marker.encode()))
+
+    def let_go(self, chat: Chat, name: WorkspaceName, *, with_data: bool) -> None:
+        """Somebody takes it away, or may have."""
+        self.wanted.discard((chat.name, name))
+        if with_data:
+            self.wanted_data.discard((chat.name, name))
+
+    def let_go_of(self, container: str) -> None:
+        """The same, by its container."""
+        found = self.engine.containers.get(ContainerId(container))
+        for chat in self.chats:
+            for name in (MAIN, OTHER):
+                if found is not None and found.spec.name.startswith(self.place(chat, name)):
+                    self.let_go(chat, name, with_data=False)
+
+    async def add_strangers(self, like: str) -> dict[str, object]:
+        """Objects of others, with the very labels of ours (of the container `like`); returns what they are like."""
+        labels = dict(self.engine.containers[ContainerId(like)].spec.labels)
+        await self.engine.create(ContainerSpec(name="look-alike", image="img:1", labels=labels))
+        moment = self.now().isoformat()
+        for kind in ("volume", "configs"):
+            said = {**labels, naming.KIND: kind}
+            self.engine.add_volume(
+                Volume(name=f"look-alike-{kind}", driver="local", labels=said, options={}, created_at=moment)
+            )
+        network = {**labels, naming.KIND: "network"}
+        await self.engine.create_network("look-alike", network, is_internal=False)
+        return self.strangers()
+
+    def strangers(self) -> dict[str, object]:
+        """What is not ours, as it is now."""
+        things: dict[str, object] = {
+            each.spec.name: (each.id, each.spec, each.state) for each in self.engine.containers.values()
+        }
+        things |= {f"volume {name}": each.volume for name, each in self.engine.volumes.items()}
+        things |= {f"network {name}": each for name, each in self.engine.networks.items()}
+        return {name: thing for name, thing in things.items() if "look-alike" in name}
 
 
 class _Bugs(logging.Handler):

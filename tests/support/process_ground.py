@@ -100,7 +100,7 @@ class Ground:
     async def _client_of(self, place: PlaceRef) -> ExecdClient:
         return await self._places.client(place.address)
 
-    async def _places_of(self) -> tuple[PlaceRef, ...]:
+    async def _places_of(self, *, is_fresh: bool = False) -> tuple[PlaceRef, ...]:
         if not self.has_engine:
             known = tuple(self._ref(name) for name in self.workspaces if name in self.local)
             raise PlacesUnknownError("no engine answers", known)

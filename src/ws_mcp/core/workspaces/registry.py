@@ -197,23 +197,12 @@ class Workspaces:
             except EngineError as error:
                 unknown = error
                 continue
-            if kind is self._containers and unknown is None:
-                self._look_if_new(scope, name, found)
             if found is not None:
                 return found
         if unknown is not None:
             raise unknown
         listing = await self.list(scope)
         raise NotFoundError("workspace", name, (w.name for w in listing.workspaces), HINT)
-
-    def _look_if_new(self, scope: Scope, name: WorkspaceName, found: Workspace | None) -> None:
-        """The kept list is behind what the engine says now: an event was lost, or is on its way."""
-        sight = self.last_sight
-        if sight is None:
-            return
-        kept = next((each for each in sight.of(scope) if each.name == name), None)
-        if (kept and (kept.container, kept.state)) != (found and (found.container, found.state)):
-            self.look_again()
 
     async def _only(self, scope: Scope) -> Workspace:
         listing = await self.list(scope)
