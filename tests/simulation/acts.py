@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from simulation.book import Book
+from simulation.book import ASKED_AT, Book
 from simulation.world import MAIN, OTHER, Chat, World
 from ws_mcp.core.closing import Closing
 from ws_mcp.core.errors import NotFoundError, WsError
@@ -52,13 +52,14 @@ class Player:
     chat: Chat
     chance: random.Random
     is_keeper: bool = False
+    pauses_s: tuple[float, ...] = (0.0, 0.05, 0.5, 3.0)
     requests: dict[str, StartRequest] = field(default_factory=dict[str, StartRequest])
     homes: dict[str, WorkspaceName] = field(default_factory=dict[str, WorkspaceName])
 
     async def play(self, steps: int) -> None:
         """Do so many things, one after the other."""
         for _ in range(steps):
-            await anyio.sleep(self.chance.choice((0.0, 0.05, 0.5, 3.0)))
+            await anyio.sleep(self.chance.choice(self.pauses_s))
             await self.act()
             self.book.check_effects()
 
@@ -72,7 +73,7 @@ class Player:
                 *(self.start,) * 6,
                 *(self.read,) * 5,
                 *(self.list, self.signal, self.signal, self.workspaces, self.peek) * 2,
-                *(self.write, self.stop, self.remove, self.close),
+                *(self.write, self.write, self.stop, self.remove, self.close),
             )
         await self.chance.choice(acts)()
 
@@ -83,6 +84,7 @@ class Player:
         number = self.world.next_call()
         self.world.say(f"#{number} {self.chat.name} -> {server.name} {what}")
         began = anyio.current_time()
+        ASKED_AT.set(began)
         patience_s = self.chance.choice((0.0, 0.02, 1.0, 6.0)) if self.chance.random() < 0.06 else math.inf
         answer = None
         with anyio.move_on_after(patience_s) as scope:
@@ -102,9 +104,10 @@ class Player:
         spec = SPEC if self.is_keeper else self.chance.choice((SPEC, SPEC, OTHER_SPEC))
         how = Replace.ALWAYS if self.chance.random() < 0.3 and not self.is_keeper else Replace.IF_IDLE
         wish, ask = replace(spec, name=name), Ask(replace=how)
+        began = anyio.current_time()
         answer = await self.call(f"provision {name}", lambda core: core.provision(self.chat.scope, wish, ask, _quiet))
         if isinstance(answer, Provisioned) and answer.workspace is not None:
-            self.world.keep(self.chat, name)
+            self.world.keep(self.chat, name, began)
             is_own = answer.workspace.place == self.world.place(self.chat, name)
             self.world.check(is_own, f"{self.chat.name} got {answer.workspace.place}")
 
@@ -174,9 +177,11 @@ class Player:
             self.book.see_list(self.chat, answer)  # pyright: ignore[reportArgumentType]
 
     async def write(self) -> None:
-        process = self._known()
-        if process is None:
+        ran = self.world.execds.ran
+        readers = [each for each in self.book.of(self.chat) if ran[each].process.is_stdin_open]
+        if not readers:
             return
+        process = self.chance.choice(readers)
         text = f"{self.chat.marker} in {len(self.book.written)}\n".encode()
         self.book.written.append((process, text))
         answer = await self.call(
@@ -231,17 +236,16 @@ class Player:
 
     async def remove(self) -> None:
         name, keeps = self.chance.choice((MAIN, OTHER)), self.chance.random() < 0.3
-        self.world.let_go(self.chat, name, with_data=not keeps)
-        await self.call(f"remove {name}", lambda core: core.remove(self.chat.scope, name, keep_volume=keeps))
+        with self.world.letting_go(self.chat, name, with_data=not keeps):
+            await self.call(f"remove {name}", lambda core: core.remove(self.chat.scope, name, keep_volume=keeps))
 
     async def close(self) -> None:
         how = self.chance.choice((Closing.STOP, Closing.REMOVE))
         # It ends what runs elsewhere, too.
         self.book.signalled |= set(self.book.of(self.chat))
-        if how is Closing.REMOVE:
-            for name in (MAIN, OTHER):
-                self.world.let_go(self.chat, name, with_data=False)
-        await self.call(f"close {how}", lambda core: core.close(self.chat.scope, how))
+        names = (MAIN, OTHER) if how is Closing.REMOVE else ()
+        with self.world.letting_go(self.chat, *names):
+            await self.call(f"close {how}", lambda core: core.close(self.chat.scope, how))
 
 
 def _short(answer: object) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+import anyio
 from support.fake_process import FakeProcess
 
 from simulation.world import Chat, World
@@ -14,6 +17,9 @@ from ws_mcp.core.processes.model import Exit, Listing, OutputWindow, ProcessInfo
 from ws_mcp.core.workspaces.model import WorkspaceListing
 
 
+ASKED_AT: ContextVar[float] = ContextVar("ASKED_AT", default=math.inf)  # when the call began whose answer is looked at
+
+
 @dataclass(slots=True)
 class Told:
     """What a chat knows of one of its processes."""
@@ -22,6 +28,7 @@ class Told:
     key: str
     exit: Exit | None = None
     end: int = 0  # the most output that it was told of
+    at: float = -math.inf  # when; an answer to an earlier call may be older news
 
 
 @dataclass(slots=True)
@@ -65,11 +72,13 @@ class Book:
             if truth.signal is not None:
                 check(info.process in self.signalled, f"{info.process} was killed by {truth.signal}; nobody asked")
             told.exit = info.exit
-        else:
-            check(told.exit is None, f"{info.process} runs again after it ended with {told.exit}")
+        is_news = ASKED_AT.get() > told.at
+        is_back = is_news and told.exit is not None and info.state is ProcessState.RUNNING
+        check(not is_back, f"{info.process} runs again after it ended with {told.exit}")
         check(info.out.end <= truth.out.end, f"{info.process} wrote less than was told")
-        check(info.out.end >= told.end or info.is_receipt, f"{info.process} has less output than was told before")
-        told.end = max(told.end, info.out.end)
+        is_less = is_news and info.out.end < told.end and not info.is_receipt
+        check(not is_less, f"{info.process} has less output than was told before")
+        told.end, told.at = max(told.end, info.out.end), anyio.current_time()
 
     def see_window(self, chat: Chat, asked: int, window: OutputWindow) -> None:
         """A window of output was shown."""

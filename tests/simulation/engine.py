@@ -45,6 +45,7 @@ class SimEngine(FakeEngine):
     def __init__(self, chance: random.Random, execds: Execds) -> None:
         super().__init__(on_exec=self._exec)
         self.events = Events.TOLD
+        self.call_s = 0.0  # the longest that a call takes, each way
         self.untold_at = -math.inf  # when an event was dropped or late
         self._chance = chance
         self._execds = execds
@@ -58,12 +59,19 @@ class SimEngine(FakeEngine):
             return
         server.check_alive()
         fault = server.meets(Door.ENGINE, call)
+        await self._pass()
         await self._before(fault, call)
         async with super()._called(call):
             server.check_alive()
             yield
         await self._after(fault, call)
+        await self._pass()
         server.check_alive()
+
+    async def _pass(self) -> None:
+        """Let others come between."""
+        if self.call_s:
+            await anyio.sleep(self._chance.uniform(0, self.call_s))
 
     async def _before(self, fault: Fault, call: str) -> None:
         if fault is Fault.FAIL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -69,8 +69,8 @@ class Mishaps:
     async def remove_container(self) -> None:
         found = self._any(lambda _: True)
         if found:
-            self.world.let_go_of(found)
-            with suppress(EngineError):
+            owner = self.world.owner_of(found)
+            with suppress(EngineError), self.world.letting_go(owner[0], owner[1]) if owner else nullcontext():
                 await self.world.engine.remove(found)
 
     async def forget(self) -> None:

@@ -22,7 +22,9 @@ from simulation.seeding import run_seeded
 from simulation.settling import check_keeper, settle
 from simulation.world import MAIN, World, open_world
 
-STEPS = 25  # of each of the players
+STEPS = 15  # of each of the players
+DIRECTORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # a disk would be what most of the time goes to
+CALL_S = 0.04
 SHOWN = 120  # lines of a trace
 
 
@@ -47,8 +49,7 @@ def run(seed: int, steps: int = STEPS) -> Run:
     """One seed, from an empty state directory."""
     trace: list[str] = []
     failure = ""
-    base = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(dir=base) as directory:
+    with tempfile.TemporaryDirectory(dir=DIRECTORY) as directory:
         try:
             run_seeded(seed, partial(_story, Path(directory), steps, trace))
         except BaseException as error:
@@ -67,14 +68,18 @@ async def _story(directory: Path, steps: int, trace: list[str], chance: random.R
         world.remember_instance()
         for principal, name in (("alice", "keeper"), ("alice", "a1"), ("alice", "a2"), ("bob", "b1")):
             await world.make_chat("s1", principal, name)
+        pauses_s = chance.choice(((0.0, 0.05, 0.5, 3.0), (0.0, 0.0, 0.01, 0.2)))
+        keeper_chat, first, second, third = world.chats
+        # Two who work for one chat at the same time meet in its workspaces.
         players = [
-            Player(world, book, chat, random.Random(chance.random()), is_keeper=chat.name == "keeper")
-            for chat in world.chats
+            Player(world, book, chat, random.Random(chance.random()), chat is keeper_chat, pauses_s)
+            for chat in (keeper_chat, keeper_chat, first, first, first, second, third)
         ]
         keeper = players[0]
         while not (container := world.container(keeper.chat, MAIN)):
             await keeper.provision()
         strangers = await world.add_strangers(container)
+        world.engine.call_s = CALL_S
         world.injector = Chances(random.Random(chance.random()), chance.choice((0.0, 0.005, 0.02, 0.05)))
         mishaps = Mishaps(world, random.Random(chance.random()), keeper.chat)
         async with anyio.create_task_group() as storm:

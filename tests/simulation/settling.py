@@ -31,6 +31,7 @@ async def settle(world: World, book: Book) -> None:
     """Let it come to rest, and check everything."""
     world.say("settling")
     world.injector = Calm()
+    world.engine.call_s = 0.0
     world.engine.come_back()
     for container in world.engine.containers.values():
         if container.state is ContainerState.PAUSED:

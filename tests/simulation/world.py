@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -70,6 +72,8 @@ class World:
         # By the name of the chat and of the workspace: what a provision has made and nobody has taken away since.
         self.wanted: set[tuple[str, str]] = set()
         self.wanted_data: set[tuple[str, str]] = set()
+        self.taking: Counter[tuple[str, str]] = Counter()
+        self.taken_at: defaultdict[tuple[str, str], float] = defaultdict(lambda: -math.inf)
         self._calls = 0
 
     def now(self) -> datetime:
@@ -155,27 +159,38 @@ class World:
         place = self.place(chat, name)
         return next((each.id for each in self.engine.containers.values() if each.spec.name == place), "")
 
-    def keep(self, chat: Chat, name: WorkspaceName) -> None:
-        """A workspace was provisioned: from now on it must be there, and what is written into its volume, too."""
+    def keep(self, chat: Chat, name: WorkspaceName, since: float) -> None:
+        """A provision that began at `since` was answered: from now on it must be there, and what is in its volume."""
+        if self.taking[chat.name, name] or self.taken_at[chat.name, name] >= since:
+            return  # somebody took it away meanwhile
         self.wanted.add((chat.name, name))
         self.wanted_data.add((chat.name, name))
         volume = self.engine.volumes.get(naming.volume_name(PlaceId(self.place(chat, name))))
         if volume is not None:
             volume.files.add(PRECIOUS, Entry(content=chat.marker.encode()))
 
-    def let_go(self, chat: Chat, name: WorkspaceName, *, with_data: bool) -> None:
-        """Somebody takes it away, or may have."""
-        self.wanted.discard((chat.name, name))
+    @contextmanager
+    def letting_go(self, chat: Chat, *names: WorkspaceName, with_data: bool = False) -> Generator[None]:
+        """Somebody takes them away, or may; what is provisioned meanwhile may be taken, too."""
+        keys = [(chat.name, name) for name in names]
+        self.wanted.difference_update(keys)
         if with_data:
-            self.wanted_data.discard((chat.name, name))
+            self.wanted_data.difference_update(keys)
+        self.taking.update(keys)
+        try:
+            yield
+        finally:
+            self.taking.subtract(keys)
+            self.taken_at.update(dict.fromkeys(keys, anyio.current_time()))
 
-    def let_go_of(self, container: str) -> None:
-        """The same, by its container."""
+    def owner_of(self, container: str) -> tuple[Chat, WorkspaceName] | None:
+        """Whose a container is, or was to be."""
         found = self.engine.containers.get(ContainerId(container))
         for chat in self.chats:
             for name in (MAIN, OTHER):
                 if found is not None and found.spec.name.startswith(self.place(chat, name)):
-                    self.let_go(chat, name, with_data=False)
+                    return chat, name
+        return None
 
     async def add_strangers(self, like: str) -> dict[str, object]:
         """Objects of others, with the very labels of ours (of the container `like`); returns what they are like."""
