@@ -15,7 +15,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench soak fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -107,6 +107,10 @@ check: setup  ## format, lint, types, import contracts, Go vet and race tests
 
 bench: setup  ## ratios against the alternatives, as a table (needs a container engine)
 	@$(BIN)/python -m tests.bench
+
+soak: setup  ## the core in a simulation, long: SOAK_MINUTES (default 10) of seeds from SOAK_FIRST (default: by the clock), then every fault at every call
+	@cd tests && PYTHONPATH=.:../src ../$(BIN)/python -W ignore -m simulation.run --minutes $${SOAK_MINUTES:-10} --first $${SOAK_FIRST:-$$(date +%s)}
+	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation)
 
 format: setup  ## put the code into our format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import anyio
-
 from simulation.book import ASKED_AT, Book
 from simulation.world import MAIN, OTHER, Chat, World
+
 from ws_mcp.core.closing import Closing
 from ws_mcp.core.errors import NotFoundError, WsError
 from ws_mcp.core.ids import ProcessId, WorkspaceName
@@ -52,6 +52,7 @@ class Player:
     chat: Chat
     chance: random.Random
     is_keeper: bool = False
+    is_rival: bool = False  # makes workspaces anew again and again, as others of its chat do at the same time
     pauses_s: tuple[float, ...] = (0.0, 0.05, 0.5, 3.0)
     requests: dict[str, StartRequest] = field(default_factory=dict[str, StartRequest])
     homes: dict[str, WorkspaceName] = field(default_factory=dict[str, WorkspaceName])
@@ -67,6 +68,8 @@ class Player:
         """One thing."""
         if self.is_keeper:
             acts = (self.provision, self.start, self.start, self.read, self.read, self.list, self.write)
+        elif self.is_rival:
+            acts = (*(self.provision,) * 6, *(self.start, self.read) * 2, self.list, self.stop, self.remove)
         else:
             acts = (
                 *(self.provision,) * 3,
@@ -100,7 +103,7 @@ class Player:
         return answer
 
     async def provision(self) -> None:
-        name = MAIN if self.is_keeper else self.chance.choice((MAIN, MAIN, OTHER))
+        name = MAIN if self.is_keeper or self.is_rival else self.chance.choice((MAIN, MAIN, OTHER))
         spec = SPEC if self.is_keeper else self.chance.choice((SPEC, SPEC, OTHER_SPEC))
         how = Replace.ALWAYS if self.chance.random() < 0.3 and not self.is_keeper else Replace.IF_IDLE
         wish, ask = replace(spec, name=name), Ask(replace=how)

@@ -1,4 +1,4 @@
-"""What the chats were told, held against what is: ids, offsets and exit codes that never change, and no "gone" too early."""
+"""What the chats were told, held against what is: ids, offsets and exit codes never change; no "gone" too early."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import anyio
+from simulation.world import Chat, World
 from support.fake_process import FakeProcess
 
-from simulation.world import Chat, World
 from ws_mcp.core.errors import NotFoundError, WsError
 from ws_mcp.core.ids import ProcessId
 from ws_mcp.core.processes.finder import LostProcessError
 from ws_mcp.core.processes.model import Exit, Listing, OutputWindow, ProcessInfo, ProcessState
 from ws_mcp.core.workspaces.model import WorkspaceListing
-
 
 ASKED_AT: ContextVar[float] = ContextVar("ASKED_AT", default=math.inf)  # when the call began whose answer is looked at
 

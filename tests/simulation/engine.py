@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import ByteStream
+from simulation.faults import Door, Fault
+from simulation.seeding import SERVER
+from simulation.server import Server
 from support.byte_pipe import said_end
 from support.fake_engine import FakeEngine
 from support.fake_world import DEADLINE_S
 
-from simulation.faults import Door, Fault
-from simulation.seeding import SERVER
-from simulation.server import Server
 from ws_mcp.core.engine.model import Container, ContainerState, EngineEvent, ExecSpec
 from ws_mcp.core.errors import EngineConflictError, EngineError, EngineTimeoutError
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
-    from support.fake_container import FakeContainer
-
     from simulation.execds import Execds
+    from support.fake_container import FakeContainer
 
 LATE_S = 3.0  # the most that an event is late
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup
+from simulation.faults import Door, Fault
+from simulation.seeding import SERVER
+from simulation.server import Server
 from support.fake_execd import FakeExecd
 from support.fake_files import Entry, inner_path
 from support.fake_place import FakeLimits, RefusalError, Request, Said
 from support.fake_process import FakeProcess
 from support.memory_stream import MemoryStream
 
-from simulation.faults import Door, Fault
-from simulation.seeding import SERVER
-from simulation.server import Server
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.execd.delivery import VERIFIER
 from ws_mcp.core.workspaces.request import SECRETS

@@ -1,4 +1,4 @@
-"""What happens to the world meanwhile: servers die, the engine goes away, somebody else stops and removes containers."""
+"""What happens meanwhile: servers die, the engine goes away, somebody else stops and removes containers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import anyio
-
 from simulation.engine import Events
 from simulation.world import MAIN, Chat, World
+
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId
 
 # No two are further apart than keys are kept (a week): whoever's clock jumps by more has lost them.
+OLD_S = 40.0  # longer than a start takes, in place of the day for which an execd remembers
 JUMPS = (timedelta(days=-2), timedelta(hours=-1), timedelta(), timedelta(minutes=7), timedelta(days=3))
 
 
@@ -74,10 +75,18 @@ class Mishaps:
                 await self.world.engine.remove(found)
 
     async def forget(self) -> None:
-        """An execd forgets what ended a day ago."""
+        """An execd forgets what ended a day ago; by then whoever started it with a key was told."""
+        core = next((server.core for server in self.world.servers.values() if server.core is not None), None)
+        if core is None:
+            return
+        rows = await core.state.run(
+            lambda db: db.execute("SELECT process FROM starts WHERE NOT is_confirmed").fetchall()
+        )
+        unsure = {str(row[0]) for row in rows}
         for ran in self.world.execds.ran.values():
             execd = self.world.execds.of(ran.container)
-            if execd is not None and ran.process.state == "ended":
+            is_old = anyio.current_time() - ran.process.ended_s > OLD_S
+            if execd is not None and is_old and ran.process.id not in unsure:
                 execd.now.processes.pop(ran.process.id, None)
 
     async def pause(self) -> None:

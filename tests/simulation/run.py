@@ -1,4 +1,4 @@
-"""Runs seeds: `python -m simulation.run --seed 7` again, `--minutes 60` many; a failing one is printed with its trace."""
+"""Runs seeds: `python -m simulation.run --seed 7` one, `--minutes 60` many; one that fails is printed with its trace."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import anyio
-
 from simulation.acts import Player
 from simulation.book import Book
 from simulation.faults import Chances
 from simulation.mishaps import Mishaps
 from simulation.seeding import run_seeded
 from simulation.settling import check_keeper, settle
-from simulation.world import MAIN, World, open_world
+from simulation.world import MAIN, open_world
 
 STEPS = 15  # of each of the players
 DIRECTORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # a disk would be what most of the time goes to
@@ -42,7 +42,9 @@ class Run:
 
     def __str__(self) -> str:
         shown = "\n".join(self.trace[-SHOWN:])
-        return f"seed {self.seed}: {self.failure or 'kept'}\n{shown}\nagain: python -m simulation.run --seed {self.seed}"
+        return (
+            f"seed {self.seed}: {self.failure or 'kept'}\n{shown}\nagain: python -m simulation.run --seed {self.seed}"
+        )
 
 
 def run(seed: int, steps: int = STEPS) -> Run:
@@ -71,8 +73,17 @@ async def _story(directory: Path, steps: int, trace: list[str], chance: random.R
         pauses_s = chance.choice(((0.0, 0.05, 0.5, 3.0), (0.0, 0.0, 0.01, 0.2)))
         keeper_chat, first, second, third = world.chats
         # Two who work for one chat at the same time meet in its workspaces.
+        rivals = chance.random() < 0.5
         players = [
-            Player(world, book, chat, random.Random(chance.random()), chat is keeper_chat, pauses_s)
+            Player(
+                world,
+                book,
+                chat,
+                random.Random(chance.random()),
+                is_keeper=chat is keeper_chat,
+                is_rival=rivals and chat is first,
+                pauses_s=pauses_s,
+            )
             for chat in (keeper_chat, keeper_chat, first, first, first, second, third)
         ]
         keeper = players[0]
@@ -100,8 +111,6 @@ def _first(error: BaseException) -> str:
         error = error.exceptions[0]
     place = ""
     if not isinstance(error, AssertionError) and error.__traceback__ is not None:
-        import traceback
-
         place = "\n" + "".join(traceback.format_exception(error))[-3000:]
     return f"{type(error).__name__}: {error}{place}"
 

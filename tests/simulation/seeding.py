@@ -22,8 +22,6 @@ import trio.testing
 
 T = TypeVar("T")
 
-MANY_STEPS = 4_000_000  # of the event loop; a run that takes more goes round in circles
-
 
 class CrashError(BaseException):
     """The server is gone: nothing of it runs any more, no clean-up either."""
@@ -48,18 +46,6 @@ class Doorkeeper(Protocol):
 SERVER: ContextVar[Doorkeeper | None] = ContextVar("SERVER", default=None)
 
 
-class Hang(trio.abc.Instrument):
-    """Ends a run that does not end by itself."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.steps += 1
-        if self.steps == MANY_STEPS:
-            raise RuntimeError("the run goes round in circles")
-
-
 def run_seeded(seed: int, main: Callable[[random.Random], Awaitable[T]]) -> T:
     """Run `main` on trio with a virtual clock; the same seed gives the same run in every process."""
     with _seeded(seed):
@@ -70,14 +56,21 @@ def run_seeded(seed: int, main: Callable[[random.Random], Awaitable[T]]) -> T:
 @contextmanager
 def _seeded(seed: int) -> Generator[None]:
     names = random.Random(f"names {seed}")
+
+    def token_hex(size: int) -> str:
+        return names.randbytes(size).hex()
+
+    def token_urlsafe(size: int) -> str:
+        return base64.urlsafe_b64encode(names.randbytes(size)).decode()
+
     was_collecting = gc.isenabled()
     gc.disable()  # a collection would finish generators at another moment in each process
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)  # noqa: FBT003
+        patch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
         patch.setattr(trio._core._run, "_r", random.Random(f"order {seed}"))
         patch.setattr(secrets, "token_bytes", names.randbytes)
-        patch.setattr(secrets, "token_hex", lambda size: names.randbytes(size).hex())
-        patch.setattr(secrets, "token_urlsafe", lambda size: base64.urlsafe_b64encode(names.randbytes(size)).decode())
+        patch.setattr(secrets, "token_hex", token_hex)
+        patch.setattr(secrets, "token_urlsafe", token_urlsafe)
         patch.setattr(secrets, "randbelow", names.randrange)
         patch.setattr(anyio.to_thread, "run_sync", _at_once)
         try:

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-
 from simulation.faults import Door, Fault
 from simulation.seeding import SERVER, CrashError
+
 from ws_mcp.core.errors import StateError, WsError
 from ws_mcp.core.runtime import Core, open_core
 
@@ -48,7 +48,7 @@ class Server:
                     await self._end_calls()
             except WsError as error:
                 self.failure = error
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - also what a dead server raises
                 _raise_others(error)
         self.core = None
         self.up.set()
@@ -66,7 +66,7 @@ class Server:
                 return await work(core)
             except WsError as error:
                 return error
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - also what a dead server raises
                 _raise_others(error)
             finally:
                 self._scopes.pop(number, None)

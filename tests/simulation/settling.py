@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import anyio
-
 from simulation.book import Book
 from simulation.engine import Events
 from simulation.faults import Calm
 from simulation.seeding import SERVER
 from simulation.world import CONVERGED_S, MAIN, OTHER, PRECIOUS, Chat, World
+
 from ws_mcp.core.engine.fill import EMPTY_IMAGE
-from ws_mcp.core.engine.model import ContainerState, VolumeMount
+from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import WorkspaceState

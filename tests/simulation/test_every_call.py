@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
-
 from simulation.acts import OTHER_SPEC, SPEC, Player
 from simulation.book import Book
 from simulation.faults import FAULTS, Calm, Door, Fault, Nth
@@ -24,6 +24,7 @@ from simulation.run import DIRECTORY
 from simulation.seeding import run_seeded
 from simulation.settling import settle
 from simulation.world import MAIN, Chat, World, open_world
+
 from ws_mcp.core.closing import Closing
 from ws_mcp.core.processes.model import ReadRequest, StartRequest
 from ws_mcp.core.runtime import Core
@@ -161,7 +162,7 @@ async def _story(directory: Path, name: str, nth: Nth, chance: random.Random) ->
         await operation(Stage(world, player, chat))
         # What a server does by itself after the call is of no interest here.
         world.injector = Calm()
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if nth.at:
             await settle(world, book)
             book.check_effects()

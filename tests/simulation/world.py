@@ -14,14 +14,14 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from support.fake_files import Entry
-from support.fake_world import BEGAN
-
 from simulation.engine import SimEngine
 from simulation.execds import Execds
 from simulation.faults import Calm, Injector
 from simulation.seeding import SERVER
 from simulation.server import Server
+from support.fake_files import Entry
+from support.fake_world import BEGAN
+
 from ws_mcp.core.choices import Choices
 from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.model import ContainerSpec, Image, Volume

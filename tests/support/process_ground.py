@@ -36,6 +36,7 @@ class Ground:
         self.stopped: set[str] = set()
         self.paused: set[str] = set()
         self._moved = moved
+        self.unseen: set[str] = set()  # no event told of these yet: only a look that begins then shows them
         self.has_engine = True
         self.local = set[str]()
         self.engine_answers: anyio.Event | None = None
@@ -107,7 +108,9 @@ class Ground:
         self.listings += 1
         if self.engine_answers is not None:
             await self.engine_answers.wait()
-        return tuple(self._ref(name) for name in self.workspaces)
+        if is_fresh:
+            self.unseen.clear()
+        return tuple(self._ref(name) for name in self.workspaces if name not in self.unseen)
 
     async def _place_of(self, workspace: WorkspaceName | None) -> PlaceRef:
         name = workspace or "main"

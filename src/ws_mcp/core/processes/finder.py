@@ -124,9 +124,7 @@ class Finder:
             raise PlaceUnavailableError(f"whether this chat has process {process} is not known now: {silent[0]}")
         raise await self._missing(process)
 
-    async def _ask_each(
-        self, places: Sequence[PlaceRef], process: ProcessId, silent: list[WsError]
-    ) -> PlaceRef | None:
+    async def _ask_each(self, places: Sequence[PlaceRef], process: ProcessId, silent: list[WsError]) -> PlaceRef | None:
         """The place that has the process; which do not answer is added to `silent`."""
         for place, answer in await self._inquiry.each(places, self._get(process), self._info_of(process)):
             if isinstance(answer, ProcessInfo):
