@@ -82,6 +82,11 @@ class SimExecd(FakeExecd):
         self._crashes: Server | None = None
         self.disk.tree.add(inner_path(SECRETS), Entry(kind=b"5", mode=0o1777))
 
+    @property
+    def boot(self) -> str:
+        # As random as a real one: in another container it is another.
+        return f"{self.container[:8]}{self.boots:08x}"
+
     def greet(self, request: Request) -> Said:
         if hashlib.sha256(str(request.get("secret")).encode()).hexdigest() != self._verifier:
             raise RefusalError("unauthorized", "say hello with the secret of this place")

@@ -1,4 +1,4 @@
-"""Runs seeds: `python -m simulation.run --seed 7` one, `--minutes 60` many; one that fails is printed with its trace."""
+"""Runs seeds: `python -m simulation.run --seed 7` one, `--minutes 60` many; who fails is printed with its trace."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 from simulation.guards import GUARDS, Removal
 from simulation.run import run
 
-SEEDS = 40
+SEEDS = 6
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning"
 )
