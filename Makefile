@@ -15,7 +15,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench bench-peers fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench bench-peers soak fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -111,6 +111,9 @@ bench: setup  ## ratios against the alternatives, as a table (needs a container 
 bench-peers: setup  ## we and our peers with the same steps, as a table: those that PyPI and npm have, installed into .peers (700 MB)
 	@$(BIN)/python -m tests.bench.peers install
 	@$(if $(filter 0,$(shell id -u)),bash .ci/with-engine) $(BIN)/python -m tests.bench.peers measure $(ARGS)
+soak: setup  ## the core in a simulation, long: SOAK_MINUTES (default 10) of seeds from SOAK_FIRST (default: by the clock), then every fault at every call
+	@cd tests && PYTHONPATH=.:../src ../$(BIN)/python -W ignore -m simulation.run --minutes $${SOAK_MINUTES:-10} --first $${SOAK_FIRST:-$$(date +%s)}
+	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation)
 
 format: setup  ## put the code into our format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

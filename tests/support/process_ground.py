@@ -36,6 +36,7 @@ class Ground:
         self.stopped: set[str] = set()
         self.paused: set[str] = set()
         self._moved = moved
+        self.unseen: set[str] = set()  # no event told of these yet: only a look that begins then shows them
         self.has_engine = True
         self.local = set[str]()
         self.engine_answers: anyio.Event | None = None
@@ -100,14 +101,16 @@ class Ground:
     async def _client_of(self, place: PlaceRef) -> ExecdClient:
         return await self._places.client(place.address)
 
-    async def _places_of(self) -> tuple[PlaceRef, ...]:
+    async def _places_of(self, *, is_fresh: bool = False) -> tuple[PlaceRef, ...]:
         if not self.has_engine:
             known = tuple(self._ref(name) for name in self.workspaces if name in self.local)
             raise PlacesUnknownError("no engine answers", known)
         self.listings += 1
         if self.engine_answers is not None:
             await self.engine_answers.wait()
-        return tuple(self._ref(name) for name in self.workspaces)
+        if is_fresh:
+            self.unseen.clear()
+        return tuple(self._ref(name) for name in self.workspaces if name not in self.unseen)
 
     async def _place_of(self, workspace: WorkspaceName | None) -> PlaceRef:
         name = workspace or "main"

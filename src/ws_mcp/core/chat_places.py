@@ -36,12 +36,14 @@ class ChatPlaces:
         self._workspaces = workspaces
         self._devcontainers_of = devcontainers_of
 
-    async def all(self, scope: Scope) -> tuple[PlaceRef, ...]:
-        """Every place in which a process of the chat may be.
+    async def all(self, scope: Scope, *, is_fresh: bool = False) -> tuple[PlaceRef, ...]:
+        """Every place in which a process of the chat may be; with `is_fresh` by a look that begins now.
 
         Raises:
             PlacesUnknownError: not all can be told now.
         """
+        if is_fresh:
+            self._workspaces.look_again()
         found = await self._workspaces.list(scope)
         refs = tuple(
             PlaceRef(

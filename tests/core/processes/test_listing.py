@@ -207,3 +207,19 @@ async def test_ended_processes_beyond_the_count_become_receipts() -> None:
         assert sorted((info.process, info.is_receipt) for info in listing.processes) == [
             ("p_1", True), ("p_2", True), ("p_3", False), ("p_4", False),
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_a_process_in_a_place_of_which_no_event_told_yet_is_there(ground: Ground, key: str) -> None:
+    started = await ground.manager().start(None, StartRequest(command="sleep 100", request_key=key))
+    ground.unseen.add("main")
+    window = await ground.manager().read(started.info.process, ReadRequest())
+    assert window.info.state is ProcessState.RUNNING
+
+
+async def test_a_list_that_is_behind_calls_nothing_lost(ground: Ground) -> None:
+    manager = ground.manager()
+    started = await manager.start(None, StartRequest(command="sleep 100"))
+    ground.unseen.add("main")
+    (info,) = (await manager.list(None, 10)).processes
+    assert (info.process, info.state) == (started.info.process, ProcessState.RUNNING)

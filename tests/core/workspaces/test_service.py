@@ -225,6 +225,21 @@ async def test_making_anew_keeps_the_data_and_nothing_else_of_the_old_one(tmp_pa
     assert len(names) == 4  # with the network
 
 
+async def test_a_container_that_somebody_removed_leaves_nothing_beside_the_one_that_is_made_then(
+    tmp_path: Path,
+) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        made = await service.made(replace(SPEC, content=Content(files={"a.txt": "1"})))
+        assert made.container is not None
+        await fake.remove(made.container)
+        await service.provision(replace(SPEC, content=Content(files={"a.txt": "2"}), network="team"))
+        names = await left_over(fake)
+    assert len([name for name in names if "-configs-" in name]) == 1
+    assert naming.own_network_name(made.place) not in names
+    assert len(names) == 4
+
+
 async def test_a_new_container_that_does_not_answer_gives_its_place_back(tmp_path: Path) -> None:
     fake = an_engine()
     async with open_service(fake, tmp_path) as service:

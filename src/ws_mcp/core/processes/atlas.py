@@ -23,14 +23,17 @@ class Atlas:
         self._refs: dict[PlaceId, PlaceRef] = {}
         self._listed_at = float("-inf")
 
-    async def all(self) -> tuple[PlaceRef, ...]:
-        """All places, looked up now.
+    async def all(self, *, is_fresh: bool = False) -> tuple[PlaceRef, ...]:
+        """All places, looked up now; with `is_fresh` by a look that begins now.
 
         Raises:
             EngineError: not all can be told; those that can are known from now on.
         """
         try:
-            refs = await self._places_of()
+            refs = await self._places_of(is_fresh=is_fresh)
+            if not is_fresh and self._lacks(refs):
+                # An event may be late, or lost: that something is gone is only said after a look that began now.
+                refs = await self._places_of(is_fresh=True)
         except PlacesUnknownError as error:
             self._refs |= {ref.place: ref for ref in error.known}
             raise
@@ -63,6 +66,11 @@ class Atlas:
     def known(self) -> tuple[PlaceRef, ...]:
         """All places as last looked up."""
         return tuple(self._refs.values())
+
+    def _lacks(self, refs: tuple[PlaceRef, ...]) -> bool:
+        """Whether a place that ran is not among these, or does not run, or is elsewhere."""
+        running = {ref.address for ref in refs if ref.is_running}
+        return any(each.is_running and each.address not in running for each in self._refs.values())
 
     def at(self, place: PlaceId) -> PlaceRef | None:
         """One place as last looked up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ws_mcp.core.errors import (
@@ -108,19 +108,30 @@ class Finder:
             raise await self._missing(process)
         silent: list[WsError] = []
         try:
-            places = await self.places()
+            found = await self._ask_each(await self.places(), process, silent)
+            if found is None:
+                # Of a new place no event may have told yet.
+                before = self._atlas.known()
+                await self._atlas.all(is_fresh=True)
+                new = [ref for ref in self.settle() if ref not in before]
+                found = await self._ask_each(new, process, silent)
         except EngineError as error:
-            places = tuple(ref for ref in self._atlas.known() if ref.is_running)
             silent.append(error)
-        question = self._get(process)
-        for place, answer in await self._inquiry.each(places, question, self._info_of(process)):
+            found = await self._ask_each([r for r in self._atlas.known() if r.is_running], process, silent)
+        if found is not None:
+            return found
+        if silent and self._roster.lost_one(process) is None:
+            raise PlaceUnavailableError(f"whether this chat has process {process} is not known now: {silent[0]}")
+        raise await self._missing(process)
+
+    async def _ask_each(self, places: Sequence[PlaceRef], process: ProcessId, silent: list[WsError]) -> PlaceRef | None:
+        """The place that has the process; which do not answer is added to `silent`."""
+        for place, answer in await self._inquiry.each(places, self._get(process), self._info_of(process)):
             if isinstance(answer, ProcessInfo):
                 return place
             if not isinstance(answer, UnknownProcessError):
                 silent.append(answer)
-        if silent and self._roster.lost_one(process) is None:
-            raise PlaceUnavailableError(f"whether this chat has process {process} is not known now: {silent[0]}")
-        raise await self._missing(process)
+        return None
 
     async def _moved(self, place: PlaceRef, process: ProcessId) -> PlaceRef | None:
         """Where the place is now, if that is elsewhere than when it was last asked."""

@@ -76,10 +76,16 @@ class PlacesUnknownError(EngineUnavailableError):
         self.known = known
 
 
+class PlacesOf(Protocol):
+    """All places of the chat, as kept up to date by events, or (`is_fresh`) by a look that begins now."""
+
+    async def __call__(self, *, is_fresh: bool = False) -> tuple[PlaceRef, ...]:
+        """Look them up; raises `PlacesUnknownError` when not all can be listed now."""
+        ...
+
+
 ClientOf = Callable[[PlaceRef], Awaitable[ExecdClient]]
 """A living connection to a place; raises `ExecdUnavailableError`."""
-PlacesOf = Callable[[], Awaitable[tuple[PlaceRef, ...]]]
-"""All places of the chat; raises `PlacesUnknownError` when not all can be listed now."""
 PlaceOf = Callable[[WorkspaceName | None], Awaitable[PlaceRef]]
 """The place that a start means; raises what the workspaces say."""
 OnStarted = Callable[[PlaceRef, ProcessId], None]

@@ -28,7 +28,7 @@ from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger, secret_bytes
 from ws_mcp.core.workspaces.looking import Look
 from ws_mcp.core.workspaces.model import Workspace
-from ws_mcp.core.workspaces.objects import Objects, Owner, forget_configs
+from ws_mcp.core.workspaces.objects import Objects, Owner, forget_configs, own_network, remove_unused
 from ws_mcp.core.workspaces.owner import account_of, give_to
 from ws_mcp.core.workspaces.plan import Step
 from ws_mcp.core.workspaces.recipe import HOST, NONE, configs_digest
@@ -222,7 +222,7 @@ class Builder:
         try:
             if old is not None:
                 await self._engine.remove(old.id)
-                await self._forget_old_configs()
+            await self._forget_unused()  # also of a container that somebody removed behind our back
             await self._ledger.end(self._look.place)
         except WsError as error:
             log.warning("what %s had before stays until the engine answers: %s", self._look.place, error)
@@ -238,7 +238,9 @@ class Builder:
         await self._inside.prepare(workspace, folder=self._look.binds.folder, is_fresh=is_fresh)
         return workspace
 
-    async def _forget_old_configs(self) -> None:
-        place, digest = self._look.place, configs_digest(self._look.recipe)
+    async def _forget_unused(self) -> None:
+        place, digest, key = self._look.place, configs_digest(self._look.recipe), self._state.instance.key
         kept = naming.configs_name(place, digest) if digest else ""
-        await forget_configs(self._engine, self._state.instance.key, place, kept)
+        await forget_configs(self._engine, key, place, kept)
+        if self._look.network != naming.own_network_name(place) or self._look.recipe.network in (NONE, HOST):
+            await remove_unused(self._engine, key, (own_network(place),))

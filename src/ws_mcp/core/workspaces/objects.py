@@ -143,6 +143,11 @@ async def remove_unused(engine: Engine, key: bytes, objects: tuple[EngineObject,
             log.info("%s %s stays, since it is in use: %s", what.kind, what.name, error)
 
 
+def own_network(place: PlaceId) -> EngineObject:
+    """The network that a workspace has for itself, unless it is in another one."""
+    return EngineObject(kind=ObjectKind.NETWORK, name=naming.own_network_name(place))
+
+
 async def remove_unstarted(engine: Engine, name: str) -> None:
     """Remove a container that a dead server moved files through."""
     try:

@@ -14,7 +14,7 @@ from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import EngineObject, Intent, IntentKind, Ledger, ObjectKind
 from ws_mcp.core.workspaces.model import Workspace
-from ws_mcp.core.workspaces.objects import remove_object, remove_unstarted, remove_unused
+from ws_mcp.core.workspaces.objects import own_network, remove_object, remove_unstarted, remove_unused
 from ws_mcp.core.workspaces.recovery import Act, plan_repair
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,8 @@ class Removal:
         if not plan.is_whole:
             await self._ledger.forget(place)
         used = await self._used(place) if plan.is_whole else set[str]()
-        configs = [each for each in await self._configs(place) if each not in made]
-        left = [each for each in (*configs, *made) if each.name not in used]
+        others = [each for each in (own_network(place), *await self._configs(place)) if each not in made]
+        left = [each for each in (*others, *made) if each.name not in used]
         await remove_unused(self._engine, self._key, tuple(left))
         await self._forget_execd_filler()
 
