@@ -111,6 +111,7 @@ bench: setup  ## ratios against the alternatives, as a table (needs a container 
 bench-peers: setup  ## we and our peers with the same steps, as a table: those that PyPI and npm have, installed into .peers (700 MB)
 	@$(BIN)/python -m tests.bench.peers install
 	@$(if $(filter 0,$(shell id -u)),bash .ci/with-engine) $(BIN)/python -m tests.bench.peers measure $(ARGS)
+
 soak: setup  ## the core in a simulation, long: SOAK_MINUTES (default 10) of seeds from SOAK_FIRST (default: by the clock), then every fault at every call
 	@cd tests && PYTHONPATH=.:../src ../$(BIN)/python -W ignore -m simulation.run --minutes $${SOAK_MINUTES:-10} --first $${SOAK_FIRST:-$$(date +%s)}
 	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation)

@@ -6,8 +6,8 @@ A guard that is moved or renamed makes its removal fail: then it is named anew h
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio.lowlevel
@@ -21,6 +21,7 @@ from ws_mcp.core.processes import reach
 from ws_mcp.core.processes.atlas import Atlas
 from ws_mcp.core.processes.receipts import StateReceipts
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.workspaces import naming, objects, recovery, removal, service, watch
 from ws_mcp.core.workspaces.builder import Builder
 from ws_mcp.core.workspaces.ledger import EngineObject, Ledger, ObjectKind
@@ -37,9 +38,9 @@ def lock_of_a_place(patch: pytest.MonkeyPatch) -> None:
     """Two servers make, swap and remove one workspace at once."""
 
     @asynccontextmanager
-    async def unlocked(_self: State, _name: str) -> AsyncGenerator[int]:
+    async def unlocked(_self: State, name: str) -> AsyncGenerator[Lock]:
         await anyio.lowlevel.checkpoint()
-        yield -1
+        yield Lock(name, None)
 
     patch.setattr(State, "lock", unlocked)
 
@@ -47,8 +48,9 @@ def lock_of_a_place(patch: pytest.MonkeyPatch) -> None:
 def lock_before_a_repair(patch: pytest.MonkeyPatch) -> None:
     """A repair undoes what another server is at."""
 
-    @contextmanager
-    def unlocked(_self: State, _name: str) -> Generator[bool]:
+    @asynccontextmanager
+    async def unlocked(_self: State, _name: str) -> AsyncGenerator[bool]:
+        await anyio.lowlevel.checkpoint()
         yield True
 
     patch.setattr(State, "lock_if_free", unlocked)

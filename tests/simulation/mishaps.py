@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import anyio
 from simulation.engine import Events
+from simulation.stores import database_of
 from simulation.world import MAIN, Chat, World
 
 from ws_mcp.core.engine.model import ContainerState
@@ -125,12 +126,12 @@ class Mishaps:
         """Its disk is full: SQLite refuses every write, and reads go on."""
         cores = [server.core for server in self.world.servers.values() if server.core is not None]
         for core in cores:
-            core.state._database.execute("PRAGMA query_only = ON")
+            database_of(core.state).execute("PRAGMA query_only = ON")
         with anyio.CancelScope(shield=True):
             await anyio.sleep(self.chance.choice((0.5, 5.0)))
         for core in cores:
             with suppress(Exception):  # closed meanwhile
-                core.state._database.execute("PRAGMA query_only = OFF")
+                database_of(core.state).execute("PRAGMA query_only = OFF")
 
     def _any(self, is_meant: Callable[[ContainerState], bool]) -> ContainerId | None:
         kept = self.world.container(self.keeper, MAIN)

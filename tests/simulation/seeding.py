@@ -11,7 +11,7 @@ import gc
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,10 @@ import anyio.to_thread
 import pytest
 import trio
 import trio.testing
+from simulation.stores import Buses
+
+from ws_mcp.core.stores.port import Hear, Tell
+from ws_mcp.core.stores.sqlite import SqliteStore
 
 T = TypeVar("T")
 
@@ -63,6 +67,11 @@ def _seeded(seed: int) -> Generator[None]:
     def token_urlsafe(size: int) -> str:
         return base64.urlsafe_b64encode(names.randbytes(size)).decode()
 
+    buses = Buses()
+
+    def open_bus(store: SqliteStore, hear: Hear) -> AbstractAsyncContextManager[Tell]:
+        return buses.open_bus(store, hear)
+
     was_collecting = gc.isenabled()
     gc.disable()  # a collection would finish generators at another moment in each process
     with pytest.MonkeyPatch.context() as patch:
@@ -73,6 +82,7 @@ def _seeded(seed: int) -> Generator[None]:
         patch.setattr(secrets, "token_urlsafe", token_urlsafe)
         patch.setattr(secrets, "randbelow", names.randrange)
         patch.setattr(anyio.to_thread, "run_sync", _at_once)
+        patch.setattr(SqliteStore, "open_bus", open_bus)
         try:
             yield
         finally:
@@ -83,10 +93,10 @@ def _seeded(seed: int) -> Generator[None]:
 async def _at_once(work: Callable[..., T], *arguments: Any, **_options: Any) -> T:
     await anyio.lowlevel.checkpoint()
     server = SERVER.get()
-    if server is None or work.__name__ == "close":  # of the database: the kernel does that for the dead, too
+    if server is None or getattr(work, "__name__", "") == "close":  # of the database: the kernel does that for the dead, too
         return work(*arguments)
     server.check_alive()
-    is_transaction = work.__qualname__ == "State.run.<locals>.locked"
+    is_transaction = getattr(work, "__qualname__", "") == "SqliteStore.run.<locals>.locked"
     if is_transaction:
         server.before_state()
     result = work(*arguments)

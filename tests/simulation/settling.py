@@ -9,6 +9,7 @@ from simulation.book import Book
 from simulation.engine import Events
 from simulation.faults import Calm
 from simulation.seeding import SERVER
+from simulation.stores import database_of
 from simulation.world import CONVERGED_S, MAIN, OTHER, PRECIOUS, Chat, World
 
 from ws_mcp.core.engine.fill import EMPTY_IMAGE
@@ -39,7 +40,7 @@ async def settle(world: World, book: Book) -> None:
     for name, server in list(world.servers.items()):
         if server.core is None:
             await world.start_server(name)
-        world.core(name).state._database.execute("PRAGMA query_only = OFF")
+        database_of(world.core(name).state).execute("PRAGMA query_only = OFF")
         await world.core(name).workspaces(world.chats[0].scope)
     await _check_convergence(world)
     await _check_restart(world, book)
