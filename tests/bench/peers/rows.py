@@ -20,15 +20,15 @@ class Row:
     has_plot: bool = False
 
 
-SMALLER = "a native program without MCP, audit, chats or a place of their own for processes"
+SMALLER = "there processes have no audit, no chat and no place of their own"
 ROWS = (
     Row(key="ready", title="started and ready for the first process", why="Python and the SDK are most of it"),
     Row(key="resident", title="memory of the server, ready", why="Python and the SDK are most of it"),
     Row(key="start", title="start: p50 / p95", why=SMALLER, has_plot=True),
     Row(key="until_read", title="start until its output was read: p50 / p95", why=SMALLER, has_plot=True),
-    Row(key="read", title="read: p50 / p95", why=f"the SDK's own work on a call; it is {SMALLER}", has_plot=True),
+    Row(key="read", title="read: p50 / p95", why=f"the SDK's own work on a call; {SMALLER}", has_plot=True),
     Row(key="many", title="100 processes, one start after the other", why=SMALLER, has_plot=True),
-    Row(key="many_read", title="read, 100 living: p50 / p95", why=f"the SDK's own work on a call; it is {SMALLER}"),
+    Row(key="many_read", title="read, 100 living: p50 / p95", why=f"the SDK's own work on a call; {SMALLER}"),
     Row(key="many_list", title="the list, 100 living", why="each entry says state, command, output and place"),
     Row(key="many_resident", title="memory of the server, 100 living", why="Python and the SDK are most of it"),
     Row(key="many_ended", title="100 ended, one after the other", why="an answer counts who is gone and who is left"),
@@ -40,7 +40,7 @@ ROWS = (
         why="Python and the SDK are most of it",
         has_plot=True,
     ),
-    Row(key="flood_answer", title="one answer about these 100 MB", why="all answers are bounded; ours by `max_bytes`"),
+    Row(key="flood_answer", title="one answer about these 100 MB", why="all answers are bounded; ours by `limit`"),
     Row(
         key="flood_slowest", title="slowest read of another process meanwhile", why="writer and server share the cores"
     ),
