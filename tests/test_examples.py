@@ -20,6 +20,8 @@ OTHERS = frozenset(
     (
         "claude",
         "codex",
+        "createdb",
+        "createuser",
         "curl",
         "docker",
         "export",
@@ -28,6 +30,7 @@ OTHERS = frozenset(
         "npm",
         "pip",
         "podman",
+        "ssh",
         "sudo",
         "systemctl",
         "uv",
