@@ -80,7 +80,7 @@ class Core:
         self._chat_places = ChatPlaces(self._workspaces, devcontainers.places_of)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
-        self._holdings = Holdings(self._workspaces, places, engine, state)
+        self._holdings = Holdings(self._workspaces, places, state)
         self._ceilings = Ceilings(choices.ceilings, self._holdings)
         self._provisions = Provisions(
             self._workspaces,
