@@ -50,7 +50,7 @@ async def open_keeping(
 ) -> AsyncGenerator[Keeping]:
     """Own the tasks; none asks the engine before somebody asks for a container."""
     ledger = Ledger(state, now)
-    workspaces = ContainerWorkspaces(engine, state, rules_of, ExecdInside(engine, places, ledger), now, site)
+    workspaces = ContainerWorkspaces(engine, state, rules_of, ExecdInside(engine, places, ledger), now, site=site)
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(open_watch(engine, state.instance, changes, site))
         sweeper = Sweeper(engine, state, ledger, now, site)

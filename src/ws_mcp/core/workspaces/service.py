@@ -47,7 +47,7 @@ class ContainerWorkspaces:
     """The container workspaces of one instance on one engine."""
 
     def __init__(
-        self, engine: Engine, state: State, rules_of: RulesOf, inside: Inside, now: Now, site: Site = ONLY
+        self, engine: Engine, state: State, rules_of: RulesOf, inside: Inside, now: Now, *, site: Site = ONLY
     ) -> None:
         self._engine = engine
         self._site = site
