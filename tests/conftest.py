@@ -7,6 +7,8 @@
 - A test that lets seconds or hours pass asks for `virtual_time` and runs on trio only.
 - `docker_engine` is a real engine (asyncio only, marker `engine`). Where none answers the test is skipped, and fails
   with CI=true or WS_MCP_REQUIRE_ENGINE=1.
+- `swarm_ground` is a swarm of three real engines on this machine, whole again before each test; `swarm_missing` says
+  where that cannot be: there its tests are skipped, and fail with CI=true unless WS_MCP_ALLOW_NO_SWARM=1.
 - `podman_engine` is a real Podman, where WS_MCP_PODMAN_SOCKET names one; elsewhere its tests are deselected, and fail
   with CI=true.
 - `devcontainer_ground` is the real dev container CLI on the engine; where there is none its tests are deselected (the
@@ -31,6 +33,7 @@ from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
+from support.swarm_nodes import SwarmGround, open_swarm
 from support.virtual_clock import virtual_clock
 from support.wheelhouse import wheelhouse_missing
 from xdist.remote import Producer
@@ -57,7 +60,7 @@ OPTIONAL = {
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
 }
-ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground")
+ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground", "swarm_ground")
 REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 
 
@@ -201,6 +204,20 @@ def each_ground(request: pytest.FixtureRequest) -> EngineGround:
     """The Docker of this session, then the Podman if there is one."""
     ground: EngineGround = request.getfixturevalue("engine_ground" if request.param == "docker" else "podman_ground")
     return ground
+
+
+@pytest.fixture(scope="session")
+def kept_swarm() -> Generator[SwarmGround]:
+    """The swarm of this session; tests ask for `swarm_ground`."""
+    with open_swarm() as ground:
+        yield ground
+
+
+@pytest.fixture
+def swarm_ground(kept_swarm: SwarmGround) -> SwarmGround:
+    """Three managers that run, reach each other and have a leader; a test may kill and cut them as it likes."""
+    kept_swarm.mend()
+    return kept_swarm
 
 
 @pytest.fixture(scope="session")

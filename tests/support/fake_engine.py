@@ -18,7 +18,7 @@ from anyio.abc import ByteStream
 from support.fake_container import FakeContainer
 from support.fake_files import inner_path
 from support.fake_objects import FakeObjects
-from support.fake_world import INFO, check_platform, digest
+from support.fake_world import check_platform, digest
 from ws_mcp.core.engine.body import container_body
 from ws_mcp.core.engine.model import (
     Container,
@@ -42,7 +42,7 @@ class FakeEngine(FakeObjects):
 
     async def info(self) -> EngineInfo:
         async with self._called("info"):
-            return INFO
+            return self.about
 
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
         async with self._called("list_containers"):

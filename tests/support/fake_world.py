@@ -113,6 +113,7 @@ class FakeWorld:
         self.on_exec = on_exec
         self.on_start = on_start
         self.on_log: OnLog = log_known
+        self.about = INFO
         self.containers: dict[ContainerId, FakeContainer] = {}
         self.images: dict[str, FakeImage] = {}
         self.volumes: dict[str, FakeVolume] = {}

@@ -46,6 +46,8 @@ class EngineInfo:
     cpus: int = 0  # of its machine, as the rest; 0 = it does not say
     memory_bytes: int = 0
     storage_bytes: int = 0  # where it keeps containers
+    swarm: str = ""  # which one it is in; "" = none, or it is a worker there
+    swarm_node: str = ""  # what that swarm calls it; "" = it is in none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +246,7 @@ class ExecSpec:
 class EngineEvent:
     """Something happened to an engine object: only "look now", never the truth about it."""
 
-    kind: str  # "container" | "volume" | "network" | "image"
+    kind: str  # "container" | "volume" | "network" | "image"; of managers "service" | "node"
     action: str  # "create" | "start" | "die" | "destroy" | ... as the engine says
     id: str
     labels: Mapping[str, str]
