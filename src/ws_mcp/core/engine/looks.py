@@ -1,4 +1,4 @@
-"""When to look at containers, or at rooms: after events of the engine, for who waits, when told to, and from time to time.
+"""When to look at containers (or rooms): after events of the engine, for who waits, when told to, from time to time.
 
 What is seen is of no interest here. Events only wake; they may be lost, doubled or late.
 """

@@ -19,7 +19,7 @@ from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, MIB
 
 HOLD = ("/execd", "hold")
 WHAT_TO_DO = (
-    "it is not gone: wait until the node is back, or let the operator give up what is on that node with `ws-mcp replace`"
+    "it is not gone: wait until the node is back, or let the operator give up what is there with `ws-mcp replace`"
 )
 
 
@@ -65,8 +65,8 @@ def check_placeable(spec: WorkspaceSpec, rules: WorkspaceRules) -> None:
     """
     if spec.tier > DEFAULT_TIER:
         raise ForbiddenError(
-            f"tier {spec.tier} cannot be had here: workspaces are spread over several machines (--placement swarm), and "
-            f"it is root on whichever of them it comes to; use tier 1 or {DEFAULT_TIER}"
+            f"tier {spec.tier} cannot be had here: workspaces are spread over machines (--placement swarm), and it "
+            f"is root on whichever of them it comes to; use tier 1 or {DEFAULT_TIER}"
         )
     if spec.folder or spec.mounts:
         raise InvalidArgumentError(
@@ -111,8 +111,7 @@ def room_of(
 
 def is_as_wanted(spec: RoomSpec, wanted: Wanted) -> bool:
     """Whether a room holds what is wanted."""
-    is_as_large = abs(spec.cpus - wanted.cpus) < 1e-6 and spec.memory_bytes == wanted.memory_bytes
-    return is_as_large and spec.is_held and spec.labels.get(naming.TIER) == str(wanted.tier)
+    return spec.is_held and abs(spec.cpus - wanted.cpus) < 1e-6 and spec.memory_bytes == wanted.memory_bytes
 
 
 def verified(instance: Instance, rooms: Iterable[Room]) -> dict[PlaceId, Room]:

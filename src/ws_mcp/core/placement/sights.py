@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import anyio
 
 from ws_mcp.core.changes import Change, Changes, Subject
-from ws_mcp.core.engine.swarm_model import HERE
+from ws_mcp.core.engine.swarm_model import HERE, NodeId
 from ws_mcp.core.errors import EngineUnavailableError
 from ws_mcp.core.ids import Scope
-from ws_mcp.core.placement.keepers import Keeper, Keepers
+from ws_mcp.core.placement.keepers import NOT_SEEN, Keeper, Keepers
 from ws_mcp.core.placement.plan import NodeView, told_lost, united, why_lost
 from ws_mcp.core.placement.survey import Survey
 from ws_mcp.core.workspaces.known import changed_chats
@@ -108,15 +108,20 @@ class ClusterSights:
         rooms = self._survey.rooms
         kept = {view.node for view in views}
         strangers = {room.node for room in rooms.values()} - kept - {HERE}
-        gone = [
-            NodeView(node=node, hostname=node, workspaces={}, told=told_lost(node, why_lost(None, ""), None))
-            for node in sorted(strangers)
-        ]
+        gone = [self._stranger(node) for node in sorted(strangers)]
         before, self._workspaces = self._workspaces, united(rooms, [*views, *gone])
         self._all = tuple((scope, each) for scope, of_scope in self._workspaces.items() for each in of_scope)
         self._made_of = made_of
         for chat in changed_chats(before, self._workspaces) if before is not None else ():
             self._changes.emit(Change(subject=Subject.CONTAINERS, chat=chat))
+
+    def _stranger(self, node: NodeId) -> NodeView:
+        """A node of which nothing is kept, yet or any more."""
+        found = self._survey.nodes.get(node)
+        hostname = found.hostname if found is not None else node
+        return NodeView(
+            node=node, hostname=hostname, workspaces={}, told=told_lost(hostname, why_lost(found, NOT_SEEN), None)
+        )
 
 
 def _view_of(keeper: Keeper) -> NodeView:
@@ -128,7 +133,7 @@ def _view_of(keeper: Keeper) -> NodeView:
 
 def _is_same(one: object, other: object) -> bool:
     """Texts by what they say; lists, which are made anew when they change, by what they are."""
-    return one == other if isinstance(one, str) else one is other
+    return one == other if isinstance(one, str) else one is other or not (one or other)
 
 
 _NONE: Mapping[Scope, tuple[Workspace, ...]] = {}

@@ -99,9 +99,7 @@ class Survey:
 
 
 @asynccontextmanager
-async def open_survey(
-    managers: Managers, instance: Instance, on_look: Callable[[], None]
-) -> AsyncGenerator[Survey]:
+async def open_survey(managers: Managers, instance: Instance, on_look: Callable[[], None]) -> AsyncGenerator[Survey]:
     """Own the tasks that look and listen, once something asks. `on_look` is told of each look and must not wait."""
     survey = Survey(managers, instance, on_look)
     async with open_looks(managers, survey.look, survey.concerns, "the swarm", kinds=KINDS) as survey.looks:
