@@ -48,6 +48,10 @@ class Cluster:
         """The workspaces of a chat."""
         return (await self.placement.watch.list()).of(scope)
 
+    async def noticed(self) -> None:
+        """Wait until the managers were looked at once more: events come a moment later."""
+        await self.placement.survey.looks.settled(is_fresh=True)
+
     def place(self, name: WorkspaceName, scope: Scope = SCOPE) -> PlaceId:
         """Of a workspace, whether or not it exists."""
         return naming.place_name(self.state.instance.id, scope, name)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-
 from support.placement_ground import a_swarm, left_over, open_server
 from support.workspace_ground import SPEC
 from support.workspace_values import SCOPE
+
 from ws_mcp.core.errors import (
     EngineUnavailableError,
     ForbiddenError,

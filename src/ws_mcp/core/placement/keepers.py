@@ -91,8 +91,10 @@ class Keepers:
                 self._opening.add(id_)
                 self._tasks.start_soon(self._keep, node, name=f"node {node.hostname}")
         for keeper in self._kept.values():
-            was_lost = bool(keeper.why)
+            was_lost, was_ready = bool(keeper.why), keeper.node is not None and keeper.node.is_ready
             keeper.node = nodes.get(keeper.id)
+            if keeper.node is not None and keeper.node.is_ready and not was_ready:
+                keeper.nudge.set()  # that it could not be reached before need not be so
             self._judge(keeper, was_lost=was_lost)
 
     async def opened(self) -> tuple[Keeper, ...]:

@@ -19,7 +19,7 @@ from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, MIB
 
 HOLD = ("/execd", "hold")
 WHAT_TO_DO = (
-    "it is not gone: wait until the node is back, or let the operator give up what is there with `ws-mcp replace`"
+    "what is there is not gone: wait until the node is back, or let the operator give it up with `ws-mcp replace`"
 )
 
 
@@ -139,9 +139,9 @@ def why_lost(node: SwarmNode | None, unreachable: str) -> str:
 
 
 def told_lost(hostname: str, why: str, since: datetime | None) -> str:
-    """What is said of a workspace on such a node."""
+    """What is said of such a node, and of each workspace there."""
     at = f" since {since.isoformat(timespec='seconds').replace('+00:00', 'Z')}" if since else ""
-    return f"its node {hostname!r} does not answer{at}: {why}; {WHAT_TO_DO}"
+    return f"node {hostname!r} does not answer{at}: {why}; {WHAT_TO_DO}"
 
 
 def lost(workspace: Workspace, text: str) -> Workspace:
