@@ -152,6 +152,7 @@ async def test_drained_nodes_keep_what_they_have_and_get_nothing_new(tmp_path: P
     async with open_server(swarm, tmp_path) as server:
         first = await server.made()
         swarm.set_availability(first.hostname, "drain")
+        await server.noticed()
         [seen] = await server.listed()
         assert seen.state is WorkspaceState.RUNNING
         assert any("nothing new" in note for note in seen.notes)
