@@ -40,7 +40,7 @@ func main() {
 	case "share":
 		err = share(args)
 	case "hold":
-		hold()
+		err = hold(args)
 	case "version":
 		fmt.Println(version)
 	default:
@@ -74,14 +74,6 @@ func share(args []string) error {
 		return errors.New("share needs one directory")
 	}
 	return os.Chmod(args[0], os.ModeSticky|0o777)
-}
-
-// hold does nothing until it is told to end. A task of a swarm runs it where a workspace has its place; as the first
-// process of a container it gets no signal that it does not ask for.
-func hold() {
-	ends := make(chan os.Signal, 1)
-	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
-	<-ends
 }
 
 // serveFlags is the command line of serve.

@@ -273,7 +273,7 @@ func TestBadCommandLines(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"nonsense"}, {"serve"}, {"serve", "--dir", "/tmp/x"}, {"serve", "--dir", "/tmp/x", "--place", "a/b"},
 		{"serve", "--dir", "/tmp/x", "--place", "p", "--detach", "--", "true"}, {"serve", "--dir", "/tmp/x", "--place", "p", "--gated"}, {"serve", "--dir", "/tmp/x", "--place", "p", "--idle-ms", "-1"},
-		{"attach", "--dir", "/no/such", "--wait-ms", "1"}, {"attach", "--nonsense"},
+		{"attach", "--dir", "/no/such", "--wait-ms", "1"}, {"attach", "--nonsense"}, {"hold", "on"},
 	} {
 		text, err := execdCommand(args...).CombinedOutput()
 		if err == nil || strings.Count(string(text), "\n") != 1 || !strings.HasPrefix(string(text), "execd: ") {

@@ -9,7 +9,7 @@ from ws_mcp.core.engine.names import plain_image
 from ws_mcp.core.engine.record import Record
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_KINDS = ("container", "volume", "network", "image")
+_KINDS = ("container", "volume", "network", "image", "service", "node")
 _PODMAN_ACTIONS = {
     ("container", "died"): "die",
     ("container", "remove"): "destroy",
@@ -43,7 +43,7 @@ def info_of(info: Record, version: Record, endpoint: str, storage_bytes: int = 0
         kind="podman" if is_podman else "docker",
         version=version.text("Version"),
         api_version=version.text("ApiVersion"),
-        architecture=_ARCHITECTURES.get(info.text("Architecture"), info.text("Architecture")),
+        architecture=architecture_of(info.text("Architecture")),
         os=info.text("OperatingSystem"),
         storage_driver=info.text("Driver"),
         cgroup_version=info.text("CgroupVersion") or "1",
@@ -71,7 +71,7 @@ def image_of(found: Record) -> Image:
     return Image(
         id=found.text("Id"),
         tags=tuple(plain_image(tag) for tag in found.texts("RepoTags") if tag != "<none>:<none>"),
-        architecture=_ARCHITECTURES.get(found.text("Architecture"), found.text("Architecture")),
+        architecture=architecture_of(found.text("Architecture")),
         os=found.text("Os"),
         digests=tuple(sorted(plain_image(d) for d in found.texts("RepoDigests") if not d.startswith("<none>"))),
         entrypoint=config.texts("Entrypoint"),
@@ -124,6 +124,11 @@ def event_of(found: Record) -> EngineEvent | None:
         id=actor.text("ID") or found.text("id"),
         labels=actor.record("Attributes").strings(),
     )
+
+
+def architecture_of(text: str) -> str:
+    """An architecture as images name it."""
+    return _ARCHITECTURES.get(text, text)
 
 
 def environment_of(config: Record) -> dict[str, str]:

@@ -42,9 +42,9 @@ def container_of(found: Record) -> Container:
         image_id=found.text("Image"),
         state=now,
         labels=config.record("Labels").strings(),
-        created_at=_time(found.text("Created")) or datetime.fromtimestamp(0, UTC),
-        started_at=_time(state.text("StartedAt")),
-        finished_at=_time(state.text("FinishedAt")),
+        created_at=time_of(found.text("Created")) or datetime.fromtimestamp(0, UTC),
+        started_at=time_of(state.text("StartedAt")),
+        finished_at=time_of(state.text("FinishedAt")),
         exit_code=state.number("ExitCode") if now in _ENDED else None,
         published=_published(found.record("NetworkSettings").record("Ports"))
         or _published(host.record("PortBindings")),
@@ -109,7 +109,8 @@ def _state(text: str) -> ContainerState:
         return ContainerState.UNKNOWN
 
 
-def _time(text: str) -> datetime | None:
+def time_of(text: str) -> datetime | None:
+    """A moment as engines write it; None for "never" and for what is none."""
     if text.startswith("0001-"):
         return None
     try:

@@ -148,10 +148,12 @@ def _tls_of_environment(environment: Mapping[str, str]) -> TlsFiles | None:
     if not verifies and not environment.get("DOCKER_TLS"):
         return None
     home = Path(environment.get("HOME") or Path.home())
-    return _tls_files(Path(environment.get("DOCKER_CERT_PATH") or home / ".docker"), verifies=verifies)
+    return tls_files(Path(environment.get("DOCKER_CERT_PATH") or home / ".docker"), verifies=verifies)
 
 
-def _tls_files(directory: Path, *, verifies: bool) -> TlsFiles:
+def tls_files(directory: Path, *, verifies: bool) -> TlsFiles:
+    """What there is of ca.pem, cert.pem and key.pem, as the docker CLI names them; reads the directory."""
+
     def path(name: str) -> str:
         return str(directory / name) if (directory / name).is_file() else ""
 
@@ -163,7 +165,7 @@ def _context(home: Path, name: str) -> Endpoint:
     meta = _json(home / "contexts" / "meta" / digest / "meta.json").record("Endpoints").record("docker")
     if not meta.text("Host"):
         raise EngineUnavailableError(f"the docker context {name[:80]!r} is not there or names no engine; {HOW}")
-    files = _tls_files(home / "contexts" / "tls" / digest / "docker", verifies=not meta.flag("SkipTLSVerify"))
+    files = tls_files(home / "contexts" / "tls" / digest / "docker", verifies=not meta.flag("SkipTLSVerify"))
     is_tls = bool(files.ca or files.certificate)
     return endpoint_of(meta.text("Host"), f"docker context {name!r}", files if is_tls else None)
 

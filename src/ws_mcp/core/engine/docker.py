@@ -26,7 +26,7 @@ from ws_mcp.core.engine.connection import Target
 from ws_mcp.core.engine.containers import container_of, listed_container_of
 from ws_mcp.core.engine.context import Endpoint, docker_config, resolve_endpoint
 from ws_mcp.core.engine.deadlines import Deadlines, deadline
-from ws_mcp.core.engine.faults import Call, error_of, unreachable
+from ws_mcp.core.engine.faults import Call, check_node, error_of, unreachable
 from ws_mcp.core.engine.files import EngineFiles
 from ws_mcp.core.engine.images import EngineImages, is_for
 from ws_mcp.core.engine.model import Container, ContainerSpec, ContainerState, EngineEvent, EngineInfo, ExecSpec
@@ -51,6 +51,7 @@ from ws_mcp.core.engine.sdk import (
     text_of,
 )
 from ws_mcp.core.engine.storage import EngineVolumes
+from ws_mcp.core.engine.swarm_calls import EngineSwarm
 from ws_mcp.core.errors import (
     EngineConflictError,
     EngineError,
@@ -87,12 +88,14 @@ class Link:
         self.acts.close()
 
 
-class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
+class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks, EngineSwarm):
     """See `port.Engine`. Give `aclose` a chance; the object may be used again after it.
 
     A look that is cancelled is left alone. An act is not: whoever is cancelled gets its result first (at most `act_s`
     later), and so knows what there is to clean up.
     """
+
+    _swarm_node = ""  # which node of a swarm it has to be, where that is said
 
     def __init__(
         self,
@@ -263,7 +266,9 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
             async with self._connecting:
                 if self._link is None:
                     self._link = await anyio.to_thread.run_sync(
-                        _connect, self._endpoint, self._deadlines, abandon_on_cancel=True, limiter=self._lookers
+                        partial(_connect, self._endpoint, self._deadlines, self._swarm_node),
+                        abandon_on_cancel=True,
+                        limiter=self._lookers,
                     )
                 return self._link
 
@@ -292,11 +297,13 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks):
             raise
 
 
-def _connect(endpoint: Endpoint, deadlines: Deadlines) -> Link:
+def _connect(endpoint: Endpoint, deadlines: Deadlines, swarm_node: str) -> Link:
     with _translated(Call.INFO, "", endpoint):
         first = _open_sdk(endpoint, OLDEST_API, deadlines.look_s)
         try:
             version = Record(first.version(api_version=False))
+            if swarm_node:
+                check_node(endpoint, swarm_node, Record(first.info()).record("Swarm").text("NodeID"))
         finally:
             first.close()
         api = agreed_api(version.text("ApiVersion"), version.text("MinAPIVersion"))

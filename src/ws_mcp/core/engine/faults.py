@@ -55,6 +55,32 @@ class Call(StrEnum):
     CREATE_NETWORK = "create network"
     REMOVE_NETWORK = "remove network"
     EVENTS = "watch the engine"
+    SWARM = "ask the swarm about itself"
+    NODES = "list the nodes of the swarm"
+    ROOMS = "list the rooms of the swarm"
+    ROOM = "look at room"
+    CREATE_ROOM = "create room"
+    CHANGE_ROOM = "change room"
+    REMOVE_ROOM = "remove room"
+    OVERLAYS = "list the networks of the swarm"
+    OVERLAY = "look at network of the swarm"
+    CREATE_OVERLAY = "create network of the swarm"
+    REMOVE_OVERLAY = "remove network of the swarm"
+
+
+SWARM_CALLS = (
+    Call.SWARM,
+    Call.NODES,
+    Call.ROOMS,
+    Call.ROOM,
+    Call.CREATE_ROOM,
+    Call.CHANGE_ROOM,
+    Call.REMOVE_ROOM,
+    Call.OVERLAYS,
+    Call.OVERLAY,
+    Call.CREATE_OVERLAY,
+    Call.REMOVE_OVERLAY,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +108,19 @@ _NO_PRIVILEGE = (
     "2, or Podman, which gives those that there are"
 )
 
+_IN_USE = "containers still use it"
+
 # Podman looks at all interfaces of its machine first. One that goes meanwhile fails that; nothing was made then.
 INTERFACE_GONE = "no such network interface"
 
+# Of managers that have no majority or elect a leader, and of a node that is none (any more).
+_NO_MANAGER = r"not have a leader|no elected .*leader|deadline exceeded|not a swarm manager|not part of a swarm|raft: "
+
 TABLE = (
+    Row(error=EngineUnavailableError, calls=SWARM_CALLS, statuses=(503,)),
+    Row(error=EngineUnavailableError, calls=SWARM_CALLS, statuses=(406, 500), text=_NO_MANAGER),
+    Row(error=EngineConflictError, calls=(Call.CHANGE_ROOM,), text=r"out of sequence"),
+    Row(error=EngineConflictError, calls=(Call.REMOVE_OVERLAY,), text=r"in use by task", hint=_IN_USE),
     Row(error=EngineUnavailableError, text=r"client version \S+ is too (old|new)", hint="call again"),
     Row(error=ImageNotFoundError, calls=(Call.IMAGE,), statuses=(404,)),
     Row(
@@ -110,7 +145,7 @@ TABLE = (
     Row(error=EngineError, calls=(Call.CREATE_NETWORK,), text=INTERFACE_GONE, hint="call again"),
     Row(error=EngineConflictError, calls=(Call.USAGE,), text=r"already running", hint="call again"),
     Row(error=EngineNotFoundError, statuses=(404,)),
-    Row(error=EngineConflictError, calls=(Call.REMOVE_NETWORK,), statuses=(403,), hint="containers still use it"),
+    Row(error=EngineConflictError, calls=(Call.REMOVE_NETWORK,), statuses=(403,), hint=_IN_USE),
     Row(error=EngineConflictError, statuses=(409,)),
     Row(error=EngineConflictError, statuses=(500,), text=r"already (in use|exists)|is being used|is in use"),
     Row(error=EngineConflictError, statuses=(500,), text=r"container state improper|is not (running|paused)"),
@@ -185,6 +220,17 @@ def unreachable(endpoint: str, origin: str, error: BaseException, reason: str = 
     systems = next((text for text in reasons if text and isinstance(cast("object", text), str)), "")
     why = reason_of(reason or systems or str(error))
     return EngineUnavailableError(f"the connection to the engine at {where} failed: {why}")
+
+
+def check_node(endpoint: object, wanted: str, found: str) -> None:
+    """Whether the engine that answers is the node of a swarm that it has to be.
+
+    Raises:
+        EngineUnavailableError: it is another one, or in no swarm.
+    """
+    if found != wanted:
+        is_what = f"node {found} of a swarm" if found else "in no swarm"
+        raise EngineUnavailableError(f"the engine at {endpoint} is {is_what}, not node {wanted}: correct --node")
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -69,6 +69,16 @@ class Sdk(Protocol):
     def get(
         self, url: str, *, params: Mapping[str, str], headers: Mapping[str, str], stream: bool, timeout: float
     ) -> Response: ...
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str],
+        json: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+        timeout: float,
+    ) -> Response: ...
     def post(
         self, url: str, *, params: Mapping[str, str], headers: Mapping[str, str], data: bytes, timeout: float
     ) -> Response: ...
@@ -191,6 +201,17 @@ def import_image(sdk: Sdk, tar: bytes, repository: str, tag: str, *, is_podman: 
     if is_podman and says:
         # Podman leaves the image without the tag.
         sdk.tag(says[-1].text("status"), repository, tag)
+
+
+def asked_of_swarm(
+    sdk: Sdk, method: str, path: str, params: Mapping[str, str], body: Mapping[str, object] | None
+) -> object:
+    """One call of Swarm's part of the API, its answer read."""
+    # Not the SDK's own: it builds the bodies from classes of its own, and has no deadline for some.
+    url = _url(sdk, path)
+    response = sdk.request(method, url, params=params, json=body, headers={}, timeout=sdk.timeout)
+    response.raise_for_status()
+    return response.json() if response.content else None
 
 
 def filters_of(labels: Mapping[str, str]) -> dict[str, list[str]]:

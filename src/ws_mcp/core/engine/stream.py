@@ -106,12 +106,14 @@ async def open_exec(target: Target, container: ContainerId, spec: ExecSpec) -> A
 
 
 @asynccontextmanager
-async def open_events(target: Target) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
-    """See `Engine.open_events`."""
+async def open_events(
+    target: Target, kinds: tuple[str, ...] = ("container", "volume", "network", "image")
+) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
+    """See `Engine.open_events`; `kinds` as in `EngineEvent`."""
     async with AsyncExitStack() as stack:
         with handshake(target), anyio.fail_after(target.handshake_s):
             connection = HttpConnection(await stack.enter_async_context(open_transport(target.endpoint)), target)
-            head = await connection.request("GET", await _events_path(connection))
+            head = await connection.request("GET", await _events_path(connection, kinds))
             if head.status != 200 or not head.is_chunked:
                 raise await refusal(connection, head, Call.EVENTS, "")
         async with aclosing(_events(connection)) as events:
@@ -125,12 +127,12 @@ async def _asked(connection: HttpConnection, label: str, path: str, body: object
     return Record(json.loads(await connection.body(head)))
 
 
-async def _events_path(connection: HttpConnection) -> str:
+async def _events_path(connection: HttpConnection, kinds: tuple[str, ...]) -> str:
     # Engines answer before they listen (Podman up to 250 ms before): what happens in between would be lost. Their own
     # clock says from when on they are to tell, in whole seconds, so that up to a second of the past is told, too.
     head = await connection.request("GET", "/_ping")
     await connection.body(head)
-    filters = quote(json.dumps({"type": ["container", "volume", "network", "image"]}))
+    filters = quote(json.dumps({"type": list(kinds)}))
     now = head.fields.get("date")
     since = f"&since={int(parsedate_to_datetime(now).timestamp())}" if now else ""
     return f"/events?filters={filters}{since}"
