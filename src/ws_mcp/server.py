@@ -186,6 +186,8 @@ def _tell(notifier: Notifier, change: Change) -> None:
         notifier.devcontainers_changed()
     elif change.subject is Subject.BUILD_LOGS:
         notifier.changed(LOGS)
+    elif change.subject is Subject.EVERYTHING:
+        notifier.everything_changed()
     elif change.subject is Subject.CONTAINERS:
         notifier.containers_changed(change.chat)
     else:

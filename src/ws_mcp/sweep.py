@@ -83,6 +83,6 @@ async def _abandoned(state: State, ledger: Ledger) -> int:
     """How many workspaces a server was at that is no more."""
     abandoned = 0
     for intent in await ledger.intents():
-        with state.lock_if_free(intent.place) as is_held:
+        async with state.lock_if_free(intent.place) as is_held:
             abandoned += is_held
     return abandoned

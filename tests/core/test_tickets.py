@@ -97,7 +97,7 @@ async def test_what_is_kept_of_one_opens_to_nobody_without_its_id(tmp_path: Path
         ticket = await server.take(work)
         work.may_end.set()
         assert (await server.over(ticket)).answer == "c_handle-of-a-chat None"
-        kept = await server.state.run(lambda db: "\n".join(db.iterdump()))
+        kept = await server.state.run(lambda db: str(db.execute("SELECT * FROM tickets").fetchall()))
     assert "provision of workspace" in kept
     assert ticket.id not in kept
     assert "handle-of-a-chat" not in kept

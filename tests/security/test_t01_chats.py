@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,8 @@ from ws_mcp.core.ids import Principal, PrincipalId, Scope
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.runtime import open_core
 from ws_mcp.core.state import State, open_state
+from ws_mcp.core.stores.port import Sql
+from ws_mcp.core.stores.sqlite import SqliteSql, SqliteStore
 from ws_mcp.server import build_server
 
 T = TypeVar("T")
@@ -32,12 +33,12 @@ GUESSES = 100_000
 WIRE_GUESSES = 1000  # of each era
 
 
-class AtOnce(State):
-    """A state that is asked in the thread of the test: for many small questions."""
+class AtOnce(SqliteStore):
+    """A store that is asked in the thread of the test: for many small questions."""
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._database:
-            return work(self._database)
+    async def run(self, work: Callable[[Sql], T]) -> T:
+        with self.database as database:
+            return work(SqliteSql(database))
 
 
 def no_manager(_scope: Scope) -> ProcessManager:
@@ -74,7 +75,8 @@ async def test_a_handle_that_was_tampered_with_opens_nothing(tmp_path: Path) -> 
 async def test_a_hundred_thousand_guesses_hit_nothing_and_make_nothing(tmp_path: Path) -> None:
     async with open_chats(tmp_path):
         pass
-    state = AtOnce(tmp_path / "state", open_database(tmp_path / "state"))
+    store = AtOnce(tmp_path / "state", open_database(tmp_path / "state"))
+    state = State(tmp_path / "state", store)
     chats = Chats(state, utc_now, no_manager, nobody)
     known = {(await chats.new(A, str(number))).handle for number in range(50)}
     hits = 0
@@ -87,7 +89,7 @@ async def test_a_hundred_thousand_guesses_hit_nothing_and_make_nothing(tmp_path:
     assert hits == 0
     assert {(await chats.find(A, handle)).handle for handle in known} == known
     assert len(await chats.list(A)) == 50
-    await state.aclose()
+    await store.aclose()
 
 
 @pytest.mark.usefixtures("real_io")

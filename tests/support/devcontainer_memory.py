@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -11,6 +11,7 @@ import anyio.lowlevel
 from ws_mcp.core.devcontainers.model import Key, Record
 from ws_mcp.core.devcontainers.names import names_of
 from ws_mcp.core.ids import ContainerId
+from ws_mcp.core.stores.lock import Lock
 
 
 class MemoryRecords:
@@ -63,17 +64,17 @@ class MemoryLocks:
         self.held: set[str] = set()
 
     @asynccontextmanager
-    async def lock(self, name: str) -> AsyncGenerator[None]:
+    async def lock(self, name: str) -> AsyncGenerator[Lock]:
         while name in self.held:  # noqa: ASYNC110 - as the real one, which no event can tell
             await anyio.sleep(0.02)
         self.held.add(name)
         try:
-            yield
+            yield Lock(name, None)
         finally:
             self.held.discard(name)
 
-    @contextmanager
-    def lock_if_free(self, name: str) -> Generator[bool]:
+    @asynccontextmanager
+    async def lock_if_free(self, name: str) -> AsyncGenerator[bool]:
         is_free = name not in self.held
         self.held.add(name)
         try:

@@ -19,15 +19,20 @@ class Subject(StrEnum):
     CONTAINERS = "containers"
     DEVCONTAINERS = "devcontainers"  # of no chat
     BUILD_LOGS = "build logs"  # of dev containers
+    EVERYTHING = "everything"  # of all chats: something may have been missed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something of a chat changed; `process`: which one, where the subject is one of them."""
+    """Something of a chat changed; `process`: which one, where the subject is one of them.
+
+    `is_foreign`: another server saw it.
+    """
 
     subject: Subject
     chat: ChatId = NO_CHAT
     process: ProcessId | None = None
+    is_foreign: bool = False
 
 
 class Changes:

@@ -1,12 +1,10 @@
-"""The file behind the state: its directory, its schema, who the instance is."""
+"""The file behind the state, and who the instance is; and the tables, which a database on a server has, too."""
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import sqlite3
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +15,12 @@ BUSY_S = 5.0  # how long a write waits for another server's; theirs take well un
 KEY = 32  # bytes of the key that signs labels
 # What SQLite says of a damaged schema can hold its bytes, and Python fails to read that.
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+DATABASE = "state.db"
 LOCKS = "locks"  # its files outlive a server that died before there was a database
-FIRST = frozenset({LOCKS, "tokens", "tokens.lock"})  # what may be there before the database is
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
 _INSTANCE = re.compile(rb"[0-9a-f]{16}")
 
-_TABLES = """
+TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chats (
     chat TEXT PRIMARY KEY, principal TEXT NOT NULL, label TEXT NOT NULL, created_at TEXT NOT NULL
@@ -75,7 +73,7 @@ CREATE TABLE IF NOT EXISTS tickets (
 """
 
 # Added to the tables of older directories, too; a row from before them has the default.
-_COLUMNS = (
+COLUMNS = (
     ("starts", "is_confirmed", "INTEGER NOT NULL DEFAULT 0"),
     ("chats", "used_at", "TEXT NOT NULL DEFAULT ''"),
 )
@@ -89,31 +87,13 @@ class Instance:
     key: bytes
 
 
-def make_directory(directory: Path) -> None:
-    """Make a state directory ready for its locks.
-
-    Raises:
-        StateError: it cannot be one.
-    """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_owner(directory)
-        _check_content(directory)
-        directory.chmod(0o700)
-        (directory / LOCKS).mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise StateError(
-            f"the state directory cannot be made ({error.strerror}); choose another with --state"
-        ) from error
-
-
 def open_database(directory: Path) -> sqlite3.Connection:
     """The database of a state directory, made on first use. To be called by one server at a time.
 
     Raises:
         StateError
     """
-    path = directory / "state.db"
+    path = directory / DATABASE
     try:
         path.touch(mode=0o600)
         database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level="IMMEDIATE")
@@ -134,24 +114,6 @@ def open_database(directory: Path) -> sqlite3.Connection:
     return database
 
 
-def _check_owner(directory: Path) -> None:
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise StateError(
-            "the state directory must be a real directory that belongs to you; choose another with --state"
-        )
-
-
-def _check_content(directory: Path) -> None:
-    # Its mode is about to change: somebody's home or /tmp must not be taken for a state directory.
-    # Read before its database is looked for: whoever makes the files makes the database first.
-    names = {entry.name for entry in directory.iterdir()}
-    if names - FIRST and not (directory / "state.db").exists():
-        raise StateError(
-            "the state directory has files that are not ws-mcp's; choose an empty or a new one with --state"
-        )
-
-
 def _migrate(database: sqlite3.Connection) -> None:
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA:
@@ -161,13 +123,13 @@ def _migrate(database: sqlite3.Connection) -> None:
     # executescript would commit on its own, and without BEGIN each statement that makes a table would, too.
     with database:
         database.execute("BEGIN IMMEDIATE")
-        for statement in filter(str.strip, _TABLES.split(";")):
+        for statement in filter(str.strip, TABLES.split(";")):
             database.execute(statement)
-        for table, column, kind in _COLUMNS:
+        for table, column, kind in COLUMNS:
             if column not in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
                 database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         for name, value in (("instance", secrets.token_hex(8).encode()), ("key", secrets.token_bytes(KEY))):
-            database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+            database.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (name, value))
         database.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
@@ -177,10 +139,15 @@ def instance_of(database: sqlite3.Connection) -> Instance:
     Raises:
         StateError: it does not say so any more.
     """
-    rows: dict[object, object] = dict(database.execute("SELECT name, value FROM meta").fetchall())
+    return instance_in(database.execute("SELECT name, value FROM meta").fetchall())
+
+
+def instance_in(meta: list[tuple[object, object]]) -> Instance:
+    """As `instance_of`, by the rows of the table that says it."""
+    rows = dict(meta)
     name, key = rows.get("instance"), rows.get("key")
     if not isinstance(name, bytes) or not _INSTANCE.fullmatch(name) or not isinstance(key, bytes) or len(key) != KEY:
-        raise StateError("the state file is damaged: it does not say whose it is; see `ws-mcp doctor`")
+        raise StateError("the state is damaged: it does not say whose it is; see `ws-mcp doctor`")
     return Instance(id=name.decode(), key=key)
 
 

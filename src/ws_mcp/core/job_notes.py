@@ -7,7 +7,6 @@ again shows them.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +19,7 @@ from ws_mcp.core.job import JobRequest
 from ws_mcp.core.redaction import SECRETS
 from ws_mcp.core.servers import Servers
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.port import Sql
 
 T = TypeVar("T")
 
@@ -62,13 +62,16 @@ class JobNotes:
         """
         key, digest, at = _hidden(request.key), _hidden(request.digest), int(self._now().timestamp())
 
-        def work(db: sqlite3.Connection) -> Before | None:
+        gone = await self._gone(key)
+
+        def work(db: Sql) -> Before | None:
+            db.begin()
             found = None
             rows = db.execute("SELECT job, digest, server, outcome, text FROM jobs WHERE key = ? ORDER BY at", (key,))
             for job, other, server, said, text in rows.fetchall():
                 outcome = Outcome(said)
                 if outcome is Outcome.RUNNING:
-                    if other != digest or self._servers.lives(server):
+                    if other != digest or server not in gone:
                         continue
                     outcome = Outcome.INTERRUPTED
                 db.execute("DELETE FROM jobs WHERE job = ?", (job,))
@@ -88,7 +91,7 @@ class JobNotes:
             await self.forget(name)
             return
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: Sql) -> None:
             values = (outcome.value, text or "by a bug of ws-mcp; its log has the details", name)
             db.execute("UPDATE jobs SET outcome = ?, text = ? WHERE job = ?", values)
 
@@ -98,7 +101,20 @@ class JobNotes:
         """Who asked for a job was told, or what it made is something else by now."""
         await self._noted(lambda db: db.execute("DELETE FROM jobs WHERE job = ?", (name,)) and None, None)
 
-    async def _noted(self, work: Callable[[sqlite3.Connection], T], other: T) -> T:
+    async def _gone(self, key: str) -> frozenset[str]:
+        """The servers that have ended, of those that were at it; none comes back."""
+        statement = "SELECT DISTINCT server FROM jobs WHERE key = ? AND outcome = ?"
+        values = (key, Outcome.RUNNING.value)
+        rows: list[tuple[str]] = await self._noted(lambda db: db.execute(statement, values).fetchall(), [])
+        return frozenset([server for (server,) in rows if not await self._lives(server)])
+
+    async def _lives(self, server: str) -> bool:
+        try:
+            return await self._servers.lives(server)
+        except StateError:
+            return True
+
+    async def _noted(self, work: Callable[[Sql], T], other: T) -> T:
         try:
             return await self._state.run(work)
         except StateError as error:
@@ -111,6 +127,6 @@ def _hidden(text: str) -> str:
     return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def _clear(db: sqlite3.Connection, at: int) -> None:
+def _clear(db: Sql, at: int) -> None:
     db.execute("DELETE FROM jobs WHERE at < ?", (at - KEEP_S,))
-    db.execute("DELETE FROM jobs WHERE job IN (SELECT job FROM jobs ORDER BY at DESC LIMIT -1 OFFSET ?)", (MOST,))
+    db.execute("DELETE FROM jobs WHERE job NOT IN (SELECT job FROM jobs ORDER BY at DESC LIMIT ?)", (MOST,))

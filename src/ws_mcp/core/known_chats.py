@@ -5,13 +5,13 @@ The handle of a chat is not kept, only the id made from it.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.port import Sql
 
 NOTE_USE_EVERY = timedelta(days=1)  # a call must not cost a write
 KEEP_UNUSED = timedelta(days=30)
@@ -40,12 +40,13 @@ class KnownChats:
         """Keep a chat; one that is known stays as it is. Says whether it is new."""
         now = self._now()
 
-        def work(db: sqlite3.Connection) -> bool:
+        def work(db: Sql) -> bool:
             if _used(db, record.chat, record.principal, now) is not None:
                 return False
             columns = (record.chat, record.principal, record.label, record.created_at, now.isoformat())
             statement = (
-                "INSERT OR IGNORE INTO chats (chat, principal, label, created_at, used_at) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO chats (chat, principal, label, created_at, used_at) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING"
             )
             return db.execute(statement, columns).rowcount > 0
 
@@ -74,13 +75,13 @@ class KnownChats:
     async def unused(self) -> frozenset[str]:
         """Chats that were not used for long, of which no keyed start is remembered either."""
         before = (self._now() - KEEP_UNUSED).isoformat()
-        rows = await self._state.run(lambda db: db.execute(_UNUSED, (before, FORGET_AT_ONCE)).fetchall())
+        rows = await self._state.run(lambda db: db.execute(_UNUSED, (before, before, FORGET_AT_ONCE)).fetchall())
         return frozenset(row[0] for row in rows)
 
     async def forget(self, chats: Iterable[str]) -> None:
         """Forget those of `chats` that are still unused."""
         before = (self._now() - KEEP_UNUSED).isoformat()
-        rows = [(before, chat) for chat in chats]
+        rows = [(before, before, chat) for chat in chats]
         await self._state.run(lambda db: db.executemany(_FORGET, rows))
 
     async def remove(self, chat: str, principal: str) -> None:
@@ -96,21 +97,21 @@ class KnownChats:
 
 _SELECT = "SELECT chat, principal, label, created_at, used_at FROM chats"
 _UNUSED = """
-SELECT chat FROM chats WHERE max(used_at, created_at) < ?
+SELECT chat FROM chats WHERE used_at < ? AND created_at < ?
 AND NOT EXISTS (SELECT 1 FROM starts WHERE starts.chat = chats.chat) LIMIT ?
 """
 _FORGET = """
-DELETE FROM chats WHERE max(used_at, created_at) < ?
+DELETE FROM chats WHERE used_at < ? AND created_at < ?
 AND NOT EXISTS (SELECT 1 FROM starts WHERE starts.chat = chats.chat) AND chat = ?
 """
 
 
-def _found(database: sqlite3.Connection, chat: str, principal: str) -> ChatRecord | None:
+def _found(database: Sql, chat: str, principal: str) -> ChatRecord | None:
     row = database.execute(f"{_SELECT} WHERE chat = ? AND principal = ?", (chat, principal)).fetchone()
     return None if row is None else _record(row)
 
 
-def _used(database: sqlite3.Connection, chat: str, principal: str, now: datetime) -> ChatRecord | None:
+def _used(database: Sql, chat: str, principal: str, now: datetime) -> ChatRecord | None:
     record = _found(database, chat, principal)
     if record is not None and _is_due(record.used_at, now):
         database.execute("UPDATE chats SET used_at = ? WHERE chat = ?", (now.isoformat(), chat))

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from ws_mcp.core.bus import open_bus
 from ws_mcp.core.ceilings import Ceilings
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.chat_places import ChatPlaces
@@ -192,6 +193,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 changes.emit(change)
 
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(open_bus(state, changes))
             places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
             keeping = None
             if engine is not None:

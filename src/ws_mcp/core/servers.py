@@ -1,4 +1,4 @@
-"""Which servers of a state directory live: each holds a lock of its own for as long as it does."""
+"""Which servers of an instance live: each is there under a name of its own for as long as it does."""
 
 from __future__ import annotations
 
@@ -6,37 +6,32 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from ws_mcp.core.database import LOCKS
 from ws_mcp.core.state import State
 
 
 class Servers:
-    """The servers of one state directory. `own`: the name of this one, which nobody had before."""
+    """The servers of one instance. `own`: the name of this one, which nobody had before."""
 
     def __init__(self, state: State, own: str) -> None:
         self._state = state
         self.own = own
 
-    def lives(self, server: str) -> bool:
-        """Whether a server has not ended. Blocks for a moment; the lock of one that was killed is cleared away."""
-        if server == self.own:
-            return True
-        with self._state.lock_if_free(server) as is_free:
-            if is_free:
-                (self._state.directory / LOCKS / server).unlink(missing_ok=True)
-        return not is_free
+    async def lives(self, server: str) -> bool:
+        """Whether a server has not ended.
+
+        Raises:
+            StateError
+        """
+        return server == self.own or await self._state.is_present(server)
 
 
 @asynccontextmanager
 async def open_servers(state: State) -> AsyncGenerator[Servers]:
-    """Live, as others of this directory see it, until the block is left.
+    """Live, as others of this instance see it, until the block is left.
 
     Raises:
         StateError
     """
     own = f"server-{secrets.token_hex(8)}"
-    async with state.lock(own):
-        try:
-            yield Servers(state, own)
-        finally:
-            (state.directory / LOCKS / own).unlink(missing_ok=True)
+    async with state.presence(own):
+        yield Servers(state, own)

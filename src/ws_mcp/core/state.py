@@ -1,30 +1,29 @@
 """What must survive besides engine objects: who this instance is, and receipts of keyed starts. Others add tables.
 
-One SQLite file in a private directory, in WAL mode, safe for several servers at once. An *instance* is this directory,
-not a process. Every call runs in one worker thread of its own, so that a slow disk never holds up the event loop.
+It is kept in a private directory of this machine, or in a PostgreSQL database for servers of several machines; an
+*instance* is that directory, or that database, and not a process.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import sqlite3
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
 import anyio.to_thread
 
-from ws_mcp.core.database import BUSY_S, DAMAGE, LOCKS, OPENING, instance_of, make_directory, open_database, readable
 from ws_mcp.core.errors import StateError
+from ws_mcp.core.stores.directory import make_directory, own_directory
+from ws_mcp.core.stores.lock import Lock
+from ws_mcp.core.stores.port import Hear, Sql, Store, Tell
+from ws_mcp.core.stores.sqlite import open_sqlite
 
 T = TypeVar("T")
 
-LOCK_POLL_S = 0.02
 KEEP_STARTS_S = 7 * 86_400  # execd keeps the receipt of a process for a day; nobody repeats a call after a week
 
 
@@ -40,33 +39,56 @@ class StartRecord:
 
 
 class State:
-    """The state directory of one instance, open. Made by `open_state`."""
+    """The state of one instance, open. Made by `open_state`.
 
-    def __init__(self, directory: Path, database: sqlite3.Connection) -> None:
+    `directory` is what this machine alone has of it; `is_shared`: servers of other machines may have the rest, too.
+    """
+
+    def __init__(self, directory: Path, store: Store) -> None:
         self.directory = directory
-        self._database = database
-        self._thread = anyio.CapacityLimiter(1)
-        self.instance = instance_of(database)
+        self._store = store
+        self.instance = store.instance
+        self.is_shared = store.is_shared
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `work` in one transaction; for owners of tables of their own.
+    async def run(self, work: Callable[[Sql], T]) -> T:
+        """Do `work` in one transaction; for owners of tables of their own. `work` may be done more than once.
 
         Raises:
             StateError
         """
+        return await self._store.run(work)
 
-        def locked() -> T:
-            try:
-                with self._database:
-                    return work(self._database)
-            except DAMAGE as error:
-                raise readable(error) from error
+    def lock(self, name: str) -> AbstractAsyncContextManager[Lock]:
+        """Hold `name` against every server of this instance; a server that dies lets go.
 
-        return await anyio.to_thread.run_sync(locked, limiter=self._thread)
+        Raises:
+            StateError: the lock was lost while it was held; the block was cancelled for that.
+        """
+        return self._store.lock(name)
+
+    def lock_if_free(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """Hold `name` if nobody does; says whether it is held now.
+
+        Raises:
+            StateError: as `lock`.
+        """
+        return self._store.lock_if_free(name)
+
+    def presence(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Be there, under a name that nobody had before, as long as the block runs."""
+        return self._store.presence(name)
+
+    async def is_present(self, name: str) -> bool:
+        """Whether somebody is there under that name."""
+        return await self._store.is_present(name)
+
+    def open_bus(self, hear: Hear) -> AbstractAsyncContextManager[Tell]:
+        """Hear what the other servers say, but not this one, as long as the block runs; yields how to tell them."""
+        return self._store.open_bus(hear)
 
     async def aclose(self) -> None:
-        """Close the database."""
-        await anyio.to_thread.run_sync(self._database.close, limiter=self._thread)
+        """Close it, before the block that opened it does."""
+        await self._store.aclose()
 
     async def known_chats(self) -> frozenset[tuple[str, str]]:
         """Every chat of this instance with its principal."""
@@ -76,11 +98,11 @@ class State:
         """Remember a keyed start unless one is known; returns what is remembered now. Atomic over all servers."""
         at = int(now.timestamp())
 
-        def work(db: sqlite3.Connection) -> StartRecord:
+        def work(db: Sql) -> StartRecord:
             db.execute("DELETE FROM starts WHERE at < ?", (at - KEEP_STARTS_S,))
             db.execute(
-                "INSERT OR IGNORE INTO starts (chat, request_key, digest, process, place, boot, at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO starts (chat, request_key, digest, process, place, boot, at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (chat, key, record.digest, record.process, record.place, record.boot, at),
             )
             if not (found := _starts(db, "chat = ? AND request_key = ?", (chat, key))):
@@ -132,78 +154,40 @@ class State:
     async def mark_filled(self, engine: str, volume: str, created_at: str) -> None:
         """Remember that a volume was filled to the end."""
         await self.run(
-            lambda db: db.execute("INSERT OR REPLACE INTO fills VALUES (?, ?, ?)", (engine, volume, created_at))
+            lambda db: db.execute(
+                "INSERT INTO fills VALUES (?, ?, ?) "
+                "ON CONFLICT (engine, volume) DO UPDATE SET created_at = excluded.created_at",
+                (engine, volume, created_at),
+            )
         )
-
-    @asynccontextmanager
-    async def lock(self, name: str) -> AsyncGenerator[int]:
-        """Hold `name` against every server of this instance; a server that dies lets go.
-
-        The descriptor may be handed to a program, which then holds it, too.
-        """
-        async with _held(self.directory / LOCKS / name) as handle:
-            yield handle
-
-    @contextmanager
-    def lock_if_free(self, name: str) -> Generator[bool]:
-        """Hold `name` if nobody does; says whether it is held now."""
-        handle = _open_lock(self.directory / LOCKS / name)
-        try:
-            yield _try_lock(handle)
-        finally:
-            os.close(handle)
 
 
 @asynccontextmanager
-async def open_state(directory: Path) -> AsyncGenerator[State]:
-    """Open the state directory, made on first use with mode 0700.
+async def open_state(directory: Path, database: str = "") -> AsyncGenerator[State]:
+    """Open the state directory, made on first use with mode 0700; with `database` (a URL) the state in PostgreSQL.
 
     Raises:
         StateError: it cannot be made, is not ours alone, is damaged, or was written by a newer version.
     """
-    await anyio.to_thread.run_sync(make_directory, directory)
-    # SQLite does not wait for a server that makes a database or switches it to WAL mode: it fails.
-    async with _held(directory / LOCKS / OPENING, BUSY_S):
-        state = State(directory, await anyio.to_thread.run_sync(open_database, directory))
+    if not database:
+        await anyio.to_thread.run_sync(partial(make_directory, directory, has_state=True))
+        async with open_sqlite(directory) as store:
+            yield State(directory, store)
+        return
     try:
-        yield state
-    finally:
-        with anyio.CancelScope(shield=True):
-            await state.aclose()
-
-
-def _open_lock(path: Path) -> int:
-    try:
-        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
+        from ws_mcp.core.stores.postgres import open_postgres  # noqa: PLC0415 - only who has a database pays for it
+    except ImportError as error:
         raise StateError(
-            f"a lock of the state directory cannot be opened ({error.strerror}); see `ws-mcp doctor`"
+            "a state database needs the Python package psycopg (3.2 or newer) with libpq: install psycopg[binary] into "
+            "the environment of ws-mcp, or leave --state-database out"
         ) from error
+    await anyio.to_thread.run_sync(partial(make_directory, directory, has_state=False))
+    async with open_postgres(directory, database) as store:
+        await anyio.to_thread.run_sync(own_directory, directory, store.instance)
+        yield State(directory, store)
 
 
-@asynccontextmanager
-async def _held(path: Path, within_s: float = float("inf")) -> AsyncGenerator[int]:
-    handle = _open_lock(path)
-    try:
-        with anyio.move_on_after(within_s) as patience:
-            while not _try_lock(handle):  # noqa: ASYNC110 - another process holds it: no event can tell
-                await anyio.sleep(LOCK_POLL_S)
-        if patience.cancelled_caught:
-            raise StateError(f"another ws-mcp has held the state directory for {within_s:g} s; end it, then try again")
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _starts(database: sqlite3.Connection, where: str, values: tuple[str, ...]) -> list[StartRecord]:
+def _starts(database: Sql, where: str, values: tuple[str, ...]) -> list[StartRecord]:
     columns = "digest, process, place, boot, is_confirmed"
     rows = database.execute(f"SELECT {columns} FROM starts WHERE {where}", values)  # noqa: S608
     return [StartRecord(digest=r[0], process=r[1], place=r[2], boot=r[3], is_confirmed=bool(r[4])) for r in rows]
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -6,7 +6,6 @@ the id can open it.
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime
 from hashlib import sha256, shake_256
 
@@ -14,6 +13,7 @@ from ws_mcp.core.clock import Now
 from ws_mcp.core.ids import PrincipalId, TicketId
 from ws_mcp.core.servers import Servers
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.port import Sql
 from ws_mcp.core.tickets import KEEP_S, Ticket, TicketOwner, TicketState
 
 MOST = 128  # of a principal; each with an answer of 64 KiB at most
@@ -32,14 +32,14 @@ class StateTickets:
     async def add(self, ticket: Ticket) -> None:
         """Write down one that is new; the principal's oldest make room, first those that are over."""
         row, oldest = self._row(ticket), self._oldest()
-        of_principal = (ticket.owner.principal, MOST)
+        of_principal = (ticket.owner.principal, ticket.owner.principal, MOST)
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: Sql) -> None:
             db.execute("INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             db.execute("DELETE FROM tickets WHERE began_at < ?", (oldest,))
             db.execute(
-                "DELETE FROM tickets WHERE ticket IN (SELECT ticket FROM tickets WHERE principal = ? "
-                "ORDER BY state = 'working' DESC, began_at DESC LIMIT -1 OFFSET ?)",
+                "DELETE FROM tickets WHERE principal = ? AND ticket NOT IN (SELECT ticket FROM tickets "
+                "WHERE principal = ? ORDER BY state = 'working' DESC, began_at DESC LIMIT ?)",
                 of_principal,
             )
 
@@ -59,19 +59,24 @@ class StateTickets:
         """See `TicketNotes`."""
         asked = (_name(ticket), self._oldest())
 
-        def work(db: sqlite3.Connection) -> tuple[Ticket, bool] | None:
-            row: _Row | None = db.execute(
+        def work(db: Sql) -> _Row | None:
+            return db.execute(
                 "SELECT ticket, principal, chat, tool, what, server, began_at, ended_at, state, message, answer "
                 "FROM tickets WHERE ticket = ? AND began_at >= ?",
                 asked,
             ).fetchone()
-            if row is None:
-                return None
-            found, server = _ticket(ticket, row), row[5]
-            is_open = found.state is TicketState.WORKING
-            return found, is_open and server != self._servers.own and self._servers.lives(server)
 
-        return await self._state.run(work)
+        row = await self._state.run(work)
+        if row is None:
+            return None
+        found, server = _ticket(ticket, row), row[5]
+        if found.state is not TicketState.WORKING or server == self._servers.own:
+            return found, False
+        if await self._servers.lives(server):
+            return found, True
+        # It may have written down the end between the two looks, before it ended itself.
+        row = await self._state.run(work)
+        return (_ticket(ticket, row), False) if row is not None else None
 
     def _oldest(self) -> int:
         return _stamp(self._now()) - KEEP_S * 1000

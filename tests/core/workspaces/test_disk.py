@@ -212,7 +212,7 @@ async def test_nothing_is_paused_that_cannot_be_written_down(tmp_path: Path) -> 
 
 async def test_a_workspace_that_somebody_works_on_is_left_until_the_next_look(tmp_path: Path) -> None:
     async with open_ground(tmp_path) as ground:
-        with ground.quota._state.lock_if_free((await ground.seen()).place) as is_held:
+        async with ground.quota._state.lock_if_free((await ground.seen()).place) as is_held:
             assert is_held
             await ground.takes(3)
             assert (await ground.seen()).state is RUNNING

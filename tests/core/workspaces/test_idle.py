@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -82,8 +82,8 @@ class FakeWorld:
     def is_busy(self, place: PlaceId) -> bool:
         return any(each.is_busy for each in self.inside.values() if each.workspace.place == place)
 
-    @contextmanager
-    def lock_if_free(self, place: PlaceId) -> Generator[bool]:
+    @asynccontextmanager
+    async def lock_if_free(self, place: PlaceId) -> AsyncGenerator[bool]:
         is_free = not any(each.is_locked for each in self.inside.values() if each.workspace.place == place)
         if is_free:
             self.held.append(place)

@@ -15,6 +15,7 @@ from ws_mcp.core.engine.model import Container, ContainerState
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, WsError
 from ws_mcp.core.ids import ContainerId
+from ws_mcp.core.stores.lock import Lock
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ async def unfreeze(engine: Engine, found: DevContainer) -> None:
 class OldContainer:
     """One container that is to be replaced. `aside`: what the CLI is told of it."""
 
-    def __init__(self, ground: Ground, kept: Kept, key: Key, old: Container) -> None:
+    def __init__(self, ground: Ground, kept: Kept, key: Key, old: Container, lock: Lock) -> None:
+        self._lock = lock
         self._ground = ground
         self._kept = kept
         self._key = key
@@ -61,7 +63,7 @@ class OldContainer:
             await self._settle()
             raise
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(SETTLE_S, shield=True):
+            with self._lock.shield(SETTLE_S):
                 await self._settle()
             raise
         await self._settle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from ws_mcp.core.devcontainers.port import Definitions, DevcontainerCli, Inside
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.ids import ContainerId, PlaceId
+from ws_mcp.core.stores.lock import Lock
 
 STALL_S = 30.0  # of silence while the container runs already: `up` has missed its start and would wait for ever
 
@@ -25,11 +26,11 @@ STALL_S = 30.0  # of silence while the container runs already: `up` has missed i
 class Locks(Protocol):
     """Locks by name, against every server of this instance; `State` has them."""
 
-    def lock(self, name: str) -> AbstractAsyncContextManager[int | None]:
-        """Hold it, waiting for who does; gives the descriptor that holds it, if it is one."""
+    def lock(self, name: str) -> AbstractAsyncContextManager[Lock]:
+        """Hold it, waiting for who does."""
         ...
 
-    def lock_if_free(self, name: str) -> AbstractContextManager[bool]:
+    def lock_if_free(self, name: str) -> AbstractAsyncContextManager[bool]:
         """Hold it if nobody does; says whether it is held now."""
         ...
 

@@ -167,7 +167,7 @@ class Kept:
         judged = await self._judge.all(sightings, records, trusts_stamp=False)
         self._world = World(sightings=sightings, discovered=discovered, records=records, errors=errors, judged=judged)
         self._names = await ground.records.names(self._world.keys)
-        self._others = self._at_others()
+        self._others = await self._at_others()
         await self._adopt()
         self._look_again_if_unreadable()
         # What would be asked of a disk that is silent would not come back.
@@ -218,12 +218,12 @@ class Kept:
             self._look_again_if_unreadable()
             self.show()
 
-    def _at_others(self) -> dict[Key, Status]:
+    async def _at_others(self) -> dict[Key, Status]:
         """Dev containers whose swap is marked and whose folder is held: the server that is at it lives."""
         held: dict[Key, Status] = {}
         errors = self._world.errors.items()
-        for key in (key for key, error in errors if error == CUT_SHORT and key.folder not in self._held):
-            with self._ground.locks.lock_if_free(lock_of(key)) as is_free:
+        for key in [key for key, error in errors if error == CUT_SHORT and key.folder not in self._held]:
+            async with self._ground.locks.lock_if_free(lock_of(key)) as is_free:
                 if not is_free:
                     held[key] = Status.STARTING
         return held

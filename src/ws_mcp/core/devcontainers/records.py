@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
@@ -18,6 +17,7 @@ from ws_mcp.core.engine.record import Record as Members
 from ws_mcp.core.errors import one_line
 from ws_mcp.core.ids import ContainerId
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.port import Sql
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,10 @@ class Records:
         key, body = record.key, _body_of(record)
         row = (await self._asked(), record.container, _bytes(key.folder), _bytes(key.config), body, self._at())
 
-        def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO devcontainers VALUES (?, ?, ?, ?, ?, ?)", row)
+        def work(db: Sql) -> None:
+            # Not updated: what is written last has to be the newest row, also within one second.
+            db.execute("DELETE FROM devcontainers WHERE engine = ? AND container = ?", row[:2])
+            db.execute("INSERT INTO devcontainers VALUES (?, ?, ?, ?, ?, ?)", row)
             _bound(db, "devcontainers", self._max_records)
 
         await self._state.run(work)
@@ -98,8 +100,9 @@ class Records:
         cut = text.encode(errors="replace").decode()[:MAX_ERROR]
         row = (await self._asked(), _bytes(key.folder), _bytes(key.config), cut, self._at())
 
-        def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO devcontainer_errors VALUES (?, ?, ?, ?, ?)", row)
+        def work(db: Sql) -> None:
+            db.execute("DELETE FROM devcontainer_errors WHERE engine = ? AND folder = ? AND config = ?", row[:3])
+            db.execute("INSERT INTO devcontainer_errors VALUES (?, ?, ?, ?, ?)", row)
             db.execute("DELETE FROM devcontainer_errors WHERE error = ''")
             _bound(db, "devcontainer_errors", self._max_keys)
 
@@ -109,11 +112,11 @@ class Records:
         """A name for each, the same on every server of this instance, and the same tomorrow."""
         wanted, now = sorted(set(keys)), self._at()
 
-        def work(db: sqlite3.Connection) -> dict[Key, str]:
+        def work(db: Sql) -> dict[Key, str]:
             names, changes = _named(db, wanted, taken, now)
             if changes:
                 # Again, where no other server can give names away in between.
-                db.execute("BEGIN IMMEDIATE")
+                db.begin()
                 names, changes = _named(db, wanted, taken, now)
                 # The fourth is the error, which is one of an engine since version 4.
                 db.executemany(
@@ -137,9 +140,7 @@ class Records:
 _Change = tuple[bytes, bytes, str, int]
 
 
-def _named(
-    db: sqlite3.Connection, wanted: list[Key], taken: Collection[str], now: int
-) -> tuple[dict[Key, str], list[_Change]]:
+def _named(db: Sql, wanted: list[Key], taken: Collection[str], now: int) -> tuple[dict[Key, str], list[_Change]]:
     """The names, and the rows that are to be written for them."""
     rows = db.execute("SELECT folder, config, name, at FROM devcontainer_keys WHERE name <> ''").fetchall()
     given = {_key_of(folder, config): name for folder, config, name, _ in rows}
@@ -163,7 +164,7 @@ def _key_of(folder: bytes, config: bytes) -> Key:
     return Key(folder=folder.decode(errors="surrogatepass"), config=config.decode(errors="surrogatepass"))
 
 
-def _bound(db: sqlite3.Connection, table: str, limit: int) -> None:
+def _bound(db: Sql, table: str, limit: int) -> None:
     newest = f"SELECT rowid FROM {table} ORDER BY at DESC, rowid DESC LIMIT ?"  # noqa: S608 - a name of ours
     db.execute(f"DELETE FROM {table} WHERE rowid NOT IN ({newest})", (limit,))  # noqa: S608
 

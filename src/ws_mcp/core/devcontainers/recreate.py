@@ -38,6 +38,7 @@ from ws_mcp.core.devcontainers.swap import Swap
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.errors import ConflictError
+from ws_mcp.core.stores.lock import Lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Task:
     moored: Moorings
     before: Fingerprint
     ask: RecreateAsk
-    lock: int | None = None  # by which its folder is held
+    lock: Lock  # by which its folder is held
 
 
 class Recreates:
@@ -75,10 +76,10 @@ class Recreates:
         relay = Relay(report)
         if not ask.is_dry_run:
             await relay.say("waiting for its folder")
-        async with nullcontext() if ask.is_dry_run else self._ground.locks.lock(lock_of(key)) as lock:
+        async with nullcontext(Lock("", None)) if ask.is_dry_run else self._ground.locks.lock(lock_of(key)) as lock:
             with nullcontext() if ask.is_dry_run else self._kept.holding(key):
-                task = await self._decide(key, ask, only_starts=only_starts)
-                done = await self._decided(replace(task, lock=lock), relay)
+                task = await self._decide(key, ask, lock, only_starts=only_starts)
+                done = await self._decided(task, relay)
                 if not ask.is_dry_run:
                     await drop_left(self._ground, self._kept, key)
         warnings = (*done.warnings, *await self._ground.hints(key.folder))
@@ -95,7 +96,7 @@ class Recreates:
         done = _answer(task, await self._kept.at(task.key), (*result.warnings, *unmet))
         return replace(done, hooks=result.hooks)
 
-    async def _decide(self, key: Key, ask: RecreateAsk, *, only_starts: bool) -> Task:
+    async def _decide(self, key: Key, ask: RecreateAsk, lock: Lock, *, only_starts: bool) -> Task:
         # The inputs before the text: an edit in between shows as out of date afterwards, and is not missed.
         before = await self._ground.definitions.fingerprint(key)
         definition = await self._ground.definitions.read(key)
@@ -106,7 +107,9 @@ class Recreates:
         plan = Plan(change=Change.START) if only_starts else plan_recreate(found, ask)
         if plan.change is not Change.NOTHING:
             check_picked(found, await self._picked(found, definition))
-        return Task(key=key, found=found, plan=plan, definition=definition, moored=moored, before=before, ask=ask)
+        return Task(
+            key=key, found=found, plan=plan, definition=definition, moored=moored, before=before, ask=ask, lock=lock
+        )
 
     async def _picked(self, found: DevContainer, definition: Definition) -> Container | None:
         """The container that the CLI would work on."""
@@ -126,13 +129,14 @@ class Recreates:
                 content=copy,
                 no_cache=task.ask.no_cache,
                 mounts=mounts,
-                lock=task.lock,
+                lock=task.lock.descriptor,
             )
             await relay.say("reading the configuration")
             merged = await self._ground.cli.configuration(task.key, copy)
             images = task.before.images
             await self._ground.policing.check_merged(task.found.name, task.definition, merged, images)
-            swap = Swap(self._ground, self._kept, task.key, task.found, composed_in(task.definition))
+            composed, found = composed_in(task.definition), task.found
+            swap = Swap(self._ground, self._kept, task.key, found, task.lock, composed=composed)
             if task.plan.change is Change.START:
                 return await swap.start(replace(call, is_expecting=True, no_cache=False), relay)
             if task.plan.change is Change.RECREATE:
@@ -154,7 +158,7 @@ class Recreates:
         if task.definition.kind is Kind.COMPOSE or task.found.container is None or task.found.project:
             return None
         found = await self._ground.engine.inspect(task.found.container)
-        return OldContainer(self._ground, self._kept, task.key, found)
+        return OldContainer(self._ground, self._kept, task.key, found, task.lock)
 
 
 @asynccontextmanager
@@ -164,7 +168,7 @@ async def folder_if_free(ground: Ground, kept: Kept, key: Key, name: str) -> Asy
     Raises:
         ConflictError: another server is at it.
     """
-    with ground.locks.lock_if_free(lock_of(key)) as is_held:
+    async with ground.locks.lock_if_free(lock_of(key)) as is_held:
         if not is_held:
             raise ConflictError(
                 f"another ws-mcp, or a dev container CLI that outlived one, is at the folder of dev container {name!r} "

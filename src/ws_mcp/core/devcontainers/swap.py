@@ -26,6 +26,7 @@ from ws_mcp.core.devcontainers.watchdog import Watchdog
 from ws_mcp.core.engine.model import Container, ContainerState
 from ws_mcp.core.errors import EngineNotFoundError, ForbiddenError, WsError
 from ws_mcp.core.ids import ContainerId
+from ws_mcp.core.stores.lock import Lock
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +47,12 @@ class DevContainerFailedError(WsError):
 
 
 class Swap:
-    """One `up` of one dev container. `composed`: where its compose project is."""
+    """One `up` of one dev container, whose folder is held by `lock`. `composed`: where its compose project is."""
 
-    def __init__(self, ground: Ground, kept: Kept, key: Key, found: DevContainer, composed: str = "") -> None:
+    def __init__(
+        self, ground: Ground, kept: Kept, key: Key, found: DevContainer, lock: Lock, *, composed: str = ""
+    ) -> None:
+        self._lock = lock
         self._ground = ground
         self._kept = kept
         self._key = key
@@ -80,7 +84,7 @@ class Swap:
                 raise failure
             await self._record(made, result, await self._parts(before))
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(CLEAN_UP_S, shield=True):
+            with self._lock.shield(CLEAN_UP_S):
                 await self._cut_short(before)
             raise
         await self._check_runs(made, result)

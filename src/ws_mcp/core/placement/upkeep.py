@@ -98,7 +98,7 @@ class Upkeep:
         return last is not None and place not in {each.place for of in last.workspaces.values() for each in of}
 
     async def _sweep(self, place: PlaceId, *, is_dry_run: bool) -> Room | None:
-        with self._state.lock_if_free(lock_name(place)) as is_held:
+        async with self._state.lock_if_free(lock_name(place)) as is_held:
             if not is_held or await self._ledger.intent(place) is not None:
                 return None
             room = await self._rooms.find(place)
@@ -115,7 +115,7 @@ class Upkeep:
     async def _repair(self) -> None:
         """End what was begun for a place that is nowhere; what is somewhere its node puts right."""
         for intent in await self._ledger.intents():
-            with self._state.lock_if_free(lock_name(intent.place)) as is_held:
+            async with self._state.lock_if_free(lock_name(intent.place)) as is_held:
                 if not is_held or await self._rooms.node_of(intent.place) != HERE:
                     continue
                 keepers = self._keepers.all()
@@ -135,7 +135,7 @@ class Upkeep:
                         await self._evict_one(keeper, workspace.place, workspace.container)
 
     async def _evict_one(self, keeper: Keeper, place: PlaceId, container: ContainerId) -> None:
-        with self._state.lock_if_free(lock_name(place)) as is_held:
+        async with self._state.lock_if_free(lock_name(place)) as is_held:
             if not is_held or await self._rooms.node_of(place) in (HERE, keeper.id):
                 return
             log.warning("removed the container of %s on node %s: it was given up there", place, keeper.hostname)
@@ -172,7 +172,7 @@ class Upkeep:
         return (wanted for place, wanted in found.items() if place not in self._survey.rooms)
 
     async def _adopt_one(self, keeper: Keeper, wanted: Wanted) -> None:
-        with self._state.lock_if_free(lock_name(wanted.place)) as is_held:
+        async with self._state.lock_if_free(lock_name(wanted.place)) as is_held:
             if not is_held or await self._rooms.find(wanted.place) is not None:
                 return
             if not await anything_of(keeper.engine, wanted.place):

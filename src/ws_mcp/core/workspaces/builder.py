@@ -19,6 +19,7 @@ from ws_mcp.core.execd.binaries import binary
 from ws_mcp.core.execd.delivery import ExecdVolumes
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.contents import configs_archive, home_archive
 from ws_mcp.core.workspaces.found import workspace_of
@@ -58,9 +59,10 @@ class Means:
 
 
 class Builder:
-    """One provision of one workspace, whose lock the caller holds."""
+    """One provision of one workspace, under its lock."""
 
-    def __init__(self, means: Means, look: Look) -> None:
+    def __init__(self, means: Means, look: Look, lock: Lock) -> None:
+        self._lock = lock
         self._engine = means.engine
         self._state = means.state
         self._ledger = means.ledger
@@ -109,12 +111,13 @@ class Builder:
             return await self._make(image, rules, report)
         except BaseException:
             # Also when the caller stopped waiting: what is half-made would belong to nobody.
-            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+            with self._lock.shield(CLEAN_UP_S):
                 await self._roll_back()
             raise
 
     async def _roll_back(self) -> None:
         try:
+            await self._lock.check()  # otherwise another server is at it: what is half-made is its to repair
             if self._secrets_before is not None and self._made is not None:
                 await self._ledger.keep_secrets(self._look.place, self._secrets_before)
             if self._made is not None:
@@ -210,7 +213,7 @@ class Builder:
         await report("waiting for execd", 0.9)
         workspace = await self._prepared(await self._engine.inspect(container), is_fresh=True)
         self._made = None  # from here on it is the workspace: nothing takes it back
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+        with self._lock.shield(CLEAN_UP_S):
             await self._forget(old)
         return workspace
 

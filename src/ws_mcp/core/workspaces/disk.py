@@ -62,7 +62,7 @@ class DiskQuota:
 
     async def _settled(self, scope: Scope, workspace: Workspace, container: ContainerId, plan: DiskPlan) -> None:
         """Do it, if under its lock the workspace is still as it was seen."""
-        with self._state.lock_if_free(workspace.place) as is_held:
+        async with self._state.lock_if_free(workspace.place) as is_held:
             try:
                 if not is_held or not await is_as_seen(self._engine, self._state, self._ledger, workspace):
                     return

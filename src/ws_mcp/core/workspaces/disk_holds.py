@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from ws_mcp.core.clock import Now
 from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.port import Sql
 from ws_mcp.core.workspaces.disk_plan import DiskHold, hold_of, let_go
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 
@@ -24,7 +24,7 @@ class DiskHolds:
     async def all(self) -> Mapping[PlaceId, DiskHold]:
         """By place."""
 
-        def work(db: sqlite3.Connection) -> dict[PlaceId, DiskHold]:
+        def work(db: Sql) -> dict[PlaceId, DiskHold]:
             rows = db.execute("SELECT place, container, size, quota_mib, until, is_final FROM disk_holds")
             return {PlaceId(place): _hold(*row) for place, *row in rows}
 
@@ -34,7 +34,12 @@ class DiskHolds:
         """Remember it in place of what was."""
         until = int(hold.until.timestamp()) if hold.until else 0
         row = (place, hold.container, hold.size_bytes, hold.quota_mib, until, hold.is_final)
-        await self._state.run(lambda db: db.execute("INSERT OR REPLACE INTO disk_holds VALUES (?, ?, ?, ?, ?, ?)", row))
+        statement = (
+            "INSERT INTO disk_holds VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE SET "
+            "container = excluded.container, size = excluded.size, quota_mib = excluded.quota_mib, "
+            "until = excluded.until, is_final = excluded.is_final"
+        )
+        await self._state.run(lambda db: db.execute(statement, row))
 
     async def let_go(self, place: PlaceId) -> None:
         """It goes on for a while."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import anyio
@@ -43,7 +43,7 @@ class IdleWorld(Protocol):
         """Whether a call of this server to it is not answered yet."""
         ...
 
-    def lock_if_free(self, place: PlaceId) -> AbstractContextManager[bool]:
+    def lock_if_free(self, place: PlaceId) -> AbstractAsyncContextManager[bool]:
         """Hold the place if nobody does; says whether it is held now."""
         ...
 
@@ -123,7 +123,7 @@ class IdleStops:
     async def _stopped(self, workspace: Workspace) -> bool:
         """Stop it, if under its lock everything is still so; whether it was stopped."""
         place = workspace.place
-        with self._world.lock_if_free(place) as is_held:
+        async with self._world.lock_if_free(place) as is_held:
             if not is_held or not await self._world.is_as_seen(workspace):
                 return False
             stops = await self._world.idle_stops()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 from ws_mcp.core.engine.port import Engine
@@ -73,7 +73,7 @@ class LiveIdleWorld:
     def is_busy(self, place: PlaceId) -> bool:
         return self._places.is_busy(place)
 
-    def lock_if_free(self, place: PlaceId) -> AbstractContextManager[bool]:
+    def lock_if_free(self, place: PlaceId) -> AbstractAsyncContextManager[bool]:
         return self._state.lock_if_free(place)
 
     async def is_as_seen(self, workspace: Workspace) -> bool:

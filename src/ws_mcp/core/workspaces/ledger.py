@@ -7,7 +7,6 @@ left by a server that died: what it says is undone, or finished.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +15,7 @@ from ws_mcp.core.clock import Now
 from ws_mcp.core.errors import ConflictError
 from ws_mcp.core.ids import ChatId, PlaceId
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.port import Sql
 
 KEEP_REQUESTS_S = 7 * 86_400  # nobody repeats a call after a week
 
@@ -62,7 +62,11 @@ class Ledger:
         """Say what is begun; again with more objects before each is made."""
         objects = json.dumps([[each.kind.value, each.name] for each in intent.objects])
         row = (intent.place, intent.kind.value, objects, self._at())
-        await self._state.run(lambda db: db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?)", row))
+        statement = (
+            "INSERT INTO intents VALUES (?, ?, ?, ?) ON CONFLICT (place) "
+            "DO UPDATE SET kind = excluded.kind, objects = excluded.objects, at = excluded.at"
+        )
+        await self._state.run(lambda db: db.execute(statement, row))
 
     async def end(self, place: PlaceId) -> None:
         """What was begun is done, or undone."""
@@ -83,7 +87,7 @@ class Ledger:
     async def keep_secrets(self, place: PlaceId, secrets: Mapping[str, bytes]) -> None:
         """Keep these and no others: they are put into the container again each time that it starts."""
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: Sql) -> None:
             db.execute("DELETE FROM secrets WHERE place = ?", (place,))
             rows = [(place, name, value) for name, value in secrets.items()]
             db.executemany("INSERT INTO secrets VALUES (?, ?, ?)", rows)
@@ -100,7 +104,7 @@ class Ledger:
     async def forget(self, place: PlaceId) -> None:
         """A workspace is gone: its secrets and settings go, too."""
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: Sql) -> None:
             for table in ("secrets", "idle_stops", "disk_holds"):
                 db.execute(f"DELETE FROM {table} WHERE place = ?", (place,))  # noqa: S608 - a table of the line above
 
@@ -109,7 +113,11 @@ class Ledger:
     async def set_idle_stop(self, place: PlaceId, idle_stop_s: int) -> None:
         """After how long without a process a workspace is stopped; 0: never."""
         await self._state.run(
-            lambda db: db.execute("INSERT OR REPLACE INTO idle_stops VALUES (?, ?)", (place, idle_stop_s))
+            lambda db: db.execute(
+                "INSERT INTO idle_stops VALUES (?, ?) "
+                "ON CONFLICT (place) DO UPDATE SET idle_stop_s = excluded.idle_stop_s",
+                (place, idle_stop_s),
+            )
         )
 
     async def idle_stops(self) -> Mapping[PlaceId, int]:
@@ -125,9 +133,9 @@ class Ledger:
         """
         at = self._at()
 
-        def work(db: sqlite3.Connection) -> str:
+        def work(db: Sql) -> str:
             db.execute("DELETE FROM provisions WHERE at < ?", (at - KEEP_REQUESTS_S,))
-            db.execute("INSERT OR IGNORE INTO provisions VALUES (?, ?, ?, ?)", (chat, key, digest, at))
+            db.execute("INSERT INTO provisions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (chat, key, digest, at))
             where = "SELECT digest FROM provisions WHERE chat = ? AND request_key = ?"
             return str(db.execute(where, (chat, key)).fetchone()[0])
 

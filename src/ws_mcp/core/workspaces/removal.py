@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import anyio
-
 from ws_mcp.core.engine.fill import filler_of
 from ws_mcp.core.engine.model import Container, VolumeMount
 from ws_mcp.core.engine.port import Engine
@@ -41,7 +39,7 @@ class Removal:
     async def remove(self, workspace: Workspace, *, keep_volume: bool) -> str:
         """Remove a workspace; returns the name of the volume that stays ("" if none)."""
         place = workspace.place
-        async with self._state.lock(place):
+        async with self._state.lock(place) as lock:
             await self.repair(place)
             found = await self._found(place)
             objects = await self._belongings(place, found)
@@ -49,11 +47,12 @@ class Removal:
                 # Also one that is not mounted now: a folder may have taken its place.
                 objects = (*objects, EngineObject(kind=ObjectKind.VOLUME, name=naming.volume_name(place)))
             # Begun means done: a container without its volume's removal would leave data that nothing lists.
-            with anyio.CancelScope(shield=True), anyio.move_on_after(self._clean_up_s) as patience:
+            with lock.shield(self._clean_up_s) as patience:
                 await self._ledger.begin(Intent(place=place, kind=IntentKind.REMOVE, objects=objects))
                 await self._remove_container(place, found)
+                await lock.check()
                 await self._finish(place, objects)
-            if patience.cancelled_caught:
+            if patience.cancelled_caught and not lock.is_lost:
                 raise EngineTimeoutError(
                     f"workspace {workspace.name!r} could not be removed within {self._clean_up_s:g} s; what is left "
                     "of it is removed as soon as the engine answers: look with list_containers, or call again"
@@ -94,7 +93,7 @@ class Removal:
         """Repair every place whose server died; returns how many."""
         repaired = 0
         for intent in await self._ledger.intents():
-            with self._state.lock_if_free(intent.place) as is_held:
+            async with self._state.lock_if_free(intent.place) as is_held:
                 if not is_held:
                     continue  # its server lives and is at it
                 try:
@@ -133,7 +132,7 @@ class Removal:
         instance = self._state.instance.id
         for volume in await self._engine.list_volumes({delivery.LABEL: instance}):
             if volume.name.startswith(delivery.volume_prefix(instance)):
-                with self._state.lock_if_free(self._site.lock_of(volume.name)) as is_held:
+                async with self._state.lock_if_free(self._site.lock_of(volume.name)) as is_held:
                     if is_held:
                         await remove_unstarted(self._engine, filler_of(volume.name))
 

@@ -194,7 +194,7 @@ class ContainerWorkspaces:
         self, scope: Scope, spec: WorkspaceSpec, ask: Ask, rules: WorkspaceRules, report: Report
     ) -> tuple[Workspace, Plan]:
         place = self.place(scope, spec.name)
-        async with self._state.lock(place):
+        async with self._state.lock(place) as lock:
             # Under the lock a container that was never started is nobody's work in progress.
             await self._removal.repair(place)
             look = await self._looking.at(scope, spec, rules)
@@ -205,7 +205,7 @@ class ContainerWorkspaces:
                 await self._check_apart(look.place, look.binds.folder.path)
             if plan.step is Step.GO_ON:
                 await self._holds.let_go(place)
-            return await Builder(self._means, look).do(plan.step, rules, report), plan
+            return await Builder(self._means, look, lock).do(plan.step, rules, report), plan
 
     async def _check_count(self, scope: Scope, rules: WorkspaceRules) -> None:
         there = len(await self._ours(naming.containers_of(self._state.instance.id, scope)))

@@ -100,7 +100,7 @@ class Sweeper:
         Raises:
             EngineError: not everything could be looked at.
         """
-        with self._state.lock_if_free(self._site.lock_of(LOCK)) as is_held:
+        async with self._state.lock_if_free(self._site.lock_of(LOCK)) as is_held:
             if not is_held:
                 return Swept(due=())  # another server is at it
             now = anyio.current_time()
@@ -152,7 +152,7 @@ class Sweeper:
         failure = ""
         for place in dict.fromkeys(each.place for each in due):
             of_place = tuple(each for each in due if each.place == place)
-            with self._state.lock_if_free(place) as is_held:
+            async with self._state.lock_if_free(place) as is_held:
                 if not is_held:
                     kept += ((each, "a server works on its workspace") for each in of_place)
                     continue
