@@ -21,7 +21,7 @@ from ws_mcp.core.devcontainers.chosen import Chosen, open_chosen
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.execd.client import ExecdClient
-from ws_mcp.core.execd.dial import dial_through
+from ws_mcp.core.execd.dial import dial_by
 from ws_mcp.core.execd.places import Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.holdings import Holdings
@@ -29,6 +29,8 @@ from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
 from ws_mcp.core.own_acts import OwnActs
+from ws_mcp.core.placement.kept import Reach, open_kept
+from ws_mcp.core.placement.opening import Placement, Swarm
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
@@ -39,9 +41,9 @@ from ws_mcp.core.tickets import Tickets
 from ws_mcp.core.told import change_of
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.exchange import Exchange
-from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceListing
+from ws_mcp.core.workspaces.port import Kept
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.watch import Sight
@@ -59,7 +61,7 @@ class Core:
         jobs: Jobs,
         *,
         tickets: Tickets,
-        keeping: Keeping | None,
+        kept: Kept | None,
         devcontainers: Chosen,
         now: Now,
         changes: Changes,
@@ -74,8 +76,9 @@ class Core:
         self.own_acts = own_acts
         self.tickets = tickets
         self._engine = engine
+        self.placement = kept if isinstance(kept, Placement) else None
         self._choices = choices
-        self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
+        self._workspaces = Workspaces(kept, self.local, places, choices.narrowed)
         self.devcontainers = devcontainers.acts
         self.devcontainers_of = devcontainers.acts_of
         self._chat_places = ChatPlaces(self._workspaces, devcontainers.places_of)
@@ -175,8 +178,10 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now) -> AsyncGenerator[Core]:
-    """Open the core of a server. Container processes and workspaces outlive it.
+async def open_core(
+    choices: Choices, engine: Engine | None, now: Now = utc_now, swarm: Swarm | None = None
+) -> AsyncGenerator[Core]:
+    """Open the core of a server. Container processes and workspaces outlive it. With a `swarm` they are on its nodes.
 
     Raises:
         StateError: the state directory cannot be used.
@@ -194,13 +199,21 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
 
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(open_bus(state, changes))
-            places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
-            keeping = None
-            if engine is not None:
-                opened = open_keeping(
-                    engine, state, places, choices.rules_of, choices.workspaces, acts=acts, changes=changes, now=now
-                )
-                keeping = await stack.enter_async_context(opened)
+            reach = Reach(engine)
+            places = await stack.enter_async_context(open_places(dial_by(reach), secret_of, "ws-mcp", listen))
+            opened = open_kept(
+                engine,
+                swarm,
+                reach,
+                state,
+                places,
+                rules_of=choices.rules_of,
+                defaults=choices.workspaces,
+                acts=acts,
+                changes=changes,
+                now=now,
+            )
+            kept = await stack.enter_async_context(opened)
             notes, tickets = await stack.enter_async_context(open_remembered(state, now))
             chosen = open_chosen(
                 choices.devcontainers, engine, state, places, notes, rules_of=choices.rules_of, changes=changes, now=now
@@ -215,7 +228,7 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 places,
                 jobs,
                 tickets=tickets,
-                keeping=keeping,
+                kept=kept,
                 devcontainers=devcontainers,
                 now=now,
                 changes=changes,

@@ -58,6 +58,11 @@ class Keeper:
         return told_lost(self.hostname, why, self.since) if why else ""
 
     @property
+    def architecture(self) -> str:
+        """Of its machine."""
+        return self.node.architecture if self.node is not None else ""
+
+    @property
     def is_drained(self) -> bool:
         """Whether it is told to take nothing new."""
         return self.node is not None and self.node.availability != "active"
@@ -87,6 +92,7 @@ class Keepers:
     def follow(self, nodes: Mapping[NodeId, SwarmNode]) -> None:
         """These are all nodes, as their managers see them."""
         for id_, node in nodes.items():
+            self._engines.engine(node)  # which learns its address, if that is another one
             if id_ not in self._kept and id_ not in self._opening:
                 self._opening.add(id_)
                 self._tasks.start_soon(self._keep, node, name=f"node {node.hostname}")

@@ -11,10 +11,9 @@ import anyio
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.engine.swarm_model import HERE, SwarmNode
+from ws_mcp.core.engine.swarm_model import SwarmNode
 from ws_mcp.core.engine.swarm_port import Managers, NodeEngines
-from ws_mcp.core.execd.dial import EngineOf
-from ws_mcp.core.execd.places import PlaceAddress, Places
+from ws_mcp.core.execd.places import Places
 from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.placement.keepers import Keepers, open_keepers
@@ -53,19 +52,6 @@ class Placement:
     keepers: Keepers
     rooms: Rooms
     upkeep: Upkeep
-
-
-class Reach:
-    """Which engine has a container; those of nodes are known once placement is opened."""
-
-    def __init__(self, engine: Engine | None) -> None:
-        self._engine = engine
-        self.of_nodes: EngineOf | None = None
-
-    def __call__(self, address: PlaceAddress) -> Engine | None:
-        if address.node == HERE or self.of_nodes is None:
-            return self._engine
-        return self.of_nodes(address)
 
 
 OpenNode = Callable[[Engine, Site], AbstractAsyncContextManager[Keeping]]
@@ -109,6 +95,8 @@ async def open_cluster(
         sights.changed()
 
     def told() -> None:
+        if survey.is_begun:
+            survey.looks.soon()  # that node may be the manager whose events were heard
         sights.changed()
 
     def open_one(node: SwarmNode, engine: Engine) -> AbstractAsyncContextManager[Keeping]:

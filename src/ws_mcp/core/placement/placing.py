@@ -8,8 +8,9 @@ import anyio
 
 from ws_mcp.core.engine.swarm_model import HERE, Room
 from ws_mcp.core.errors import EngineError, EngineUnavailableError, ImageNotFoundError, LimitError, WsError
+from ws_mcp.core.execd.hold import hold_image
 from ws_mcp.core.ids import PlaceId, Scope
-from ws_mcp.core.placement.hold_image import ensure_everywhere, image_name
+from ws_mcp.core.placement.holding import ensure_everywhere
 from ws_mcp.core.placement.keepers import Keeper, Keepers
 from ws_mcp.core.placement.plan import Wanted, check_placeable, is_as_wanted, wanted_of
 from ws_mcp.core.placement.remains import anything_of, recorded_at
@@ -66,7 +67,7 @@ class Placing:
         if before is None:
             shunned = await ensure_everywhere(self._keepers)
             wanted = wanted_of(scope, place, spec, None, rules)
-            return await self._rooms.reserve(wanted, image_name(), shunned=shunned)
+            return await self._rooms.reserve(wanted, hold_image(), shunned=shunned)
         room = before if before.spec.node else await self._rooms.pinned(place)
         keeper = self._keepers.answering(room.node)
         wanted = wanted_of(scope, place, spec, await recorded_at(keeper.engine, place), rules)

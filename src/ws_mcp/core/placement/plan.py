@@ -10,6 +10,7 @@ from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.model import Limits
 from ws_mcp.core.engine.swarm_model import HERE, NodeId, Room, RoomSpec, SwarmNode
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, one_line
+from ws_mcp.core.execd.hold import COMMAND
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceKind, WorkspaceSpec, WorkspaceState
@@ -17,7 +18,6 @@ from ws_mcp.core.workspaces.recipe import Digests, Recipe, recipe_of
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, MIB
 
-HOLD = ("/execd", "hold")
 WHAT_TO_DO = (
     "what is there is not gone: wait until the node is back, or let the operator give it up with `ws-mcp replace`"
 )
@@ -100,7 +100,7 @@ def room_of(
         name=name,
         labels=labels,
         image=image,
-        command=HOLD,
+        command=COMMAND,
         cpus=wanted.cpus,
         memory_bytes=wanted.memory_bytes,
         node=node,

@@ -12,8 +12,9 @@ import anyio
 
 from ws_mcp.core.engine.swarm_model import HERE, NodeId, Room
 from ws_mcp.core.errors import WsError
+from ws_mcp.core.execd.hold import hold_image
 from ws_mcp.core.ids import ContainerId, PlaceId, WorkspaceName
-from ws_mcp.core.placement.hold_image import ensure_everywhere, image_name
+from ws_mcp.core.placement.holding import ensure_everywhere
 from ws_mcp.core.placement.keepers import Keeper, Keepers
 from ws_mcp.core.placement.plan import Wanted
 from ws_mcp.core.placement.remains import anything_of
@@ -180,4 +181,4 @@ class Upkeep:
             await ensure_everywhere(self._keepers)
             log.info("the workspace %s on node %s gets a room", wanted.place, keeper.hostname)
             has_container = wanted.memory_bytes > 0  # else it is the data of one that was removed
-            await self._rooms.adopt(wanted, image_name(), keeper.id, is_held=has_container)
+            await self._rooms.adopt(wanted, hold_image(), keeper.id, is_held=has_container)
