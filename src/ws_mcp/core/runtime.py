@@ -22,7 +22,7 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.dial import dial_by
-from ws_mcp.core.execd.places import Places, open_places
+from ws_mcp.core.execd.places import Listen, Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, new_process_id
@@ -30,7 +30,7 @@ from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
 from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.placement.kept import Reach, open_kept
-from ws_mcp.core.placement.opening import Placement, Swarm
+from ws_mcp.core.placement.opening import Ground, Placement, Swarm
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
@@ -190,30 +190,13 @@ async def open_core(
         secret_of = _secrets_of(state.instance.key)
         changes, local_starts, acts = Changes(), LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
-
-        def listen(place: PlaceId, event: Event) -> None:
-            for hear in hearers:
-                hear(place, event)
-            if (change := change_of(event)) is not None:
-                changes.emit(change)
-
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(open_bus(state, changes))
             reach = Reach(engine)
+            listen = _tell_all(hearers, changes)
             places = await stack.enter_async_context(open_places(dial_by(reach), secret_of, "ws-mcp", listen))
-            opened = open_kept(
-                engine,
-                swarm,
-                reach,
-                state,
-                places,
-                rules_of=choices.rules_of,
-                defaults=choices.workspaces,
-                acts=acts,
-                changes=changes,
-                now=now,
-            )
-            kept = await stack.enter_async_context(opened)
+            ground = Ground(state, places, choices.rules_of, choices.workspaces, acts, changes, now)
+            kept = await stack.enter_async_context(open_kept(engine, swarm, reach, ground))
             notes, tickets = await stack.enter_async_context(open_remembered(state, now))
             chosen = open_chosen(
                 choices.devcontainers, engine, state, places, notes, rules_of=choices.rules_of, changes=changes, now=now
@@ -235,6 +218,18 @@ async def open_core(
                 local_starts=local_starts,
                 own_acts=acts,
             )
+
+
+def _tell_all(hearers: list[Listen], changes: Changes) -> Listen:
+    """What is told of all events: those who hear them, and who listens to changes."""
+
+    def listen(place: PlaceId, event: Event) -> None:
+        for hear in hearers:
+            hear(place, event)
+        if (change := change_of(event)) is not None:
+            changes.emit(change)
+
+    return listen
 
 
 def _secrets_of(key: bytes) -> Callable[[PlaceId], str]:

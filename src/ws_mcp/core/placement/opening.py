@@ -28,7 +28,7 @@ from ws_mcp.core.state import State
 from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
-from ws_mcp.core.workspaces.site import LOOPBACK, Site
+from ws_mcp.core.workspaces.site import LOOPBACK, ONLY, Site
 
 NOWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - what a swarm of one machine may say of its address
 
@@ -58,27 +58,38 @@ OpenNode = Callable[[Engine, Site], AbstractAsyncContextManager[Keeping]]
 """Opens what is kept for a node."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the keeping of workspaces works with, wherever they are. `defaults`: what they may be without a policy."""
+
+    state: State
+    places: Places
+    rules_of: RulesOf
+    defaults: WorkspaceRules
+    acts: OwnActs
+    changes: Changes
+    now: Now
+
+    def open_on(self, engine: Engine, site: Site = ONLY) -> AbstractAsyncContextManager[Keeping]:
+        """What is kept for one engine."""
+        return open_keeping(
+            engine,
+            self.state,
+            self.places,
+            self.rules_of,
+            self.defaults,
+            acts=self.acts,
+            changes=self.changes,
+            now=self.now,
+            site=site,
+        )
+
+
 @asynccontextmanager
-async def open_placement(
-    swarm: Swarm,
-    state: State,
-    places: Places,
-    rules_of: RulesOf,
-    defaults: WorkspaceRules,
-    *,
-    acts: OwnActs,
-    changes: Changes,
-    now: Now,
-) -> AsyncGenerator[Placement]:
+async def open_placement(swarm: Swarm, ground: Ground) -> AsyncGenerator[Placement]:
     """Own the tasks; nobody is asked anything before somebody asks for a container."""
-
-    def open_node(engine: Engine, site: Site) -> AbstractAsyncContextManager[Keeping]:
-        return open_keeping(engine, state, places, rules_of, defaults, acts=acts, changes=changes, now=now, site=site)
-
-    async with (
-        open_cluster(swarm, state, rules_of, open_node, changes=changes, now=now) as placement,
-        anyio.create_task_group() as tasks,
-    ):
+    opened = open_cluster(swarm, ground.state, ground.rules_of, ground.open_on, changes=ground.changes, now=ground.now)
+    async with opened as placement, anyio.create_task_group() as tasks:
         tasks.start_soon(repeat, "the upkeep of rooms", LOOK_S, placement.upkeep.look)
         yield placement
         tasks.cancel_scope.cancel()
