@@ -67,7 +67,7 @@ class ClusterWorkspaces:
         place = self._place(scope, name)
         room = self._survey.rooms.get(place)
         if room is not None and room.spec.node:
-            found = await self._keepers.answering(room.spec.node).keeping.workspaces.find(scope, name)
+            found = await (await self._at(room.spec.node)).keeping.workspaces.find(scope, name)
             if found is not None:
                 return found
         # What was known is older than the question.

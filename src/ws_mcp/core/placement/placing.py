@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import anyio
 
@@ -12,7 +13,7 @@ from ws_mcp.core.execd.hold import hold_image
 from ws_mcp.core.ids import PlaceId, Scope
 from ws_mcp.core.placement.holding import ensure_everywhere
 from ws_mcp.core.placement.keepers import Keeper, Keepers
-from ws_mcp.core.placement.plan import Wanted, check_placeable, is_as_wanted, wanted_of
+from ws_mcp.core.placement.plan import check_placeable, had_by, is_as_wanted, wanted_of
 from ws_mcp.core.placement.remains import anything_of, recorded_at
 from ws_mcp.core.placement.rooms import CLEAN_UP_S, Rooms, lock_name
 from ws_mcp.core.placement.survey import Survey
@@ -69,7 +70,7 @@ class Placing:
             wanted = wanted_of(scope, place, spec, None, rules)
             return await self._rooms.reserve(wanted, hold_image(), shunned=shunned)
         room = before if before.spec.node else await self._rooms.pinned(place)
-        keeper = self._keepers.answering(room.node)
+        keeper = await self._keeper(room)
         wanted = wanted_of(scope, place, spec, await recorded_at(keeper.engine, place), rules)
         return await self._rooms.resize(room, wanted)
 
@@ -113,16 +114,7 @@ class Placing:
 
     async def _fit(self, room: Room, workspace: Workspace, scope: Scope) -> None:
         """Hold what the workspace has: one that is out of date and kept has what it had."""
-        limits = workspace.limits
-        wanted = Wanted(
-            scope=scope,
-            name=workspace.name,
-            place=workspace.place,
-            cpus=limits.cpus or room.spec.cpus,
-            memory_bytes=limits.memory_bytes or room.spec.memory_bytes,
-            tier=workspace.tier,
-            architecture=room.spec.architecture,
-        )
+        wanted = replace(had_by(scope, workspace), architecture=room.spec.architecture)
         if is_as_wanted(room.spec, wanted):
             return
         try:

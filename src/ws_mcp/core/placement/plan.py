@@ -57,6 +57,19 @@ def wanted_of(
     )
 
 
+def had_by(scope: Scope, workspace: Workspace) -> Wanted:
+    """What a workspace has."""
+    limits = workspace.limits
+    return Wanted(
+        scope=scope,
+        name=workspace.name,
+        place=workspace.place,
+        cpus=limits.cpus,
+        memory_bytes=limits.memory_bytes,
+        tier=workspace.tier,
+    )
+
+
 def check_placeable(spec: WorkspaceSpec, rules: WorkspaceRules) -> None:
     """That a wish can be fulfilled on whichever node.
 

@@ -13,10 +13,10 @@ import anyio
 from ws_mcp.core.engine.swarm_model import HERE, NodeId, Room
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.execd.hold import hold_image
-from ws_mcp.core.ids import ContainerId, PlaceId, WorkspaceName
+from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.placement.holding import ensure_everywhere
 from ws_mcp.core.placement.keepers import Keeper, Keepers
-from ws_mcp.core.placement.plan import Wanted
+from ws_mcp.core.placement.plan import Wanted, had_by, is_as_wanted
 from ws_mcp.core.placement.remains import anything_of
 from ws_mcp.core.placement.rooms import Rooms, lock_name
 from ws_mcp.core.placement.sights import ClusterSights
@@ -61,6 +61,7 @@ class Upkeep:
         self._adopted.clear()
         await self.adopt()
         await self._evict()
+        await self._fit()
         await self._repair()
         await self.sweep(GRACE_S)
 
@@ -125,6 +126,29 @@ class Upkeep:
                 if not any([await anything_of(keeper.engine, intent.place) for keeper in keepers]):
                     await self._ledger.end(intent.place)
 
+    async def _fit(self) -> None:
+        """Let each room hold what its workspace has: a server may have died between one and the other."""
+        for keeper in self._keepers.all():
+            last = keeper.keeping.watch.last
+            for scope, of_scope in last.workspaces.items() if last is not None and not keeper.told else ():
+                for workspace in of_scope:
+                    room = self._survey.rooms.get(workspace.place)
+                    wanted = had_by(scope, workspace)
+                    if room is not None and room.spec.node == keeper.id and not is_as_wanted(room.spec, wanted):
+                        await self._fit_one(keeper, wanted)
+
+    async def _fit_one(self, keeper: Keeper, wanted: Wanted) -> None:
+        async with self._state.lock_if_free(lock_name(wanted.place)) as is_held:
+            if not is_held or await self._ledger.intent(wanted.place) is not None:
+                return
+            room = await self._rooms.find(wanted.place)
+            if room is None or room.spec.node != keeper.id or not await anything_of(keeper.engine, wanted.place):
+                return
+            try:
+                await self._rooms.resize(room, wanted)
+            except WsError as error:
+                log.warning("the room of %s does not hold what it has: %s", wanted.place, error)
+
     async def _evict(self) -> None:
         """Remove what was given up on a node that is back, and is elsewhere by now; its data stays for a person."""
         for keeper in self._keepers.all():
@@ -161,15 +185,7 @@ class Upkeep:
             found[place] = Wanted(scope=scope, name=name, place=place, cpus=0.0, memory_bytes=0)
         for scope, of_scope in last.workspaces.items() if last is not None else ():
             for each in of_scope:
-                limits = each.limits
-                found[each.place] = Wanted(
-                    scope=scope,
-                    name=WorkspaceName(each.name),
-                    place=each.place,
-                    cpus=limits.cpus,
-                    memory_bytes=limits.memory_bytes,
-                    tier=each.tier,
-                )
+                found[each.place] = had_by(scope, each)
         return (wanted for place, wanted in found.items() if place not in self._survey.rooms)
 
     async def _adopt_one(self, keeper: Keeper, wanted: Wanted) -> None:
