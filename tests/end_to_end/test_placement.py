@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 from support.images import BUSYBOX
-from support.peers import Json, Peer, open_peer, text_of
+from support.peers import Json, Peer, open_peer, text_of, until
 from support.swarm_nodes import SwarmGround
 from support.tier_probe import output_of
 
@@ -90,9 +90,12 @@ async def states(peer: Peer) -> dict[str, str]:
 async def until_state(peer: Peer, name: str, state: str) -> float:
     """Wait until a workspace is in a state; returns how long that took."""
     began = anyio.current_time()
+
+    async def is_so() -> bool:
+        return (await states(peer)).get(name) == state
+
     with anyio.fail_after(WAIT_S):
-        while (await states(peer)).get(name) != state:
-            await anyio.sleep(0.2)
+        await until(is_so)
     return anyio.current_time() - began
 
 
@@ -103,14 +106,11 @@ async def test_the_same_tools_work_over_three_machines_and_leave_nothing(cluster
             made = {name: await provision(peer, name) for name in names}
             nodes = [str(each["node"]) for each in made.values()]
             assert sorted(nodes) == sorted(2 * ["node-1", "node-2", "node-3"])
-            processes = {
-                name: await peer.start("echo $HOSTNAME; hostname; exec sleep 600", workspace=name) for name in names
-            }
+            processes = {name: await peer.start("hostname; exec sleep 600", workspace=name) for name in names}
             for process in processes.values():
                 assert "running" in (await peer.read(process, wait_s=5)).status
             for name in names[:3]:
-                await peer.ok("write_file", workspace=name, path="/workspace/a", content=f"in {name}")
-                assert await output_of(peer, "cat /workspace/a", name) == f"in {name}"
+                assert await output_of(peer, f"echo in {name} > /workspace/a; cat /workspace/a", name) == f"in {name}"
             served = await provision(peer, "served", options={"ports": [8080], "secrets": {"token": "s3cr3t"}})
             assert await output_of(peer, "cat /run/secrets/token", "served") == "s3cr3t"
             await peer.start("echo hello > index.html; exec httpd -f -p 8080 -h /workspace", workspace="served")
@@ -145,7 +145,8 @@ async def test_workspaces_of_a_chat_share_a_network_over_machines(cluster: Clust
             one, other = await provision(peer, "one", **team), await provision(peer, "other", **team)
             assert one["node"] != other["node"]
             await peer.start("echo hello > index.html; exec httpd -f -p 8080 -h /workspace", workspace="one")
-            command = "until wget -q -T 2 -O- http://one:8080/; do sleep 0.2; done"
+            address = await output_of(peer, "ip -4 -o addr show eth0 | sed 's/.*inet //; s,/.*,,'", "one")
+            command = f"until wget -q -T 2 -O- http://{address}:8080/; do sleep 0.2; done"
             assert await output_of(peer, command, "other") == "hello"
             for name in ("one", "other"):
                 await peer.ok("remove_workspace", name=name, keep_data=False)
