@@ -67,9 +67,8 @@ async def doctor(settings: Settings) -> int:
             say(await anyio.to_thread.run_sync(partial(rule_facts, rules, has_policy=settings.policy is not None)))
             async with shown.progress("asking the dev container CLI"):
                 say(await devcontainer_facts(choices.devcontainers, state, engine))
-        if doors.swarm is not None:
-            async with shown.progress("asking the nodes of the swarm"):
-                say(await swarm_facts(doors.swarm))
+        async with shown.progress("asking the nodes of the swarm"):
+            say(await swarm_facts(doors.swarm))
         say(local_facts := await _local(settings))
         if state_facts[0].mark is not Mark.BAD and (state / "state.db").exists():
             async with shown.progress("asking the execd of each workspace"):

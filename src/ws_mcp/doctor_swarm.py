@@ -16,8 +16,10 @@ from ws_mcp.facts import Fact
 ANSWER_S = 10.0  # that one node has
 
 
-async def swarm_facts(swarm: Swarm) -> list[Fact]:
-    """About the managers, and each node. The first fact says whether workspaces can be placed."""
+async def swarm_facts(swarm: Swarm | None) -> list[Fact]:
+    """About the managers, and each node, where workspaces are placed on them."""
+    if swarm is None:
+        return []
     try:
         nodes = await swarm.managers.nodes()
     except WsError as error:
@@ -66,19 +68,22 @@ async def _answer(swarm: Swarm, node: SwarmNode) -> list[Fact]:
     """Whether its engine answers as this node."""
     if not node.is_ready:
         return []
-    engine = swarm.engines.engine(node)
     advice = f"say how its engine is reached: --node {node.hostname}=ENDPOINT"
     with anyio.move_on_after(ANSWER_S):
-        began = anyio.current_time()
         try:
-            await engine.info()
-            took_ms = (anyio.current_time() - began) * 1000
-            await engine.image(hold_image())
-        except ImageNotFoundError:
-            return [
-                Fact("node", f"{node.hostname} answers in {took_ms:.0f} ms; the image that holds rooms comes on use")
-            ]
+            return [await _answered(swarm, node)]
         except WsError as error:
             return [Fact("node", f"{node.hostname} cannot be used: {error}", Mark.WARN, advice)]
-        return [Fact("node", f"{node.hostname} answers in {took_ms:.0f} ms and has the image that holds rooms")]
     return [Fact("node", f"{node.hostname} did not answer within {ANSWER_S:g} s", Mark.WARN, advice)]
+
+
+async def _answered(swarm: Swarm, node: SwarmNode) -> Fact:
+    engine = swarm.engines.engine(node)
+    began = anyio.current_time()
+    await engine.info()
+    text = f"{node.hostname} answers in {(anyio.current_time() - began) * 1000:.0f} ms"
+    try:
+        await engine.image(hold_image())
+    except ImageNotFoundError:
+        return Fact("node", f"{text}; the image that holds rooms comes with the first workspace")
+    return Fact("node", f"{text} and has the image that holds rooms")

@@ -7,6 +7,7 @@ from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.placement.giving_up import give_up
 from ws_mcp.doors import choices_of, open_core_of, open_doors
+from ws_mcp.ps_processes import CHAT_CHARACTERS
 from ws_mcp.settings import Settings
 
 
@@ -22,8 +23,7 @@ async def replace(settings: Settings, which: str, *, is_forced: bool) -> int:
             raise InvalidArgumentError("only what is on the nodes of a swarm can be given up there: --placement swarm")
         async with shown.progress("asking the managers"):
             done = await give_up(core.placement, core.state, which, utc_now, is_forced=is_forced)
-    shown.line(
-        f"Workspace {done.name!r} of chat {done.chat[:8]} has nothing on node {done.before} any more.", Style.BOLD
-    )
+    whose = f"Workspace {done.name!r} of chat {done.chat[:CHAT_CHARACTERS]}"
+    shown.line(f"{whose} has nothing on node {done.before} any more.", Style.BOLD)
     shown.line(f"provision_workspace makes it anew, without its data, on node {done.after}.")
     return 0
