@@ -88,9 +88,9 @@ async def killed(swarm: FakeSwarm, path: Path, script: Script, number: int, *, i
 
 async def check_in_order(swarm: FakeSwarm, server: Cluster) -> None:
     """One room for what is there, on its node and as large; no two containers; after a while no room for nothing."""
+    await server.listed()
     for keeper in await server.placement.keepers.opened():
         await keeper.keeping.workspaces.repair()
-    await server.listed()
     await server.placement.upkeep.look()
     await anyio.sleep(upkeep.GRACE_S + 1)
     await server.placement.upkeep.look()

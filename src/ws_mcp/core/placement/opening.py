@@ -111,7 +111,7 @@ async def open_cluster(
         sights.changed()
 
     def open_one(node: SwarmNode, engine: Engine) -> AbstractAsyncContextManager[Keeping]:
-        return open_node(engine, _site_of(node, rooms))
+        return open_node(engine, site_of(node, rooms))
 
     async with AsyncExitStack() as stack:
         survey = await stack.enter_async_context(open_survey(swarm.managers, state.instance, followed))
@@ -120,13 +120,15 @@ async def open_cluster(
         keepers = await stack.enter_async_context(opened)
         sights = ClusterSights(survey, keepers, changes)
         ledger = Ledger(state, now)
-        upkeep = Upkeep(state, ledger, survey, keepers, rooms=rooms, sights=sights)
+        upkeep = Upkeep(state, ledger, survey, keepers, rooms=rooms, sights=sights, now=now)
         placing = Placing(state, ledger, survey, keepers, rooms=rooms, upkeep=upkeep)
         workspaces = ClusterWorkspaces(state, rules_of, sights, survey, keepers, rooms=rooms, placing=placing, now=now)
         yield Placement(workspaces=workspaces, watch=sights, survey=survey, keepers=keepers, rooms=rooms, upkeep=upkeep)
 
 
-def _site_of(node: SwarmNode, rooms: Rooms) -> Site:
+def site_of(node: SwarmNode, rooms: Rooms) -> Site:
+    """A node among the engines of an instance."""
+
     async def is_mine(place: PlaceId) -> bool:
         return await rooms.node_of(place) == node.id
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import anyio
 
+from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.swarm_model import HERE, NodeId, Room
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.execd.hold import hold_image
@@ -37,8 +38,17 @@ class Upkeep:
     """The upkeep of one instance; safe with several servers."""
 
     def __init__(
-        self, state: State, ledger: Ledger, survey: Survey, keepers: Keepers, *, rooms: Rooms, sights: ClusterSights
+        self,
+        state: State,
+        ledger: Ledger,
+        survey: Survey,
+        keepers: Keepers,
+        *,
+        rooms: Rooms,
+        sights: ClusterSights,
+        now: Now,
     ) -> None:
+        self._now = now
         self._state = state
         self._ledger = ledger
         self._survey = survey
@@ -78,8 +88,21 @@ class Upkeep:
                     if keeper.id in answering - self._adopted:
                         tasks.start_soon(self._adopt, keeper)
 
-    async def sweep(self, grace_s: float, *, is_dry_run: bool = False) -> tuple[Room, ...]:
-        """Remove rooms that were seen to be nobody's for `grace_s`; returns which those were.
+    async def sweep_older(self, older_than_s: float, *, is_dry_run: bool) -> tuple[Room, ...]:
+        """Remove rooms that are nobody's and were made so long ago, as a person wants it; returns which those are.
+
+        Raises:
+            EngineError
+        """
+        now = self._now()
+        rooms = self._survey.rooms.items()
+        old = [each for each, room in rooms if (now - room.created_at).total_seconds() >= older_than_s]
+        due = [place for place in old if self._is_empty(place, self._survey.rooms[place])]
+        found = [await self._sweep(place, is_dry_run=is_dry_run) for place in due]
+        return tuple(room for room in found if room is not None)
+
+    async def sweep(self, grace_s: float) -> None:
+        """Remove rooms that this server has seen to be nobody's for `grace_s`.
 
         Raises:
             EngineError
@@ -88,8 +111,8 @@ class Upkeep:
         empty = [place for place, room in self._survey.rooms.items() if self._is_empty(place, room)]
         self._since = {place: self._since.get(place, now) for place in empty}
         due = [place for place, since in self._since.items() if now - since >= grace_s]
-        found = [await self._sweep(place, is_dry_run=is_dry_run) for place in due]
-        return tuple(room for room in found if room is not None)
+        for place in due:
+            await self._sweep(place, is_dry_run=False)
 
     def _is_empty(self, place: PlaceId, room: Room) -> bool:
         """Whether nothing that is listed is in a room; its node is looked at closely before it is removed."""
