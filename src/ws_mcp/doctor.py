@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -76,14 +76,18 @@ async def doctor(settings: Settings) -> int:
     kinds = (("containers", of_engine), ("local directories", local_facts))
     can = [kind for kind, found in kinds if found[0].mark is Mark.OK]
     is_bad = not can or any(fact.mark is Mark.BAD for fact in facts)
+    shown.line()
+    shown.line(_verdict(can, of_policy, of_own, is_bad=is_bad), Style.RED if is_bad else Style.GREEN)
+    return int(is_bad)
+
+
+def _verdict(can: Sequence[str], of_policy: Iterable[Fact], of_own: Iterable[Fact], *, is_bad: bool) -> str:
     verdict = "no workspace can be made here" if is_bad else f"workspaces can be {' or '.join(can)}"
     if any(fact.mark is Mark.BAD for fact in of_policy):
         verdict = "the policy has to be changed first"
     elif any(fact.mark is Mark.BAD for fact in of_own):
         verdict = "the server's own files have to be put in order first"
-    shown.line()
-    shown.line(verdict, Style.RED if is_bad else Style.GREEN)
-    return int(is_bad)
+    return verdict
 
 
 def _python() -> Fact:

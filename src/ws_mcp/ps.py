@@ -106,6 +106,7 @@ def show_place(shown: Console, place: Place, now: datetime, *, show_ended: bool)
     workspace = place.workspace
     parts = [workspace.kind.value, workspace.state.value, f"tier {workspace.tier}"]
     parts += [part for part in (workspace.image, workspace.sandbox and f"sandbox {workspace.sandbox}") if part]
+    parts += [f"on {workspace.hostname}"] if workspace.hostname else []
     parts += [f"port {port.container_port} at {port.url}" for port in workspace.ports]
     parts.append(f"{age_text((now - workspace.created_at).total_seconds())} old")
     shown.line(f"  {workspace.name}: {one_line(', '.join(parts))}")

@@ -111,7 +111,7 @@ async def test_the_same_tools_work_over_three_machines_and_leave_nothing(cluster
                 assert "running" in (await peer.read(process, wait_s=5)).status
             for name in names[:3]:
                 assert await output_of(peer, f"echo in {name} > /workspace/a; cat /workspace/a", name) == f"in {name}"
-            served = await provision(peer, "served", options={"ports": [8080], "secrets": {"token": "s3cr3t"}})
+            served = await provision(peer, "served", ports=[8080], options={"secrets": {"token": "s3cr3t"}})
             assert await output_of(peer, "cat /run/secrets/token", "served") == "s3cr3t"
             await peer.start("echo hello > index.html; exec httpd -f -p 8080 -h /workspace", workspace="served")
             url = str(cast("list[Json]", served["ports"])[0]["url"])
@@ -145,9 +145,9 @@ async def test_workspaces_of_a_chat_share_a_network_over_machines(cluster: Clust
             one, other = await provision(peer, "one", **team), await provision(peer, "other", **team)
             assert one["node"] != other["node"]
             await peer.start("echo hello > index.html; exec httpd -f -p 8080 -h /workspace", workspace="one")
+            await output_of(peer, "until wget -q -O /dev/null http://127.0.0.1:8080/; do sleep 0.05; done", "one")
             address = await output_of(peer, "ip -4 -o addr show eth0 | sed 's/.*inet //; s,/.*,,'", "one")
-            command = f"until wget -q -T 2 -O- http://{address}:8080/; do sleep 0.2; done"
-            assert await output_of(peer, command, "other") == "hello"
+            assert await output_of(peer, f"timeout 9 wget -q -O- http://{address}:8080/", "other") == "hello"
             for name in ("one", "other"):
                 await peer.ok("remove_workspace", name=name, keep_data=False)
         assert await cluster.left_over() == []

@@ -108,8 +108,7 @@ async def check_in_order(swarm: FakeSwarm, server: Cluster) -> None:
         assert len(rooms) == len(volumes)
 
 
-@pytest.mark.parametrize("is_after", [False, True])
-@pytest.mark.parametrize("name", list(SCRIPTS))
+@pytest.mark.parametrize(("name", "is_after"), [("create", False), *((name, True) for name in SCRIPTS)])
 async def test_a_server_that_is_killed_at_any_call_leaves_all_in_order(
     tmp_path: Path, name: str, is_after: bool
 ) -> None:
