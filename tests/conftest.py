@@ -33,7 +33,7 @@ from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
-from support.swarm_nodes import SwarmGround, open_swarm
+from support.swarm_nodes import SwarmGround, open_swarm, swarm_missing
 from support.virtual_clock import virtual_clock
 from support.wheelhouse import wheelhouse_missing
 from xdist.remote import Producer
@@ -51,6 +51,7 @@ collect_ignore = [] if os.environ.get("WS_MCP_HOSTS") else ["hosts"]
 ENGINES = ("docker", "podman") if os.environ.get(PODMAN) else ("docker",)
 END_TO_END = "end_to_end"
 MAKERS_OF_IMAGES = ("test_app", "test_bundle", "test_devcontainers", "test_image", "test_installed", "test_people")
+WITH_SWARM = "test_swarm"  # names of files whose tests need a swarm begin so
 # What may not be there, by the fixture that needs it, and how it is called in the header.
 OPTIONAL = {
     "devcontainer_ground": ("dev containers", cli_missing),
@@ -66,7 +67,7 @@ REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 
 def pytest_report_header() -> list[str]:
     """Say what is left out, and what would help."""
-    found = {what: missing() for what, missing in OPTIONAL.values()}
+    found = {what: missing() for what, missing in (*OPTIONAL.values(), ("swarm", swarm_missing))}
     return [f"{what}: {f'left out, {reason}' if reason else 'tested'}" for what, reason in found.items()]
 
 
@@ -94,6 +95,8 @@ class Lane(Enum):
 
 def lane_of(file: str) -> Lane:
     """The lane of a file, by its path."""
+    if Path(file).name.startswith(WITH_SWARM):
+        return Lane.SERVERS  # one worker has the one swarm
     if f"/{END_TO_END}/" not in f"/{file}":
         return Lane.REST
     return Lane.IMAGES if Path(file).name.startswith(MAKERS_OF_IMAGES) else Lane.SERVERS

@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import anyio
+import anyio.to_thread
 import pytest
 from support.images import BUSYBOX
 from support.swarm_contract import LABELS, MEMORY, Doors, OnFakeSwarm, OnRealSwarm, eventually
+from support.swarm_nodes import SERVER, SwarmGround
 
+from ws_mcp.core.engine.deadlines import Deadlines
 from ws_mcp.core.engine.model import ContainerSpec
+from ws_mcp.core.engine.node_ways import node_ways_of
+from ws_mcp.core.engine.nodes import open_swarm
 from ws_mcp.core.engine.swarm_model import HERE, OverlaySpec
 from ws_mcp.core.errors import (
     EngineConflictError,
     EngineNotFoundError,
+    EngineTimeoutError,
     EngineUnavailableError,
     InvalidArgumentError,
     SubnetTakenError,
@@ -288,5 +294,36 @@ class TestFakeSwarm(OnFakeSwarm, SwarmContract):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 class TestRealSwarm(OnRealSwarm, SwarmContract):
     """Three dockerds."""
+
+    async def test_an_election_is_waited_for(self, doors: Doors, swarm_ground: SwarmGround) -> None:
+        room = await doors.pinned(await doors.made(doors.spec("one", constraints=("node.hostname==node-2",))))
+        everywhere = node_ways_of([f"*=unix://{swarm_ground.home}/{{hostname}}/docker.sock"])
+        # The server's own manager goes with the leader: the others have been heard of.
+        async with open_swarm(swarm_ground.nodes[0].url, everywhere) as (managers, _):
+            await managers.nodes()
+            leader = await anyio.to_thread.run_sync(swarm_ground.wait_leader)
+            await doors.lose(leader.hostname)
+            assert (await managers.room(room.spec.name)).spec == room.spec
+            await managers.create_room(doors.spec("two", constraints=("node.hostname!=" + leader.hostname,)))
+            found = await eventually(
+                lambda: managers.room(doors.spec("two").name), lambda room: room.task_state == "running"
+            )
+            nodes = {node.id: node for node in await managers.nodes()}
+            assert nodes[found.node].hostname != leader.hostname
+
+    async def test_a_node_out_of_reach_is_unavailable_and_comes_back(self, swarm_ground: SwarmGround) -> None:
+        first, second, _ = swarm_ground.nodes
+        ways, deadlines = node_ways_of([f"{second.hostname}={second.tcp}"]), Deadlines(look_s=1.0, connect_s=2.0)
+        async with open_swarm(first.url, ways, deadlines=deadlines) as (managers, engines):
+            node = next(node for node in await managers.nodes() if node.hostname == second.hostname)
+            engine = engines.engine(node)
+            assert await engine.list_containers({"test.none": ""}) == ()
+            await anyio.to_thread.run_sync(swarm_ground.cut, second.hostname, SERVER)
+            with pytest.raises((EngineTimeoutError, EngineUnavailableError)):
+                await engine.list_containers({"test.none": ""})
+            assert next(each for each in await managers.nodes() if each.id == node.id).is_ready
+            await anyio.to_thread.run_sync(swarm_ground.heal, second.hostname)
+            assert await eventually(lambda: engine.list_containers({"test.none": ""}), lambda _: True) == ()

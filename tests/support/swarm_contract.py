@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import anyio
@@ -18,13 +18,15 @@ from support.swarm_nodes import SwarmGround
 from ws_mcp.core.engine.model import Image
 from ws_mcp.core.engine.node_ways import node_ways_of
 from ws_mcp.core.engine.nodes import open_swarm
+from ws_mcp.core.engine.swarm import Patience
 from ws_mcp.core.engine.swarm_model import Room, RoomSpec, SwarmNode
 from ws_mcp.core.engine.swarm_port import Managers, NodeEngines
-from ws_mcp.core.errors import EngineUnavailableError
+from ws_mcp.core.errors import EngineTimeoutError, EngineUnavailableError
 from ws_mcp.core.execd.hold import COMMAND, ensure_hold, hold_image
 
 WAIT_S = 90.0  # for anything of a real swarm on a busy machine
 MEMORY = 64 << 20
+PATIENCE = Patience(election_s=3.0)  # the tests wait for elections themselves
 LABELS: Mapping[str, str] = {"test.rooms": "mine"}
 
 T = TypeVar("T")
@@ -62,8 +64,6 @@ class Doors:
 
     async def changed(self, name: str, **fields: object) -> Room:
         """The room after a change, as soon as it is looked at."""
-        from dataclasses import replace  # noqa: PLC0415
-
         room = await self.managers.room(name)
         await self.managers.change_room(room, replace(room.spec, **fields))  # pyright: ignore[reportArgumentType]
         return await self.managers.room(name)
@@ -82,7 +82,7 @@ async def eventually(ask: Callable[[], Awaitable[T]], is_so: Callable[[T], bool]
                 answer = found = await ask()
                 if is_so(found):
                     return found
-            except EngineUnavailableError as error:
+            except (EngineTimeoutError, EngineUnavailableError) as error:
                 answer = error
             await anyio.sleep(0.1)
     raise AssertionError(f"not so after {WAIT_S} s: {answer}")
@@ -141,7 +141,7 @@ class OnRealSwarm:
             await anyio.to_thread.run_sync(swarm_ground.start, hostname)
 
         ways = node_ways_of([f"{second.hostname}={second.tcp}"])
-        async with open_swarm(first.url, ways) as (managers, engines):
+        async with open_swarm(first.url, ways, patience=PATIENCE) as (managers, engines):
             for node in swarm_ground.nodes:
                 everywhere = node_ways_of([f"*=unix://{swarm_ground.home}/{{hostname}}/docker.sock"])
                 async with open_swarm(node.url, everywhere) as (_, each):

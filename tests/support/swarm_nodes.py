@@ -159,12 +159,10 @@ class SwarmGround:
         self.wait_ready()
 
     def close(self) -> None:
-        """End everything at once."""
-        for node in self.nodes:
-            if node.process is not None:
-                _ended(node.process)
-        if self._keeper is not None:
-            _ended(self._keeper)
+        """End everything at once: what is in the keeper's process namespace ends with it."""
+        for process in (self._keeper, *(node.process for node in self.nodes)):
+            if process is not None:
+                _ended(process)
         shutil.rmtree(self.home, ignore_errors=True)
         _remove_cgroups(self.name)
 
@@ -284,7 +282,8 @@ class SwarmGround:
         (self.home / "daemon.json").write_text("{}")
         roots = ("--data-root", f"{self.home}/data/{node.hostname}", "--exec-root", f"{node.home}/exec")
         files = ("--config-file", f"{self.home}/daemon.json", "--pidfile", f"{node.home}/exec/pid", "--group", "root")
-        doors = ("--host", node.url, "--host", node.tcp)
+        # Newer engines want to hear that the open door is meant.
+        doors = ("--host", node.url, "--host", node.tcp, "--tls=false")
         groups = ("--cgroup-parent", f"/{self.name}/{node.hostname}", "--exec-opt", "native.cgroupdriver=cgroupfs")
         return (*roots, *files, *doors, *groups, "--shutdown-timeout", "1")
 

@@ -50,6 +50,13 @@ ID = "0123456789ab" + "c" * 52
         (Call.REMOVE_VOLUME, 500, "volume x is being used by the following container(s)", EngineConflictError),
         (Call.REMOVE_NETWORK, 403, "error while removing network: network x has active endpoints", EngineConflictError),
         (Call.CREATE_NETWORK, 409, "network with name x already exists", EngineConflictError),
+        (Call.NODES, 503, "rpc error: desc = The swarm does not have a leader", EngineUnavailableError),
+        (Call.ROOM, 500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded", EngineUnavailableError),
+        (Call.ROOM, 404, "service raft: x not found", EngineNotFoundError),
+        (Call.CREATE_ROOM, 409, "rpc error: desc = name conflicts with an existing object", EngineConflictError),
+        (Call.CREATE_ROOM, 400, "rpc error: desc = invalid memory value 1: Must be at least 4MiB", EngineError),
+        (Call.CHANGE_ROOM, 500, "rpc error: desc = update out of sequence", EngineConflictError),
+        (Call.REMOVE_OVERLAY, 400, "rpc error: desc = network x is in use by task y", EngineConflictError),
         (Call.CREATE_NETWORK, 500, "network name x already used: network already exists", EngineConflictError),
         (Call.CREATE_NETWORK, 403, "Pool overlaps with other one on this address space", SubnetTakenError),
         (

@@ -55,7 +55,6 @@ def info_of(info: Record, version: Record, endpoint: str, storage_bytes: int = 0
         cpus=info.number("NCPU"),
         memory_bytes=info.number("MemTotal"),
         storage_bytes=storage_bytes,
-        swarm=info.record("Swarm").record("Cluster").text("ID"),
         swarm_node=info.record("Swarm").text("NodeID"),
     )
 

@@ -113,12 +113,12 @@ _IN_USE = "containers still use it"
 # Podman looks at all interfaces of its machine first. One that goes meanwhile fails that; nothing was made then.
 INTERFACE_GONE = "no such network interface"
 
-# Of managers that have no majority or elect a leader, and of a node that is none (any more).
-_NO_MANAGER = r"not have a leader|no elected .*leader|deadline exceeded|not a swarm manager|not part of a swarm|raft: "
+NO_MANAGER = r"not a swarm manager|not part of a swarm"  # what a worker says, or an engine that is in no swarm
+_NO_LEADER = r"not have a leader|no elected .*leader|deadline exceeded|raft: "
 
 TABLE = (
     Row(error=EngineUnavailableError, calls=SWARM_CALLS, statuses=(503,)),
-    Row(error=EngineUnavailableError, calls=SWARM_CALLS, statuses=(406, 500), text=_NO_MANAGER),
+    Row(error=EngineUnavailableError, calls=SWARM_CALLS, statuses=(406, 500), text=f"{NO_MANAGER}|{_NO_LEADER}"),
     Row(error=EngineConflictError, calls=(Call.CHANGE_ROOM,), text=r"out of sequence"),
     Row(error=EngineConflictError, calls=(Call.REMOVE_OVERLAY,), text=r"in use by task", hint=_IN_USE),
     Row(error=EngineUnavailableError, text=r"client version \S+ is too (old|new)", hint="call again"),

@@ -11,6 +11,7 @@ from ws_mcp.core.engine.capabilities import capabilities_of
 from ws_mcp.core.ids import ContainerId
 
 ENGINE_VARIABLES = frozenset({"PATH", "HOME", "HOSTNAME", "TERM", "container"})  # engines set them by themselves
+_TMPFS_ALWAYS = {"", "rw", "nosuid", "nodev", "private", "rprivate", "tmpcopyup"}  # engines add or have them anyway
 
 
 class ContainerState(StrEnum):
@@ -46,8 +47,7 @@ class EngineInfo:
     cpus: int = 0  # of its machine, as the rest; 0 = it does not say
     memory_bytes: int = 0
     storage_bytes: int = 0  # where it keeps containers
-    swarm: str = ""  # which one it is in; "" = none, or it is a worker there
-    swarm_node: str = ""  # what that swarm calls it; "" = it is in none
+    swarm_node: str = ""  # what its swarm calls it; "" = it is in none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,6 @@ class TmpfsMount:
         words = set(self.options.split(",")) - _TMPFS_ALWAYS
         object.__setattr__(self, "effect", frozenset(words if "exec" in words else words | {"noexec"}))
 
-
-_TMPFS_ALWAYS = {"", "rw", "nosuid", "nodev", "private", "rprivate", "tmpcopyup"}  # engines add or have them anyway
 
 Mount = VolumeMount | BindMount | TmpfsMount
 

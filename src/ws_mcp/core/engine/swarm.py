@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import anyio
 
 from ws_mcp.core.engine.deadlines import Deadlines
 from ws_mcp.core.engine.docker import DockerEngine
+from ws_mcp.core.engine.faults import NO_MANAGER
 from ws_mcp.core.engine.model import EngineEvent, Network
 from ws_mcp.core.engine.names import checked_image, checked_name, checked_subnet
 from ws_mcp.core.engine.swarm_model import NodeId, OverlaySpec, Room, RoomSpec, SwarmNode
@@ -76,22 +78,22 @@ class SwarmManagers:
 
     async def create_room(self, spec: RoomSpec) -> None:
         _check(spec)
-        is_sure = Sure()
+        doubt = Doubt()
         try:
-            await self._asked(lambda manager: manager.swarm_create_room(spec), is_sure)
+            await self._asked(lambda manager: manager.swarm_create_room(spec), doubt)
         except EngineConflictError:
-            if is_sure or (await self.room(spec.name)).spec != spec:
+            if not doubt or (await self.room(spec.name)).spec != spec:
                 raise
 
     async def change_room(self, room: Room, spec: RoomSpec) -> None:
         _check(spec)
         for left in reversed(range(TRIES)):
-            is_sure, current = Sure(), room
+            doubt, current = Doubt(), room
             try:
-                await self._asked(lambda manager, current=current: manager.swarm_change_room(current, spec), is_sure)
+                await self._asked(lambda manager, current=current: manager.swarm_change_room(current, spec), doubt)
             except EngineConflictError:
                 newer = await self._again(room)
-                if newer.spec == spec and not is_sure:
+                if doubt and newer.spec == spec:
                     return
                 # Swarm writes down how far a change is, too, under a new version.
                 if newer.spec != room.spec or not left:
@@ -107,13 +109,15 @@ class SwarmManagers:
         checked_name("network", spec.name)
         wanted = replace(spec, subnet=checked_subnet(spec.subnet))
         # Swarm takes a subnet that another has, and leaves the new network without one.
-        if wanted.subnet and any(_overlap(wanted.subnet, each) for each in await self.overlays({})):
+        if wanted.subnet and any(
+            each.name != spec.name and _overlap(wanted.subnet, each) for each in await self.overlays({})
+        ):
             raise SubnetTakenError(f"could not create network {spec.name!r}: {wanted.subnet} overlaps with another one")
-        is_sure = Sure()
+        doubt = Doubt()
         try:
-            await self._asked(lambda manager: manager.swarm_create_overlay(wanted), is_sure)
+            await self._asked(lambda manager: manager.swarm_create_overlay(wanted), doubt)
         except EngineConflictError:
-            if is_sure and await self._has_subnet(spec.name):
+            if not doubt and await self._has_subnet(spec.name):
                 raise
         if not await self._has_subnet(spec.name):
             await self.remove_overlay(spec.name)
@@ -161,8 +165,8 @@ class SwarmManagers:
         """Whom to ask, the one that answered last first."""
         return list(dict.fromkeys((self._asked_last, self._first, *self._others.values())))
 
-    async def _asked(self, ask: Callable[[DockerEngine], Awaitable[T]], is_sure: Sure | None = None) -> T:
-        """The first answer of a manager.
+    async def _asked(self, ask: Callable[[DockerEngine], Awaitable[T]], doubt: Doubt | None = None) -> T:
+        """The first answer of a manager. Where only engines are known that are none, nothing is waited for.
 
         Raises:
             EngineUnavailableError: none can be asked, for as long as an election takes.
@@ -175,27 +179,27 @@ class SwarmManagers:
                     answer = await ask(manager)
                 except (EngineUnavailableError, EngineTimeoutError) as error:
                     reasons.append(error)
-                    if is_sure is not None:
-                        is_sure.lose()
+                    if doubt is not None:
+                        doubt.arise()
                 else:
                     self._asked_last = manager
                     return answer
-            if anyio.current_time() >= until:
+            if anyio.current_time() >= until or all(re.search(NO_MANAGER, str(reason)) for reason in reasons):
                 raise EngineUnavailableError(f"no manager of the swarm can be asked now: {reasons[0]}") from reasons[0]
             await anyio.sleep(self._patience.poll_s)
 
 
-class Sure:
-    """Whether all that was tried before is known to have had no effect; true until a try got no answer."""
+class Doubt:
+    """Whether a try got no answer, so that what it was to do may have been done."""
 
     def __init__(self) -> None:
-        self._is_sure = True
+        self._is_there = False
 
-    def lose(self) -> None:
-        self._is_sure = False
+    def arise(self) -> None:
+        self._is_there = True
 
     def __bool__(self) -> bool:
-        return self._is_sure
+        return self._is_there
 
 
 def _check(spec: RoomSpec) -> None:

@@ -1,8 +1,8 @@
 """The image with which a room is held on a node: execd alone, which waits until it is told to end.
 
-Its name is the same on every node, whatever processor that has, since nobody knows before where a room will be. It
-names a registry that nobody can run there, port 1 of the node itself: Swarm asks the registry of an image that it
-starts, also of one that is there, and of this one nobody else is to hear.
+Its name is the same on every node, whatever processor that has: nobody knows before where a room will be. It names
+a registry that nobody can run there, port 1 of the node itself: Swarm asks the registry of an image that it starts,
+also of one that is there, and of this one nobody else is to hear.
 """
 
 from __future__ import annotations
