@@ -32,6 +32,7 @@ from support.described import describe_once
 from support.devcontainer_ground import DevcontainerGround, cli_missing
 from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
+from support.postgres import Postgres, open_postgres_server, postgres_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
 from support.swarm_nodes import SwarmGround, open_swarm, swarm_missing
 from support.virtual_clock import virtual_clock
@@ -58,6 +59,7 @@ OPTIONAL = {
     "conformance": ("conformance", lambda: SUITE.missing),
     "inspector": ("Inspector", lambda: INSPECTOR.missing),
     "browser": ("browser", browser_missing),
+    "postgres": ("PostgreSQL", postgres_missing),
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
 }
@@ -231,6 +233,14 @@ def devcontainer_ground(engine_ground: EngineGround) -> Generator[DevcontainerGr
     run_in_thread(ground.look)
     yield ground
     run_in_thread(ground.clean)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[Postgres]:
+    """A PostgreSQL server; without its programs its tests are deselected, in CI they fail."""
+    _must_be_there("postgres")
+    with open_postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -84,3 +84,13 @@ def test_every_setting_is_a_flag_of_every_command(command: str, capsys: pytest.C
     said = capsys.readouterr().out
     for name in Settings.model_fields:
         assert "--" + name.replace("_", "-") in said
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://me:hush-hush@host/db", "postgresql://me@host/db?password=hush-hush", "mysql://hush-hush"]
+)
+def test_a_password_is_no_flag_and_no_problem_repeats_it(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ps", "--state-database", address]) == 2
+    said = capsys.readouterr().err
+    assert "state_database" in said
+    assert "hush-hush" not in said

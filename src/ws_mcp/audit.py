@@ -59,7 +59,7 @@ async def verify(settings: Settings) -> int:
     if not files:
         shown.line(_NONE)
         return 0
-    async with open_state(state) as opened:
+    async with open_state(state, settings.state_database) as opened:
         key = chain_key(opened.instance.key)
     reviews = reviewed(files, key)
     for review in reviews:

@@ -19,6 +19,7 @@ from ws_mcp.cli_policy import DESCRIPTION
 from ws_mcp.cli_policy import EPILOG as EPILOG_OF_POLICY
 from ws_mcp.core.errors import WsError
 from ws_mcp.logs import FORMATS, configure
+from ws_mcp.setting_texts import has_password
 from ws_mcp.settings import Settings, from_environment, metavar_of
 
 if TYPE_CHECKING:  # argparse has no public name for it
@@ -79,6 +80,11 @@ def settings_of(options: dict[str, object]) -> Settings | None:
     """
     all_flags = {name: options.pop(name, None) for name in Settings.model_fields}
     options["given"] = flags = {name: value for name, value in all_flags.items() if value is not None}
+    if has_password(str(flags.get("state_database", ""))):
+        # Whoever is on this machine can read the arguments of a program.
+        said = "a password does not belong into a flag: WS_MCP_STATE_DATABASE, PGPASSFILE or PGPASSWORD can hold it"
+        print(f"ws-mcp: setting state_database: {said}", file=sys.stderr)  # noqa: T201
+        return None
     try:
         return Settings.model_validate({**from_environment(), **flags})
     except ValidationError as error:

@@ -19,12 +19,13 @@ import anyio.to_thread
 
 from ws_mcp import __version__
 from ws_mcp.console import Mark, Style, console, home_path, size_text
-from ws_mcp.core.database import SCHEMA
+from ws_mcp.core.database import DATABASE, SCHEMA
 from ws_mcp.core.errors import StateError, WsError, one_line
 from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
 from ws_mcp.core.runtime import Core
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
+from ws_mcp.doctor_database import database_facts
 from ws_mcp.doctor_devcontainers import devcontainer_facts
 from ws_mcp.doctor_engine import engine_facts
 from ws_mcp.doctor_own import own_facts
@@ -55,7 +56,7 @@ async def doctor(settings: Settings) -> int:
     say([_python()])
     choices = choices_of(settings)
     state, rules = choices.state, choices.workspaces
-    say(state_facts := await anyio.to_thread.run_sync(_state, state))
+    say(state_facts := await _all_of_state(settings, state))
     say(of_policy := await anyio.to_thread.run_sync(policy_facts, settings))
     say(of_own := await anyio.to_thread.run_sync(own_facts, settings))
     say(_programs())
@@ -70,7 +71,7 @@ async def doctor(settings: Settings) -> int:
         async with shown.progress("asking the nodes of the swarm"):
             say(await swarm_facts(doors.swarm))
         say(local_facts := await _local(settings))
-        if state_facts[0].mark is not Mark.BAD and (state / "state.db").exists():
+        if _has_state(settings, state_facts):
             async with shown.progress("asking the execd of each workspace"):
                 say(await _workspaces(settings, doors))
     kinds = (("containers", of_engine), ("local directories", local_facts))
@@ -111,6 +112,16 @@ def _state(directory: Path) -> list[Fact]:
         advice = "the next server sets it to 700; look who could read it until now"
         return [Fact("state", f"{name} has mode {mode:o}", Mark.WARN, advice)]
     return [Fact("state", f"{name}, yours, mode {mode:o}, {size_text(size)}")]
+
+
+async def _all_of_state(settings: Settings, directory: Path) -> list[Fact]:
+    of_directory = await anyio.to_thread.run_sync(_state, directory)
+    return [*of_directory, *await database_facts(settings.state_database)]
+
+
+def _has_state(settings: Settings, facts: Iterable[Fact]) -> bool:
+    is_there = bool(settings.state_database) or (settings.state.expanduser() / DATABASE).exists()
+    return is_there and all(fact.mark is not Mark.BAD for fact in facts)
 
 
 def _programs() -> list[Fact]:

@@ -108,6 +108,7 @@ def choices_of(
     rules = rules_of(settings, http)
     return Choices(
         state=settings.state.expanduser().absolute(),
+        database=settings.state_database,
         workspaces=rules,
         narrowed=policy.rules_of if policy else None,
         local=LocalRules(

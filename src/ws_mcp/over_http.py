@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import sys
 from dataclasses import replace
@@ -67,6 +68,7 @@ async def run_http(settings: Settings, choices: HttpChoices, flags: Auth) -> Non
                         guards=guards,
                         chat_header=settings.chat_header,
                         policy=policy,
+                        seal=hmac.digest(core.state.instance.key, b"what clients bring back", "sha256"),
                     )
                     assert guards.hold_stream is not None
                     ready, hold_stream = partial(_announce, said), guards.hold_stream

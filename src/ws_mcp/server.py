@@ -13,6 +13,7 @@ from mcp.server import MCPServer
 from mcp.server._otel import OpenTelemetryMiddleware  # mcp>=2.3,<2.4
 from mcp.server.caching import CacheHint
 from mcp.server.extension import Extension
+from mcp.server.request_state import RequestStateSecurity
 from mcp.server.subscriptions import ToolsListChanged
 
 from ws_mcp import __version__
@@ -102,12 +103,15 @@ def build_server(
     guards: Guards | None = None,
     chat_header: str = "",
     policy: PolicyInForce | None = None,
+    seal: bytes | None = None,
     offer: Offer = OURS,
 ) -> MCPServer:
     """The server over a core that is open.
 
     `default_hint` selects the chat of calls that name none; without one (HTTP) they are asked to name it, unless
-    `chat_header` does. Clients hear when the `policy` that `guards` ask is read again and changes who has which tools.
+    `chat_header` does. With the key `seal` every server that has it opens what another one gave a client to bring back
+    (`requestState`); without, only this one. Clients hear when the `policy` that `guards` ask is read again and changes
+    who has which tools.
     """
     identity = Identity(core, principal_of, default_hint, standing, chat_header)
     gate = Gate(identity, guards or Guards())
@@ -136,6 +140,7 @@ def build_server(
         tools=tools,
         middleware=[identity, gate, Offered(gate), notifier, OwnResources(identity)],
         subscriptions=notifier,
+        request_state_security=RequestStateSecurity(keys=[seal]) if seal else None,
         extensions=[tasks, *offer.extensions()],
         lifespan=lifespan,
         cache_hints={"tools/list": _list_hint(guards)},
@@ -186,7 +191,8 @@ def _tell(notifier: Notifier, change: Change) -> None:
     elif change.subject is Subject.BUILD_LOGS:
         notifier.changed(LOGS)
     elif change.subject is Subject.EVERYTHING:
-        notifier.everything_changed()
+        for topic in notifier.watched():
+            notifier.changed(topic)
     elif change.subject is Subject.CONTAINERS:
         notifier.containers_changed(change.chat)
     else:

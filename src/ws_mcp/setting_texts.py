@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
+from urllib.parse import parse_qsl, urlsplit
 
 from ws_mcp.core.devcontainers.allowances import allowances_of
 from ws_mcp.core.engine.node_ways import node_ways_of
@@ -116,6 +117,22 @@ def web_address(text: str) -> str:
     if text and not _ADDRESS.fullmatch(text):
         raise ValueError("is no address: http://HOST:PORT or https://HOST")
     return text
+
+
+def database_address(text: str) -> str:
+    """The address of a PostgreSQL database, or nothing. It can hold a password, so no problem repeats it."""
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("is no address: postgresql://USER@HOST/DATABASE")
+    return text
+
+
+def has_password(address: str) -> bool:
+    """Whether the address of a database holds one."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.password) or any(name == "password" for name, _ in parse_qsl(parts.query))
 
 
 def listening(text: str) -> str:

@@ -17,6 +17,7 @@ from ws_mcp.setting_texts import (
     absolute,
     allowance,
     constraint,
+    database_address,
     listed,
     listening,
     named,
@@ -92,6 +93,11 @@ class Settings(BaseModel):
     state: Annotated[Path, Field(description="State directory; one instance, also for several servers")] = Field(
         default_factory=default_state
     )
+    state_database: Annotated[
+        str,
+        AfterValidator(database_address),
+        Field(description="PostgreSQL for servers of several machines, as postgresql://USER@HOST/DATABASE"),
+    ] = Field(default="", repr=False)  # its variable can hold a password
     policy: Annotated[
         _Directory | None,
         Metavar("FILE", is_repeated=False),

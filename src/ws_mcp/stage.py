@@ -106,7 +106,7 @@ async def open_stage(settings: Settings) -> AsyncGenerator[Stage]:
         NoStageError: there is nothing.
     """
     directory = await anyio.to_thread.run_sync(_directory)
-    mine = settings.model_copy(update={"state": directory / "state"})
+    mine = settings.model_copy(update={"state": directory / "state", "state_database": ""})
     async with open_engine(mine) as engine:
         props = _Props(engine=engine)
         problem = f"it took longer than {CLEAR_S:.0f} s"

@@ -30,13 +30,13 @@ async def sweep(settings: Settings, wish: SweepWish) -> int:
         EngineError: not everything could be looked at, so nothing was removed.
     """
     shown = console()
-    state_directory = choices_of(settings).state
-    if not (state_directory / "state.db").exists():
+    state_directory, database = choices_of(settings).state, settings.state_database
+    if not database and not (state_directory / "state.db").exists():
         shown.line(_NO_STATE.format(state=home_path(str(state_directory))))
         return 0
     if settings.placement == "swarm":
         return await sweep_nodes(settings, wish, shown)
-    async with open_engine(settings) as engine, open_state(state_directory) as state:
+    async with open_engine(settings) as engine, open_state(state_directory, database) as state:
         if engine is None:
             shown.line(_NO_ENGINE)
             return 0

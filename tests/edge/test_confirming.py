@@ -186,6 +186,30 @@ async def test_a_yes_to_one_question_is_none_to_another() -> None:
         assert core.specs == []
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_a_yes_to_one_server_is_one_to_another_that_has_the_same_seal(is_shared: bool) -> None:
+    core, person = FakeCore(), Person(YES)
+    guards = Guards(confirm=lambda: Confirm.ALWAYS)
+    one, other = [
+        open_client(core, "auto", guards=guards, elicitation_callback=person, seal=key * 32)
+        for key in (b"a", b"a" if is_shared else b"b")
+    ]
+    wish = {"tier": 3, "name": "x"}
+    async with one as first, other as second:
+        asked = await first.session.call_tool("provision_workspace", wish, allow_input_required=True)
+        assert isinstance(asked, InputRequiredResult)
+        answers: dict[str, InputResponse] = dict.fromkeys(asked.input_requests or {}, YES)
+        said = second.session.call_tool(
+            "provision_workspace", wish, input_responses=answers, request_state=asked.request_state
+        )
+        if is_shared:
+            assert not (await said).is_error
+        else:
+            with pytest.raises(MCPError, match="requestState"):
+                await said
+    assert len(core.specs) == (1 if is_shared else 0)
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_name_cannot_write_a_question_of_its_own(mode: str) -> None:
     person = Person(NO)

@@ -102,10 +102,10 @@ async def until_state(peer: Peer, name: str, state: str) -> float:
 async def test_the_same_tools_work_over_three_machines_and_leave_nothing(cluster: Cluster) -> None:
     with anyio.fail_after(170):
         async with cluster.open_peer() as peer:
-            names = [f"w{n}" for n in range(6)]
+            names = [f"w{n}" for n in range(5)]  # of two processors on each node one has to be left
             made = {name: await provision(peer, name) for name in names}
             nodes = [str(each["node"]) for each in made.values()]
-            assert sorted(nodes) == sorted(2 * ["node-1", "node-2", "node-3"])
+            assert sorted(nodes.count(node) for node in ("node-1", "node-2", "node-3")) == [1, 2, 2]
             processes = {name: await peer.start("hostname; exec sleep 600", workspace=name) for name in names}
             for process in processes.values():
                 assert "running" in (await peer.read(process, wait_s=5)).status

@@ -31,10 +31,13 @@ async def open_client(
     principal: PrincipalId = ALICE,
     name: str = "test",
     guards: Guards | None = None,
+    seal: bytes | None = None,
     **more: Any,
 ) -> AsyncGenerator[Client]:
     """A client of an era on a server over `core`."""
-    server = build_server(core, default_hint=hint, principal_of=lambda: Principal(id=principal), guards=guards)
+    server = build_server(
+        core, default_hint=hint, principal_of=lambda: Principal(id=principal), guards=guards, seal=seal
+    )
     async with Client(server, mode=mode, client_info=Implementation(name=name, version="1"), **more) as client:
         yield client
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,24 +32,34 @@ class HttpServer:
 
 
 @contextmanager
-def open_http(state: Path, *flags: str) -> Generator[HttpServer]:
-    """Start a server, wait until it listens, and end it by force where the test has not ended it."""
-    port = _free_port()
+def open_http(state: Path, *flags: str, environment: Mapping[str, str] | None = None) -> Generator[HttpServer]:
+    """Start a server, wait until it listens, and end it by force where the test has not ended it.
+
+    `environment` is added to this one's. Where others have made a token before, it makes none.
+    """
+    port = free_port()
     argv = [*server_argv("http", state, *flags), "--port", str(port)]
     with (state.parent / f"http-{port}.log").open("wb") as log:
         child = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=server_environment(), cwd=project_of(state)
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**server_environment(), **(environment or {})},
+            cwd=project_of(state),
         )
     try:
         _wait_until_it_listens(child, port)
-        token = (state / "http-token").read_text().strip()
+        own = state / "http-token"
+        token = own.read_text().strip() if own.exists() else ""
         yield HttpServer(child=child, url=f"http://127.0.0.1:{port}/mcp", token=token)
     finally:
         child.kill()
         child.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody had a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

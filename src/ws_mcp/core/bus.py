@@ -66,11 +66,11 @@ class _Bus:
 
 
 @asynccontextmanager
-async def open_bus(state: State, changes: Changes) -> AsyncGenerator[None]:
-    """Join this server's changes with those of the others as long as the block runs."""
+async def open_bus(state: State, changes: Changes) -> AsyncGenerator[Changes]:
+    """Join this server's changes with those of the others as long as the block runs; yields them."""
     bus = _Bus(changes)
     async with state.open_bus(bus.hear) as tell, anyio.create_task_group() as tasks:
         changes.listen(bus.note)
         tasks.start_soon(bus.run, tell)
-        yield
+        yield changes
         tasks.cancel_scope.cancel()

@@ -186,12 +186,11 @@ async def open_core(
     Raises:
         StateError: the state directory cannot be used.
     """
-    async with open_state(choices.state) as state:
+    async with open_state(choices.state, choices.database) as state, open_bus(state, Changes()) as changes:
         secret_of = _secrets_of(state.instance.key)
-        changes, local_starts, acts = Changes(), LocalStarts(), OwnActs()
+        local_starts, acts = LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(open_bus(state, changes))
             reach = Reach(engine)
             listen = _tell_all(hearers, changes)
             places = await stack.enter_async_context(open_places(dial_by(reach), secret_of, "ws-mcp", listen))

@@ -17,7 +17,7 @@ from typing import TypeVar
 import anyio.to_thread
 
 from ws_mcp.core.errors import StateError
-from ws_mcp.core.stores.directory import make_directory, own_directory
+from ws_mcp.core.stores.directory import make_directory
 from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.stores.port import Hear, Sql, Store, Tell
 from ws_mcp.core.stores.sqlite import open_sqlite
@@ -183,7 +183,6 @@ async def open_state(directory: Path, database: str = "") -> AsyncGenerator[Stat
         ) from error
     await anyio.to_thread.run_sync(partial(make_directory, directory, has_state=False))
     async with open_postgres(directory, database) as store:
-        await anyio.to_thread.run_sync(own_directory, directory, store.instance)
         yield State(directory, store)
 
 

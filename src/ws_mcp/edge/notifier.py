@@ -143,11 +143,6 @@ class Notifier:
         """A process wrote something."""
         self.changed(f"output {chat} {process}")
 
-    def everything_changed(self) -> None:
-        """Anything may have: changes of other servers were missed."""
-        for topic in self.watched():
-            self.changed(topic)
-
     def changed(self, topic: str) -> None:
         """Tell everybody who watches an address of this topic."""
         for peer in self._peers.values():

@@ -15,6 +15,7 @@ from anyio.abc import TaskStatus
 
 from ws_mcp.core.database import LOCKS, Instance
 from ws_mcp.core.errors import StateError
+from ws_mcp.core.stores.directory import own_directory
 from ws_mcp.core.stores.files import FileLocks
 from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.stores.port import Hear, Sql, Tell
@@ -69,7 +70,6 @@ class PostgresStore:
                 tasks.cancel_scope.cancel()
 
     async def is_present(self, name: str) -> bool:
-        await self.line.until_up()
         return await self._locks.is_taken(name)
 
     @asynccontextmanager
@@ -78,8 +78,8 @@ class PostgresStore:
         self._hearers[own] = hear
 
         async def tell(texts: Sequence[str]) -> None:
-            for text in texts:
-                await self.line.ask("SELECT pg_notify(%s, %s)", (NEWS, f"{self.instance.id} {own} {text}"))
+            said = [f"{self.instance.id} {own} {text}" for text in texts]
+            await self.line.ask("SELECT count(pg_notify(%s, said)) FROM unnest(%s::text[]) AS said", (NEWS, said))
 
         try:
             yield tell
@@ -131,7 +131,7 @@ async def open_postgres(directory: Path, url: str) -> AsyncGenerator[PostgresSto
         StateError: it does not answer, lets nobody in, is damaged, or was written by a newer version.
     """
     reach = Reach(url=url)
-    connection, instance = await anyio.to_thread.run_sync(_opened, reach)
+    connection, instance = await anyio.to_thread.run_sync(_opened, directory, reach)
     store = PostgresStore(directory, reach, connection, instance)
     try:
         await store.line.open()
@@ -146,12 +146,14 @@ async def open_postgres(directory: Path, url: str) -> AsyncGenerator[PostgresSto
             await store.aclose()
 
 
-def _opened(reach: Reach) -> tuple[psycopg.Connection, Instance]:
+def _opened(directory: Path, reach: Reach) -> tuple[psycopg.Connection, Instance]:
     connection = connected(reach)
     try:
-        return connection, open_schema(connection)
+        instance = open_schema(connection)
+        own_directory(directory, instance)
     except BaseException as error:
         connection.close()
         if isinstance(error, psycopg.Error):
             raise readable(error) from None
         raise
+    return connection, instance

@@ -13,6 +13,7 @@ UNKNOWN = (
     f"{DOCTOR}"
 )
 
+NO_MACHINE = "there is no machine of that name"
 _BY_STATE = {
     "28": "it does not let this server in: look at its user, its password and pg_hba.conf",
     "3D": "it has no database of that name: make it with createdb",
@@ -47,7 +48,9 @@ def _unreached(said: str) -> str:
         ("too many", _BY_STATE["53"]),
         ("starting up", _BY_STATE["57"]),
         ("shutting down", _BY_STATE["57"]),
-        ("could not translate host name", "there is no machine of that name"),
+        ("could not translate host name", NO_MACHINE),
+        ("Name or service", NO_MACHINE),
+        ("name resolution", NO_MACHINE),
         ("certificate", "its certificate is not the one that is asked for"),
         ("SSL", "it does not speak TLS as it is asked for"),
     ):

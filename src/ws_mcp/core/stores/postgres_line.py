@@ -91,6 +91,23 @@ class Line:
         finally:
             self._hand_out()
 
+    async def ask_on(self, statement: str, values: Sequence[object] = ()) -> tuple[Row, int]:
+        """As `ask`, if need be by a connection that is made again; with the generation of the one that answered.
+
+        For what is harmless to repeat.
+
+        Raises:
+            StateError: it does not come back.
+        """
+        while True:
+            await self.until_up()
+            generation = self.generation
+            try:
+                return await self.ask(statement, values), generation
+            except StateError:
+                if self.generation == generation and self._connection is not None:
+                    raise
+
     async def until_up(self) -> None:
         """Wait for one that was lost.
 
@@ -112,7 +129,7 @@ class Line:
         return await anyio.to_thread.run_sync(work, limiter=self._thread)
 
     def _connect(self) -> psycopg.Connection:
-        connection = self._reach.connect()
+        connection = self._reach.connect("ws-mcp line")
         # Also what comes with the answer to something else; called in the thread that asks.
         connection.add_notify_handler(lambda note: self._notes.append((note.channel, note.payload)))
         for channel in CHANNELS:

@@ -60,7 +60,7 @@ class AdvisoryLocks:
     async def is_taken(self, name: str) -> bool:
         """Whether any server holds it."""
         key = self._key(name) & 0xFFFF_FFFF_FFFF_FFFF
-        row = await self._line.ask(
+        row, _ = await self._line.ask_on(
             "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND "
             "classid = %s::bigint::oid AND objid = %s::bigint::oid AND "
             "database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
@@ -72,11 +72,11 @@ class AdvisoryLocks:
         key = self._key(lock.name)
         try:
             while True:
-                await self._line.until_up()
                 freed = self._waiting[key] = anyio.Event()  # before it is tried: what is said meanwhile counts
-                generation = self._line.generation
-                row = await self._line.ask("SELECT pg_try_advisory_lock(%s)", (key,))
-                if row and row[0] and self._line.generation == generation:
+                row, generation = await self._line.ask_on("SELECT pg_try_advisory_lock(%s)", (key,))
+                if generation != self._line.generation:
+                    continue  # what that session got was lost with it
+                if row and row[0]:
                     self._held[key] = lock
                     lock.asked = self._answers
                     return True

@@ -15,7 +15,7 @@ SCHEMA_NAME = "ws_mcp"
 OLDEST = 130000  # pg_xact_status for the ids that pg_current_xact_id gives
 # A server must see that its connection is gone before PostgreSQL gives its locks away: 9 s here, 15 s there.
 _HERE: dict[str, str | int | None] = {
-    "connect_timeout": 5,
+    "connect_timeout": 10,
     "keepalives": 1,
     "keepalives_idle": 3,
     "keepalives_interval": 2,
@@ -40,8 +40,8 @@ class Reach:
 
     url: str = field(repr=False)
 
-    def connect(self) -> psycopg.Connection:
-        """A connection without a transaction.
+    def connect(self, name: str = "ws-mcp") -> psycopg.Connection:
+        """A connection without a transaction, under a name that the database shows.
 
         Raises:
             psycopg.Error
@@ -53,7 +53,7 @@ class Reach:
         options = " ".join(f"-c {name}={text}" for name, text in _THERE.items())
         if said.get("options"):
             options = f"{said['options']} {options}"
-        address = make_conninfo("", **{"application_name": "ws-mcp", **_HERE, **said, "options": options})
+        address = make_conninfo("", **{"application_name": name, **_HERE, **said, "options": options})
         connection = psycopg.connect(address, autocommit=True)
         if connection.info.server_version < OLDEST:
             connection.close()

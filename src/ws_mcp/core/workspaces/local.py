@@ -140,7 +140,7 @@ class LocalWorkspaces:
 
     def _check(self, spec: WorkspaceSpec) -> None:
         tier(spec.tier or 2)
-        check_local(spec)
+        check_local(spec, is_shared=self._state.is_shared)
         check_environment(spec.environment or {})
         if not self.is_possible:
             raise ConflictError(

@@ -13,12 +13,17 @@ from ws_mcp.core.workspaces.tiers import DEFAULT_TIER
 _MISSING = ("access", "folder", "mounts", "network", "command", "user", "cwd", "restart", "idle_stop_s", "ready")
 
 
-def check_local(spec: WorkspaceSpec) -> None:
-    """What only a container can have.
+def check_local(spec: WorkspaceSpec, *, is_shared: bool = False) -> None:
+    """What only a container can have; `is_shared`: the state is, by servers of several machines.
 
     Raises:
         InvalidArgumentError
     """
+    if is_shared:
+        raise InvalidArgumentError(
+            "a local workspace is of one machine, and this server shares its state with servers of others "
+            "(--state-database): ask for kind 'container'"
+        )
     if spec.ports:
         raise InvalidArgumentError("a local workspace cannot publish ports; leave `ports` out, or use a container")
     asked = [name for name in _MISSING if getattr(spec, name) is not None]
