@@ -11,8 +11,8 @@ from ws_mcp.core.clock import utc_now
 from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.errors import EngineError, InvalidArgumentError, one_line
 from ws_mcp.core.ids import PrincipalId, Scope
-from ws_mcp.core.runtime import Core, open_core
-from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.core.runtime import Core
+from ws_mcp.doors import choices_of, open_core_of, open_doors
 from ws_mcp.ps_processes import CHAT_CHARACTERS
 from ws_mcp.settings import Settings
 
@@ -28,7 +28,7 @@ async def list_chats(settings: Settings) -> int:
     shown = console()
     if _is_new(settings, shown):
         return 0
-    async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
+    async with open_doors(settings) as doors, open_core_of(choices_of(settings), doors) as core:
         chats = await _chats(core)
         try:
             owners = [scope for scope, _ in await core.all_workspaces()]
@@ -67,7 +67,7 @@ async def close_chat(settings: Settings, chat: str, how: Closing) -> int:
     shown = console()
     if _is_new(settings, shown):
         return 0
-    async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
+    async with open_doors(settings) as doors, open_core_of(choices_of(settings), doors) as core:
         scope = meant(tuple(await _chats(core)), chat)
         async with shown.progress("closing it"):
             closed = await core.close(scope, how)

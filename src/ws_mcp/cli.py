@@ -36,6 +36,7 @@ examples:
   ws-mcp policy --help                 say who may do what, and ask what that comes to
   ws-mcp chats                         which chats there are; close ends all that one has
   ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
+  ws-mcp replace WORKSPACE             give up what it has on a lost node of a swarm
 
 Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true. What can be given several times is
 repeated as a flag, and JSON or a list in a variable: WS_MCP_ROOT=/a:/b, WS_MCP_SIZE=2.cpus=4,2.memory_mib=2048.
@@ -122,6 +123,9 @@ def parser_of_all() -> argparse.ArgumentParser:
     ps = _add(commands, "ps", runs.ps, "show workspaces and processes, chat by chat")
     ps.add_argument("--all", action="store_true", help="ended processes, too")
     _add_sweep(commands)
+    replace = _add(commands, "replace", runs.replace, "give up what a workspace has on a lost node of a swarm")
+    replace.add_argument("workspace", metavar="WORKSPACE", help="its name, or its place")
+    replace.add_argument("--force", action="store_true", help="also where the node is only drained")
     _add_policy(commands)
     _add_audit(commands)
     _add_chats(commands)

@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -158,6 +159,13 @@ def sweep(settings: Settings, options: dict[str, object]) -> int:
         older_than_s=int(str(options["older_than"])),
     )
     return anyio.run(sweep, settings, wish)
+
+
+def replace(settings: Settings, options: dict[str, object]) -> int:
+    """Give up what is on a lost node."""
+    from ws_mcp.replace import replace  # noqa: PLC0415 - as above
+
+    return anyio.run(partial(replace, settings, str(options["workspace"]), is_forced=bool(options["force"])))
 
 
 def check_policy(settings: Settings, options: dict[str, object]) -> int:

@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,11 +20,10 @@ import anyio.to_thread
 from ws_mcp import __version__
 from ws_mcp.console import Mark, Style, console, home_path, size_text
 from ws_mcp.core.database import DATABASE, SCHEMA
-from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import StateError, WsError, one_line
 from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
-from ws_mcp.core.runtime import Core, open_core
+from ws_mcp.core.runtime import Core
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.doctor_database import database_facts
 from ws_mcp.doctor_devcontainers import devcontainer_facts
@@ -32,7 +31,8 @@ from ws_mcp.doctor_engine import engine_facts
 from ws_mcp.doctor_own import own_facts
 from ws_mcp.doctor_policy import policy_facts
 from ws_mcp.doctor_rules import rule_facts
-from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.doctor_swarm import swarm_facts
+from ws_mcp.doors import Doors, choices_of, open_core_of, open_doors
 from ws_mcp.facts import Fact
 from ws_mcp.settings import Settings
 
@@ -60,28 +60,35 @@ async def doctor(settings: Settings) -> int:
     say(of_policy := await anyio.to_thread.run_sync(policy_facts, settings))
     say(of_own := await anyio.to_thread.run_sync(own_facts, settings))
     say(_programs())
-    async with open_engine(settings) as engine:
+    async with open_doors(settings) as doors:
+        engine = doors.engine
         async with shown.progress("asking the container engine"):
             say(of_engine := await engine_facts(settings.engine, engine, rules))
         if engine is not None:
             say(await anyio.to_thread.run_sync(partial(rule_facts, rules, has_policy=settings.policy is not None)))
             async with shown.progress("asking the dev container CLI"):
                 say(await devcontainer_facts(choices.devcontainers, state, engine))
+        async with shown.progress("asking the nodes of the swarm"):
+            say(await swarm_facts(doors.swarm))
         say(local_facts := await _local(settings))
         if _has_state(settings, state_facts):
             async with shown.progress("asking the execd of each workspace"):
-                say(await _workspaces(settings, engine))
+                say(await _workspaces(settings, doors))
     kinds = (("containers", of_engine), ("local directories", local_facts))
     can = [kind for kind, found in kinds if found[0].mark is Mark.OK]
     is_bad = not can or any(fact.mark is Mark.BAD for fact in facts)
+    shown.line()
+    shown.line(_verdict(can, of_policy, of_own, is_bad=is_bad), Style.RED if is_bad else Style.GREEN)
+    return int(is_bad)
+
+
+def _verdict(can: Sequence[str], of_policy: Iterable[Fact], of_own: Iterable[Fact], *, is_bad: bool) -> str:
     verdict = "no workspace can be made here" if is_bad else f"workspaces can be {' or '.join(can)}"
     if any(fact.mark is Mark.BAD for fact in of_policy):
         verdict = "the policy has to be changed first"
     elif any(fact.mark is Mark.BAD for fact in of_own):
         verdict = "the server's own files have to be put in order first"
-    shown.line()
-    shown.line(verdict, Style.RED if is_bad else Style.GREEN)
-    return int(is_bad)
+    return verdict
 
 
 def _python() -> Fact:
@@ -155,9 +162,9 @@ async def _bubblewrap_problem(program: str) -> str:
     return f"bubblewrap did not answer within {TRY_S:.0f} s"
 
 
-async def _workspaces(settings: Settings, engine: Engine | None) -> list[Fact]:
+async def _workspaces(settings: Settings, doors: Doors) -> list[Fact]:
     try:
-        async with open_core(choices_of(settings), engine) as core:
+        async with open_core_of(choices_of(settings), doors) as core:
             return await _asked(core)
     except StateError as error:
         return [Fact("state", str(error), Mark.BAD)]

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ws_mcp.core.choices import Choices
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.engine.docker import DockerEngine
+from ws_mcp.core.engine.node_ways import node_ways_of
+from ws_mcp.core.engine.nodes import open_swarm
 from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.errors import InvalidArgumentError
+from ws_mcp.core.placement.opening import Swarm
 from ws_mcp.core.policy.acts import Transport
 from ws_mcp.core.policy.limits import Limits, LimitsNow, unlimited
 from ws_mcp.core.processes.limits import ProcessLimits
+from ws_mcp.core.runtime import Core, open_core
 from ws_mcp.core.workspaces.local import LocalRules
 from ws_mcp.core.workspaces.model import Sizes
 from ws_mcp.core.workspaces.rules import LARGEST, WorkspaceRules
@@ -188,3 +193,35 @@ async def open_engine(settings: Settings) -> AsyncGenerator[Engine | None]:
         yield engine
     finally:
         await engine.aclose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What the core is given: the engine, and the swarm that it belongs to, where workspaces are placed on one."""
+
+    engine: Engine | None
+    swarm: Swarm | None = None
+
+
+@asynccontextmanager
+async def open_doors(settings: Settings) -> AsyncGenerator[Doors]:
+    """The doors that the operator wants. They connect with the first call, not here.
+
+    Raises:
+        InvalidArgumentError: the settings do not go together.
+    """
+    async with open_engine(settings) as engine:
+        if settings.placement == "single":
+            yield Doors(engine=engine)
+            return
+        if engine is None:
+            raise InvalidArgumentError("--placement swarm needs an engine, which is a manager of the swarm: --engine")
+        ways = node_ways_of(settings.node, settings.node_tls)
+        async with open_swarm(settings.engine, ways) as (managers, engines):
+            swarm = Swarm(managers=managers, engines=engines, constraints=settings.constraint)
+            yield Doors(engine=engine, swarm=swarm)
+
+
+def open_core_of(choices: Choices, doors: Doors) -> AbstractAsyncContextManager[Core]:
+    """The core behind these doors."""
+    return open_core(choices, doors.engine, swarm=doors.swarm)

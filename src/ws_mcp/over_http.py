@@ -17,8 +17,7 @@ from ws_mcp.core.host.replacing import replace_file
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.auth import Auth
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
-from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, given_roots, limits_now, open_engine, policy_in_force
+from ws_mcp.doors import choices_of, given_roots, limits_now, open_core_of, open_doors, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
 from ws_mcp.edge.http_choices import PATH, HttpChoices
 from ws_mcp.edge.http_serving import authentication, serve_http
@@ -51,7 +50,7 @@ async def run_http(settings: Settings, choices: HttpChoices, flags: Auth) -> Non
     async with open_stop(policy.reload if settings.policy else None) as stop:
         limits = limits_now(settings, policy, "http")
         told = choices_of(settings, policy, limits, choices)
-        async with open_engine(settings) as engine, open_core(told, engine) as core:
+        async with open_doors(settings) as doors, open_core_of(told, doors) as core:
             by, check, said = None, None, ""
             if not choices.unix:
                 said = "" if choices.oauth else first_token(file, told.state / OWN)

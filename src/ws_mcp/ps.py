@@ -16,9 +16,9 @@ from ws_mcp.core.execd.protocol import ExecdProtocolError
 from ws_mcp.core.ids import Scope
 from ws_mcp.core.processes.model import ProcessInfo, ProcessState
 from ws_mcp.core.processes.port import PlaceRef
-from ws_mcp.core.runtime import Core, open_core
+from ws_mcp.core.runtime import Core
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
-from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.doors import choices_of, open_core_of, open_doors
 from ws_mcp.ps_devcontainers import seen_of, show_devcontainers
 from ws_mcp.ps_processes import CHAT_CHARACTERS, HEADERS, processes_in, row_of
 from ws_mcp.settings import Settings
@@ -47,7 +47,7 @@ async def ps(settings: Settings, show_ended: bool) -> int:
     if not (state / "state.db").exists():
         shown.line(empty)
         return 0
-    async with open_engine(settings) as engine, open_core(choices_of(settings), engine) as core:
+    async with open_doors(settings) as doors, open_core_of(choices_of(settings), doors) as core:
         async with shown.progress("asking the engine and each workspace"):
             places, unknown = await _places(core)
             dev = await seen_of(core)
@@ -106,6 +106,7 @@ def show_place(shown: Console, place: Place, now: datetime, *, show_ended: bool)
     workspace = place.workspace
     parts = [workspace.kind.value, workspace.state.value, f"tier {workspace.tier}"]
     parts += [part for part in (workspace.image, workspace.sandbox and f"sandbox {workspace.sandbox}") if part]
+    parts += [f"on {workspace.hostname}"] if workspace.hostname else []
     parts += [f"port {port.container_port} at {port.url}" for port in workspace.ports]
     parts.append(f"{age_text((now - workspace.created_at).total_seconds())} old")
     shown.line(f"  {workspace.name}: {one_line(', '.join(parts))}")

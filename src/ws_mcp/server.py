@@ -20,8 +20,7 @@ from ws_mcp import __version__
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.observed import takes_spans
-from ws_mcp.core.runtime import open_core
-from ws_mcp.doors import choices_of, given_roots, limits_now, open_engine, policy_of
+from ws_mcp.doors import choices_of, given_roots, limits_now, open_core_of, open_doors, policy_of
 from ws_mcp.edge.attention import Attention
 from ws_mcp.edge.completions import Completions
 from ws_mcp.edge.core_port import Core
@@ -174,7 +173,7 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     check_apart(settings, None, given_roots(settings, policy))
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
         limits = limits_now(settings, policy, "stdio")
-        async with open_engine(settings) as engine, open_core(choices_of(settings, policy, limits), engine) as core:
+        async with open_doors(settings) as doors, open_core_of(choices_of(settings, policy, limits), doors) as core:
             try:
                 async with open_oversight(settings, core, "stdio", policy, limits) as guards:
                     server = build_server(core, default_hint=hint, changes=core.changes, guards=guards, policy=policy)

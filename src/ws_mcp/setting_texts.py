@@ -14,6 +14,7 @@ from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from ws_mcp.core.devcontainers.allowances import allowances_of
+from ws_mcp.core.engine.node_ways import node_ways_of
 from ws_mcp.core.errors import InvalidArgumentError
 
 Reader = Callable[[object], object]
@@ -21,6 +22,11 @@ Reader = Callable[[object], object]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _LISTENING = re.compile(r"unix:/.{1,100}|(?:localhost|[0-9.]{7,15}|\[[0-9a-fA-F:]{2,45}\]):\d{1,5}")
+_CONSTRAINT = re.compile(
+    r"(?:node\.(?:hostname|role|platform\.(?:os|arch)|labels\.[\w.-]+)|engine\.labels\.[\w.-]+)\s*"
+    r"[=!]=\s*[\w.:/-]+",
+    re.ASCII,
+)
 _ADDRESS = re.compile(r"https?://[!-~]+", re.ASCII)
 
 
@@ -41,11 +47,27 @@ def words(value: object) -> object:
 
 def allowance(word: str) -> str:
     """A word that allows something to the definitions of dev containers."""
-    try:
-        allowances_of([word], (), {})
-    except InvalidArgumentError as error:
-        raise ValueError(str(error)) from error
-    return word
+    return _read(word, lambda: allowances_of([word], (), {}))
+
+
+def node_way(text: str) -> str:
+    """How nodes of a swarm are reached."""
+    return _read(text, lambda: node_ways_of([text]))
+
+
+def node_tls(text: str) -> str:
+    """What is shown to nodes of a swarm."""
+    return _read(text, lambda: node_ways_of([], [text]))
+
+
+def constraint(text: str) -> str:
+    """Where workspaces may be in a swarm."""
+    if not _CONSTRAINT.fullmatch(text):
+        raise ValueError(
+            "is no constraint on nodes: node.hostname, node.role, node.platform.arch, node.labels.NAME or "
+            "engine.labels.NAME, == or !=, and a value; as node.labels.disk==ssd"
+        )
+    return text
 
 
 def named(form: str, names: re.Pattern[str] = _NAME, hint: str = "letters, digits, '_', '.', '-'") -> Reader:
@@ -117,6 +139,14 @@ def listening(text: str) -> str:
     """Where to listen, or nothing."""
     if text and not _LISTENING.fullmatch(text):
         raise ValueError("is neither ADDRESS:PORT nor unix:/PATH")
+    return text
+
+
+def _read(text: str, read: Callable[[], object]) -> str:
+    try:
+        read()
+    except InvalidArgumentError as error:
+        raise ValueError(str(error)) from error
     return text
 
 

@@ -16,10 +16,13 @@ from pydantic.fields import FieldInfo
 from ws_mcp.setting_texts import (
     absolute,
     allowance,
+    constraint,
     database_address,
     listed,
     listening,
     named,
+    node_tls,
+    node_way,
     plain_name,
     web_address,
     whole,
@@ -55,6 +58,15 @@ _Directories = Annotated[tuple[_Directory, ...], BeforeValidator(listed), Metava
 _NamedDirectories = Annotated[dict[str, _Directory], BeforeValidator(named("NAME=DIR")), Metavar("NAME=DIR")]
 _NamedImages = Annotated[dict[str, str], BeforeValidator(named("NAME=IMAGE")), Metavar("NAME=IMAGE")]
 _Allowances = Annotated[tuple[Annotated[str, AfterValidator(allowance)], ...], BeforeValidator(words), Metavar("WORD")]
+_NodeWays = Annotated[
+    tuple[Annotated[str, AfterValidator(node_way)], ...], BeforeValidator(words), Metavar("PATTERN=ENDPOINT")
+]
+_NodeTls = Annotated[
+    tuple[Annotated[str, AfterValidator(node_tls)], ...], BeforeValidator(words), Metavar("PATTERN=DIR")
+]
+_Constraints = Annotated[
+    tuple[Annotated[str, AfterValidator(constraint)], ...], BeforeValidator(words), Metavar("TEXT")
+]
 _Labels = Annotated[
     dict[str, str], BeforeValidator(named("NAME=VALUE", re.compile(r"[!-<>-~]{1,200}"))), Metavar("NAME=VALUE")
 ]
@@ -98,6 +110,20 @@ class Settings(BaseModel):
     engine: Annotated[
         str, Field(description="Engine endpoint; empty: the current docker context. 'none': no engine")
     ] = ""
+    placement: Annotated[
+        Literal["single", "swarm"],
+        Field(description="Where workspaces are: on the engine, or spread over the Docker Swarm that it manages"),
+    ] = "single"
+    node: Annotated[
+        _NodeWays,
+        Field(description="How the engines of a swarm's nodes are reached, as 'worker-*=ssh://{hostname}'"),
+    ] = ()
+    node_tls: Annotated[
+        _NodeTls, Field(description="Directory of ca.pem, cert.pem and key.pem for nodes that are reached with TLS")
+    ] = ()
+    constraint: Annotated[
+        _Constraints, Field(description="Where workspaces may be, as Swarm writes it: 'node.labels.disk==ssd'")
+    ] = ()
     image: Annotated[str, Field(description="Image of a workspace that does not name one; empty: it must")] = ""
     runtime: Annotated[_NamedImages, Field(description="A name for an image, which workspaces can ask for")] = {}
     pull: Annotated[bool, Field(description="Pull images that the engine does not have, whichever is asked for")] = (

@@ -6,13 +6,16 @@ from datetime import datetime
 
 from ws_mcp.console import Cell, Console, Style, age_text, console, home_path
 from ws_mcp.core.clock import utc_now
+from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import one_line
+from ws_mcp.core.placement.opening import site_of
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.removal import Removal
+from ws_mcp.core.workspaces.site import ONLY, Site
 from ws_mcp.core.workspaces.sweep_plan import Leftover
 from ws_mcp.core.workspaces.sweeper import Sweeper, SweepWish, Swept
-from ws_mcp.doors import choices_of, open_engine
+from ws_mcp.doors import choices_of, open_core_of, open_doors, open_engine
 from ws_mcp.settings import Settings
 
 HEADERS = ("KIND", "WORKSPACE", "AGE", "WHY", "NAME")
@@ -31,17 +34,56 @@ async def sweep(settings: Settings, wish: SweepWish) -> int:
     if not database and not (state_directory / "state.db").exists():
         shown.line(_NO_STATE.format(state=home_path(str(state_directory))))
         return 0
+    if settings.placement == "swarm":
+        return await sweep_nodes(settings, wish, shown)
     async with open_engine(settings) as engine, open_state(state_directory, database) as state:
         if engine is None:
             shown.line(_NO_ENGINE)
             return 0
-        ledger = Ledger(state, utc_now)
         async with shown.progress("looking at the engine" if wish.is_dry_run else "sweeping"):
-            swept = await Sweeper(engine, state, ledger, utc_now).sweep(wish)
-            if wish.is_dry_run:
-                begun = await _abandoned(state, ledger)
-            else:
-                begun = await Removal(engine, state, ledger).repair_all()
+            swept, begun = await swept_on(engine, state, wish)
+    return show_all(shown, swept, begun, wish)
+
+
+async def sweep_nodes(settings: Settings, wish: SweepWish, shown: Console) -> int:
+    """The same on all nodes of a swarm that answer, and among the rooms of workspaces."""
+    async with open_doors(settings) as doors, open_core_of(choices_of(settings), doors) as core:
+        placement = core.placement
+        if placement is None:
+            raise RuntimeError("a swarm was asked for")
+        async with shown.progress("looking at the nodes" if wish.is_dry_run else "sweeping"):
+            await placement.watch.all()
+            found = [
+                await swept_on(keeper.engine, core.state, wish, site_of(keeper.node, placement.rooms))
+                for keeper in placement.keepers.all()
+                if keeper.node is not None and not keeper.why
+            ]
+            rooms = await placement.upkeep.sweep_older(wish.older_than_s, is_dry_run=wish.is_dry_run)
+    swept = Swept(
+        due=tuple(each for one, _ in found for each in one.due),
+        removed=tuple(each for one, _ in found for each in one.removed),
+        kept=tuple(each for one, _ in found for each in one.kept),
+        failure="; ".join(one.failure for one, _ in found if one.failure),
+    )
+    if rooms:
+        shown.line(f"{len(rooms)} rooms of no workspace {'would be' if wish.is_dry_run else 'were'} released.")
+    lost = [keeper for keeper in placement.keepers.all() if keeper.why]
+    for keeper in lost:
+        shown.line(f"Node {keeper.hostname} does not answer and was left out: {keeper.why}", Style.YELLOW)
+    return show_all(shown, swept, max((begun for _, begun in found), default=0), wish) or int(bool(lost))
+
+
+async def swept_on(engine: Engine, state: State, wish: SweepWish, site: Site = ONLY) -> tuple[Swept, int]:
+    """What was swept on one engine, and how many workspaces servers left half-made when they died."""
+    ledger = Ledger(state, utc_now)
+    swept = await Sweeper(engine, state, ledger, utc_now, site).sweep(wish)
+    if wish.is_dry_run:
+        return swept, await _abandoned(state, ledger)
+    return swept, await Removal(engine, state, ledger, site=site).repair_all()
+
+
+def show_all(shown: Console, swept: Swept, begun: int, wish: SweepWish) -> int:
+    """The outcome; the exit code is 1 if part of it could not be removed."""
     show_swept(shown, swept, utc_now(), is_dry_run=wish.is_dry_run)
     if begun:
         verb = "would be put right" if wish.is_dry_run else "were put right"

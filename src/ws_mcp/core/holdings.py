@@ -7,12 +7,10 @@ from collections.abc import Iterable
 
 import anyio
 
-from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineUnavailableError, WsError
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.state import State
-from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.core.workspaces.registry import Workspaces
 
@@ -24,10 +22,9 @@ log = logging.getLogger(__name__)
 class Holdings:
     """Looks at what is there, whoever's it is."""
 
-    def __init__(self, workspaces: Workspaces, places: Places, engine: Engine | None, state: State) -> None:
+    def __init__(self, workspaces: Workspaces, places: Places, state: State) -> None:
         self._workspaces = workspaces
         self._places = places
-        self._engine = engine
         self._state = state
 
     async def workspaces(self) -> tuple[tuple[Scope, Workspace], ...]:
@@ -44,14 +41,7 @@ class Holdings:
         Raises:
             EngineError
         """
-        if self._engine is None:
-            return ()
-        wanted = {naming.INSTANCE: self._state.instance.id, naming.KIND: "volume"}
-        return tuple(
-            (naming.scope_of(volume.labels), WorkspaceName(volume.labels[naming.WORKSPACE]))
-            for volume in await self._engine.list_volumes(wanted)
-            if naming.is_ours(self._state.instance.key, volume.name, volume.labels)
-        )
+        return await self._workspaces.containers.data() if self._workspaces.has_engine else ()
 
     async def running(self, workspaces: Iterable[Workspace]) -> int:
         """How many processes run in these, of whichever chat."""
@@ -69,9 +59,8 @@ class Holdings:
             EngineError: containers and volumes cannot be listed now.
         """
         chats: set[str] = {scope.chat for scope, _ in await self._workspaces.list_all()}
-        if self._engine is not None:
-            volumes = await self._engine.list_volumes({naming.INSTANCE: self._state.instance.id})
-            chats |= {volume.labels.get(naming.CHAT, "") for volume in volumes}
+        if self._workspaces.has_engine:
+            chats |= {scope.chat for scope, _ in await self.volumes()}
         elif await self._state.has_fills():
             raise EngineUnavailableError("this server was started without an engine, and another one had one")
         return chats

@@ -21,14 +21,16 @@ from ws_mcp.core.devcontainers.chosen import Chosen, open_chosen
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.execd.client import ExecdClient
-from ws_mcp.core.execd.dial import dial_through
-from ws_mcp.core.execd.places import Places, open_places
+from ws_mcp.core.execd.dial import dial_by
+from ws_mcp.core.execd.places import Listen, Places, open_places
 from ws_mcp.core.execd.protocol import Event
 from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import PlaceId, PrincipalId, Scope, new_process_id
 from ws_mcp.core.jobs import Jobs, open_jobs
 from ws_mcp.core.local_starts import LocalStarts
 from ws_mcp.core.own_acts import OwnActs
+from ws_mcp.core.placement.kept import Reach, open_kept
+from ws_mcp.core.placement.opening import Ground, Placement, Swarm
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.processes.receipts import StateReceipts
@@ -39,9 +41,9 @@ from ws_mcp.core.tickets import Tickets
 from ws_mcp.core.told import change_of
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.exchange import Exchange
-from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceListing
+from ws_mcp.core.workspaces.port import Kept
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
 from ws_mcp.core.workspaces.watch import Sight
@@ -59,7 +61,7 @@ class Core:
         jobs: Jobs,
         *,
         tickets: Tickets,
-        keeping: Keeping | None,
+        kept: Kept | None,
         devcontainers: Chosen,
         now: Now,
         changes: Changes,
@@ -74,14 +76,15 @@ class Core:
         self.own_acts = own_acts
         self.tickets = tickets
         self._engine = engine
+        self.placement = kept if isinstance(kept, Placement) else None
         self._choices = choices
-        self._workspaces = Workspaces(keeping, self.local, places, choices.narrowed)
+        self._workspaces = Workspaces(kept, self.local, places, choices.narrowed)
         self.devcontainers = devcontainers.acts
         self.devcontainers_of = devcontainers.acts_of
         self._chat_places = ChatPlaces(self._workspaces, devcontainers.places_of)
         self.files = Exchange(self._workspaces, places)
         self._receipts = StateReceipts(state, now)
-        self._holdings = Holdings(self._workspaces, places, engine, state)
+        self._holdings = Holdings(self._workspaces, places, state)
         self._ceilings = Ceilings(choices.ceilings, self._holdings)
         self._provisions = Provisions(
             self._workspaces,
@@ -175,8 +178,10 @@ class Core:
 
 
 @asynccontextmanager
-async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now) -> AsyncGenerator[Core]:
-    """Open the core of a server. Container processes and workspaces outlive it.
+async def open_core(
+    choices: Choices, engine: Engine | None, now: Now = utc_now, swarm: Swarm | None = None
+) -> AsyncGenerator[Core]:
+    """Open the core of a server. Container processes and workspaces outlive it. With a `swarm` they are on its nodes.
 
     Raises:
         StateError: the state directory cannot be used.
@@ -185,21 +190,12 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
         secret_of = _secrets_of(state.instance.key)
         local_starts, acts = LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
-
-        def listen(place: PlaceId, event: Event) -> None:
-            for hear in hearers:
-                hear(place, event)
-            if (change := change_of(event)) is not None:
-                changes.emit(change)
-
         async with AsyncExitStack() as stack:
-            places = await stack.enter_async_context(open_places(dial_through(engine), secret_of, "ws-mcp", listen))
-            keeping = None
-            if engine is not None:
-                opened = open_keeping(
-                    engine, state, places, choices.rules_of, choices.workspaces, acts=acts, changes=changes, now=now
-                )
-                keeping = await stack.enter_async_context(opened)
+            reach = Reach(engine)
+            listen = _tell_all(hearers, changes)
+            places = await stack.enter_async_context(open_places(dial_by(reach), secret_of, "ws-mcp", listen))
+            ground = Ground(state, places, choices.rules_of, choices.workspaces, acts, changes, now)
+            kept = await stack.enter_async_context(open_kept(engine, swarm, reach, ground))
             notes, tickets = await stack.enter_async_context(open_remembered(state, now))
             chosen = open_chosen(
                 choices.devcontainers, engine, state, places, notes, rules_of=choices.rules_of, changes=changes, now=now
@@ -214,13 +210,25 @@ async def open_core(choices: Choices, engine: Engine | None, now: Now = utc_now)
                 places,
                 jobs,
                 tickets=tickets,
-                keeping=keeping,
+                kept=kept,
                 devcontainers=devcontainers,
                 now=now,
                 changes=changes,
                 local_starts=local_starts,
                 own_acts=acts,
             )
+
+
+def _tell_all(hearers: list[Listen], changes: Changes) -> Listen:
+    """What is told of all events: those who hear them, and who listens to changes."""
+
+    def listen(place: PlaceId, event: Event) -> None:
+        for hear in hearers:
+            hear(place, event)
+        if (change := change_of(event)) is not None:
+            changes.emit(change)
+
+    return listen
 
 
 def _secrets_of(key: bytes) -> Callable[[PlaceId], str]:

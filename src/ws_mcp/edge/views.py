@@ -82,6 +82,7 @@ class WorkspaceView(View):
     sandbox: Annotated[str, Field(description="Local only: what encloses its processes; none: nothing does")] = ""
     exit_code: Annotated[int | None, Field(description="Exit code of a stopped container")] = None
     notes: Annotated[tuple[str, ...], Field(description="What else is worth knowing")] = ()
+    node: Annotated[str, Field(description="The machine that it is on, where there are several")] = ""
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
@@ -102,6 +103,7 @@ class WorkspaceView(View):
             sandbox=workspace.sandbox,
             exit_code=workspace.exit_code,
             notes=workspace.notes,
+            node=workspace.hostname,
         )
 
 

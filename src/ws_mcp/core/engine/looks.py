@@ -1,4 +1,4 @@
-"""When to look at containers: after events of the engine, for who waits, when told to, and from time to time.
+"""When to look at containers (or rooms): after events of the engine, for who waits, when told to, from time to time.
 
 What is seen is of no interest here. Events only wake; they may be lost, doubled or late.
 """
@@ -6,14 +6,14 @@ What is seen is of no interest here. Events only wake; they may be lost, doubled
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ws_mcp.core.engine.model import EngineEvent
-from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -27,21 +27,38 @@ Look = Callable[[frozenset[str], bool], Awaitable[None]]
 """Look at everything. Given the containers that events were about, or (True) that nothing known counts any more."""
 
 Concerns = Callable[[EngineEvent], bool]
-"""Whether an event is about one of the containers."""
+"""Whether an event is about what is looked at."""
 Work = Callable[[], Coroutine[None, None, None]]
+
+
+class Source(Protocol):
+    """Who tells of events: an engine, or the managers of a swarm."""
+
+    def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
+        """See `Engine.open_events`."""
+        ...
 
 
 class Looks:
     """The loop that looks; made by `open_looks`. Nothing is asked of anybody before `begin`."""
 
     def __init__(
-        self, engine: Engine, look: Look, concerns: Concerns, *, what: str, beside: Work | None, tasks: TaskGroup
+        self,
+        source: Source,
+        look: Look,
+        concerns: Concerns,
+        *,
+        what: str,
+        beside: Work | None,
+        kinds: Collection[str],
+        tasks: TaskGroup,
     ) -> None:
-        self._engine = engine
+        self._source = source
         self._look = look
         self._concerns = concerns
         self._what = what
         self._beside = beside
+        self._kinds = kinds
         self._tasks = tasks
         self._marked: set[str] = set()
         self._is_all_old = False
@@ -128,21 +145,27 @@ class Looks:
             pause_s = min(2 * pause_s, longest_s)
 
     async def _listen(self) -> None:
-        async with self._engine.open_events() as events:
+        async with self._source.open_events() as events:
             # What happened until now was not heard, so nothing that is known counts.
             self.is_listening = self._is_all_old = True
             self.soon()
             async for event in events:
-                if event.kind == "container" and not event.action.startswith("exec") and self._concerns(event):
+                if event.kind in self._kinds and not event.action.startswith("exec") and self._concerns(event):
                     self._marked.add(event.id)
                     self.soon()
 
 
 @asynccontextmanager
 async def open_looks(
-    engine: Engine, look: Look, concerns: Concerns, what: str, beside: Work | None = None
+    source: Source,
+    look: Look,
+    concerns: Concerns,
+    what: str,
+    beside: Work | None = None,
+    *,
+    kinds: Collection[str] = ("container",),
 ) -> AsyncGenerator[Looks]:
     """Own the tasks that look and listen, once something asks. `what`: in words; `beside`: what else goes on then."""
     async with anyio.create_task_group() as tasks:
-        yield Looks(engine, look, concerns, what=what, beside=beside, tasks=tasks)
+        yield Looks(source, look, concerns, what=what, beside=beside, kinds=kinds, tasks=tasks)
         tasks.cancel_scope.cancel()

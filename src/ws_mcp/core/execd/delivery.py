@@ -6,7 +6,7 @@ The volume is filled once per engine and execd version.
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import anyio
 import anyio.to_thread
@@ -14,6 +14,7 @@ import anyio.to_thread
 from ws_mcp.core.engine.fill import file_entry, fill_volume, tar_of
 from ws_mcp.core.engine.model import ExecSpec, Volume
 from ws_mcp.core.engine.port import Engine
+from ws_mcp.core.engine.swarm_model import HERE, NodeId
 from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError
 from ws_mcp.core.execd.binaries import Binary
 from ws_mcp.core.execd.places import PlaceAddress
@@ -36,9 +37,12 @@ def socket_directory(place: PlaceId) -> str:
     return f"/dev/shm/.{place}"  # noqa: S108 - the directory itself is 0700 and checked by execd
 
 
-def address_in(container: ContainerId, place: PlaceId, binary: str, user: str = "") -> PlaceAddress:
+def address_in(
+    container: ContainerId, place: PlaceId, binary: str, user: str = "", node: NodeId = HERE
+) -> PlaceAddress:
     """How to reach the execd of a container."""
-    return PlaceAddress(place=place, container=container, binary=binary, directory=socket_directory(place), user=user)
+    directory = socket_directory(place)
+    return PlaceAddress(place=place, container=container, binary=binary, directory=directory, user=user, node=node)
 
 
 def volume_prefix(instance: str) -> str:
@@ -52,10 +56,11 @@ def volume_name(instance: str, binary: Binary) -> str:
 
 
 class ExecdVolumes:
-    """The volumes with execd on one engine."""
+    """The volumes with execd on one engine. `lock_of`: the name of the lock for what each engine has one of."""
 
-    def __init__(self, engine: Engine, state: State) -> None:
+    def __init__(self, engine: Engine, state: State, lock_of: Callable[[str], str] = str) -> None:
         self._engine = engine
+        self._lock_of = lock_of
         self._state = state
         self._engine_id = ""
 
@@ -74,7 +79,7 @@ class ExecdVolumes:
                 return name
         except EngineNotFoundError:
             pass
-        async with state.lock(name):
+        async with state.lock(self._lock_of(name)):
             volume = await engine.create_volume(name, {LABEL: state.instance.id})
             _check(volume, state.instance.id)
             if not await state.is_filled(engine_id, name, volume.created_at):

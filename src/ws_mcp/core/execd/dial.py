@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from anyio.abc import ByteStream
@@ -21,8 +21,19 @@ _STATES = {
 }
 
 
+EngineOf = Callable[[PlaceAddress], Engine | None]
+"""The engine that has a container; None: this server was started without one."""
+
+UNSEEN = "the node that it is on was not looked at since this server began; try again in a moment"
+
+
 def dial_through(engine: Engine | None) -> Dial:
     """Dial containers through `engine` and local places by their socket."""
+    return dial_by(lambda _: engine)
+
+
+def dial_by(engine_of: EngineOf) -> Dial:
+    """Dial containers through whichever engine has them, and local places by their socket."""
 
     @asynccontextmanager
     async def dial(address: PlaceAddress) -> AsyncGenerator[ByteStream]:
@@ -30,6 +41,9 @@ def dial_through(engine: Engine | None) -> Dial:
             async with await _connect(address) as stream:
                 yield stream
             return
+        if not address.container:
+            raise PlaceUnavailableError(UNSEEN)
+        engine = engine_of(address)
         if engine is None:
             raise PlaceUnavailableError("it is a container, and this server was started without an engine")
         argv = (address.binary, "attach", "--dir", address.directory)

@@ -14,6 +14,7 @@ from typing import cast
 import anyio
 from anyio.abc import ByteStream, TaskGroup
 
+from ws_mcp.core.engine.swarm_model import HERE, NodeId
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.execd.client import STREAM_ERRORS, ExecdClient, open_execd
 from ws_mcp.core.execd.failures import ExecdUnavailableError
@@ -28,13 +29,17 @@ CONNECT_S = 10.0  # from the dial to the answered hello; an engine's exec takes 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceAddress:
-    """How to reach an execd: by an exec of `binary` in `container`, or (None) by the socket in `directory`."""
+    """How to reach an execd: by an exec of `binary` in `container`, or (None) by the socket in `directory`.
+
+    `node`: whose engine has the container, where there are several; then the container may be "": not known now.
+    """
 
     place: PlaceId
     container: ContainerId | None
     binary: str
     directory: str
     user: str
+    node: NodeId = HERE
 
 
 Dial = Callable[[PlaceAddress], AbstractAsyncContextManager[ByteStream]]

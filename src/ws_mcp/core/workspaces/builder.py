@@ -234,7 +234,7 @@ class Builder:
         await self._engine.rename(container, self._look.place)
 
     async def _prepared(self, found: Container, *, is_fresh: bool) -> Workspace:
-        workspace = workspace_of(found)
+        workspace = workspace_of(found, self._look.site)
         await self._inside.prepare(workspace, folder=self._look.binds.folder, is_fresh=is_fresh)
         return workspace
 

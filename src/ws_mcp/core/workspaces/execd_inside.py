@@ -13,6 +13,7 @@ from ws_mcp.core.execd import delivery, files, ready
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.host.model import HostFolder
+from ws_mcp.core.ids import ContainerId
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.model import WORKDIR, Workspace, WorkspaceState
 from ws_mcp.core.workspaces.request import SECRETS
@@ -91,6 +92,9 @@ def address_of(workspace: Workspace) -> PlaceAddress:
     Raises:
         NotFoundError: it has no container.
     """
-    if workspace.container is None:
+    container = workspace.container
+    if container is None and workspace.node:
+        container = ContainerId("")  # it has one, on a node that was never looked at
+    if container is None:
         raise NotFoundError("workspace", workspace.name, (), "Call provision_workspace to make one.")
-    return delivery.address_in(workspace.container, workspace.place, delivery.binary_path())
+    return delivery.address_in(container, workspace.place, delivery.binary_path(), node=workspace.node)

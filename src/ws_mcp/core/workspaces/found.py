@@ -8,9 +8,8 @@ from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import WORKDIR, PortUrl, Workspace, WorkspaceKind, WorkspaceState
 from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.recipe import HOST, Recipe, recorded_of
+from ws_mcp.core.workspaces.site import LOOPBACK, ONLY, Site
 from ws_mcp.core.workspaces.tiers import effective_tier
-
-LOOPBACK = "127.0.0.1"
 
 _STATES = {
     ContainerState.RUNNING: WorkspaceState.RUNNING,
@@ -20,8 +19,8 @@ _STATES = {
 }
 
 
-def workspace_of(container: Container) -> Workspace:
-    """The workspace in a container, fully looked at, whose labels were verified."""
+def workspace_of(container: Container, site: Site = ONLY) -> Workspace:
+    """The workspace in a container of an engine, fully looked at, whose labels were verified."""
     state = _STATES.get(container.state, WorkspaceState.STOPPED)
     recipe = recorded_of(container)
     place = PlaceId(container.name)
@@ -45,6 +44,8 @@ def workspace_of(container: Container) -> Workspace:
         asked_image=recipe.image if recipe is not None else "",
         exit_code=container.exit_code if state is WorkspaceState.STOPPED else None,
         notes=tuple(_notes(container)),
+        node=site.node,
+        hostname=site.hostname,
     )
 
 

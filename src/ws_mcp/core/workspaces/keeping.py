@@ -22,13 +22,14 @@ from ws_mcp.core.workspaces.idle_world import LiveIdleWorld
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 from ws_mcp.core.workspaces.service import ContainerWorkspaces
+from ws_mcp.core.workspaces.site import ONLY, Site
 from ws_mcp.core.workspaces.sweeper import Sweeper, open_sweeping
 from ws_mcp.core.workspaces.watch import Watch, open_watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
-    """The container workspaces of an instance, and the list of them that is kept."""
+    """The container workspaces of an instance on one engine, and the list of them that is kept."""
 
     workspaces: ContainerWorkspaces
     watch: Watch
@@ -45,13 +46,14 @@ async def open_keeping(
     acts: OwnActs,
     changes: Changes,
     now: Now,
+    site: Site = ONLY,
 ) -> AsyncGenerator[Keeping]:
     """Own the tasks; none asks the engine before somebody asks for a container."""
     ledger = Ledger(state, now)
-    workspaces = ContainerWorkspaces(engine, state, rules_of, ExecdInside(engine, places, ledger), now)
+    workspaces = ContainerWorkspaces(engine, state, rules_of, ExecdInside(engine, places, ledger), now, site=site)
     async with AsyncExitStack() as stack:
-        watch = await stack.enter_async_context(open_watch(engine, state.instance, changes))
-        sweeper = Sweeper(engine, state, ledger, now)
+        watch = await stack.enter_async_context(open_watch(engine, state.instance, changes, site))
+        sweeper = Sweeper(engine, state, ledger, now, site)
         await stack.enter_async_context(open_sweeping(sweeper, workspaces.repair, lambda: watch.is_begun))
         world = LiveIdleWorld(
             engine,

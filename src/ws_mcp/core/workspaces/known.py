@@ -13,6 +13,7 @@ from ws_mcp.core.ids import ChatId, ContainerId, Scope
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.model import Workspace
+from ws_mcp.core.workspaces.site import ONLY, Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ def merged(
     listed: Iterable[Container],
     looked: Mapping[ContainerId, Looked],
     at: float,
+    *,
+    site: Site = ONLY,
 ) -> dict[ContainerId, Known]:
     """What is known now: what is listed, verified, as it was inspected now or before."""
     now: dict[ContainerId, Known] = {}
@@ -52,7 +55,7 @@ def merged(
                 listed=container,
                 inspected_at=at,
                 scope=naming.scope_of(look.found.labels),
-                workspace=workspace_of(look.found),
+                workspace=workspace_of(look.found, site),
             )
     return now
 

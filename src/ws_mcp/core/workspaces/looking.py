@@ -24,6 +24,7 @@ from ws_mcp.core.workspaces.plan import check_ours
 from ws_mcp.core.workspaces.recipe import Recipe, asked_changes, outside_changes, recipe_of, recorded_of
 from ws_mcp.core.workspaces.request import Ground, container_spec
 from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.core.workspaces.site import ONLY, Site
 from ws_mcp.core.workspaces.tiers import Tier
 
 HIDDEN = "(hidden)"
@@ -46,6 +47,7 @@ class Look:
     execd_volume: str
     keep_ended: int
     runtime: str
+    site: Site = ONLY
     asked: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
@@ -77,14 +79,16 @@ class Look:
             bind_environment=self.binds.environment,
             engine_socket=self.binds.engine_socket,
             runtime=self.runtime,
+            host_ip=self.site.address,
         )
 
 
 class Looking:
     """Makes looks. Nothing is changed by it."""
 
-    def __init__(self, engine: Engine, state: State) -> None:
+    def __init__(self, engine: Engine, state: State, site: Site = ONLY) -> None:
         self._engine = engine
+        self._site = site
         self._state = state
         self._cpus: int | None = None
 
@@ -133,6 +137,7 @@ class Looking:
             execd_volume=_execd_volume(self._state.instance.id, found, image),
             keep_ended=_keep_ended(found, rules.keep_ended),
             runtime=rules.container_runtime,
+            site=self._site,
         )
         return _compared(look, recorded) if found is not None else look
 

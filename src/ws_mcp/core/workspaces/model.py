@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ws_mcp.core.engine.model import Limits
+from ws_mcp.core.engine.swarm_model import HERE, NodeId
 from ws_mcp.core.ids import ContainerId, PlaceId, WorkspaceName
 from ws_mcp.core.workspaces.mounts import Access
 
@@ -143,11 +144,15 @@ class Workspace:
     held: str = ""  # why ws-mcp itself paused it
     folder: str = ""  # of the host, in place of a volume
     asked_image: str = ""  # as it was named; `image` is how the engine names it
+    node: NodeId = HERE  # where there are several; `hostname`: what people call it
+    hostname: str = ""
+    unknown: str = ""  # why nobody can tell how it is now
 
     @property
     def obstacle(self) -> str:
         """Why nothing can be asked of it now though its processes may live; "" where that is not so."""
-        return f"it is paused: {self.held}" if self.held else OBSTACLES.get(self.state, "")
+        held = f"it is paused: {self.held}" if self.held else ""
+        return self.unknown or held or OBSTACLES.get(self.state, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,9 @@ BINARY = PREFIX + "execd"
 KIND = PREFIX + "kind"
 SIGNATURE = PREFIX + "signature"
 
+SHARED_NETWORK = "wsmcp-net-"  # how the names of networks begin that workspaces of a chat share
+ROOM = "-room"  # how the name of a room goes on after its place
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
@@ -86,6 +89,21 @@ def is_shared(network: str) -> bool:
     return network not in ("own", "none", "host")
 
 
+def is_shared_name(name: str) -> bool:
+    """Whether a network of the engine is one that workspaces of a chat share."""
+    return name.startswith(SHARED_NETWORK)
+
+
+def room_name(place: PlaceId) -> str:
+    """What holds the place of a workspace on a node of a swarm."""
+    return f"{place}{ROOM}"
+
+
+def place_of_room(name: str) -> PlaceId:
+    """The workspace of a room of ours."""
+    return PlaceId(name.removesuffix(ROOM))
+
+
 def own_network_name(place: PlaceId) -> str:
     """The network of one workspace alone."""
     return f"{place}-net"
@@ -95,7 +113,7 @@ def network_name(instance: str, scope: Scope, place: PlaceId, network: str) -> s
     """The engine's name of a recipe's network: of the workspace alone, or the chat's of that name."""
     if not is_shared(network):
         return own_network_name(place)
-    return f"wsmcp-net-{hashed(instance, scope.principal, scope.chat, 'net', network)}"
+    return f"{SHARED_NETWORK}{hashed(instance, scope.principal, scope.chat, 'net', network)}"
 
 
 def labels_of(
@@ -108,7 +126,7 @@ def labels_of(
     workspace: WorkspaceName,
     more: Mapping[str, str],
 ) -> dict[str, str]:
-    """Signed labels for the engine object `name` of `kind` ("container", "volume", "configs", "network")."""
+    """Signed labels for the engine object `name` of `kind` ("container", "volume", "configs", "network", "room")."""
     labels = {
         **more,
         INSTANCE: instance,
@@ -118,6 +136,11 @@ def labels_of(
         KIND: kind,
     }
     return {**labels, SIGNATURE: _signature(key, name, labels)}
+
+
+def containers_of(instance: str, scope: Scope) -> dict[str, str]:
+    """What the containers of a chat are found by."""
+    return {INSTANCE: instance, PRINCIPAL: scope.principal, CHAT: scope.chat, KIND: "container"}
 
 
 def is_ours(key: bytes, name: str, labels: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.fill import EMPTY_IMAGE, filler_of
 from ws_mcp.core.engine.model import ContainerState, Volume
 from ws_mcp.core.engine.port import Engine
@@ -110,6 +111,16 @@ class Objects:
             f"a {kind} with the engine name of workspace {self._owner.workspace!r} exists that this ws-mcp did not "
             f"make; choose another workspace name, or remove that {kind} by hand"
         )
+
+
+async def data_of(engine: Engine, instance: Instance) -> tuple[tuple[Scope, WorkspaceName], ...]:
+    """Whose data there is on an engine, also that of removed workspaces."""
+    wanted = {naming.INSTANCE: instance.id, naming.KIND: "volume"}
+    return tuple(
+        (naming.scope_of(volume.labels), WorkspaceName(volume.labels[naming.WORKSPACE]))
+        for volume in await engine.list_volumes(wanted)
+        if naming.is_ours(instance.key, volume.name, volume.labels)
+    )
 
 
 async def remove_object(engine: Engine, key: bytes, what: EngineObject) -> None:

@@ -20,7 +20,6 @@ from ws_mcp.core.execd.places import PlaceAddress, Places
 from ws_mcp.core.ids import Scope, WorkspaceName
 from ws_mcp.core.workspaces.execd_inside import address_of
 from ws_mcp.core.workspaces.file_access import StoppedFiles
-from ws_mcp.core.workspaces.keeping import Keeping
 from ws_mcp.core.workspaces.local import LocalWorkspaces
 from ws_mcp.core.workspaces.model import (
     Workspace,
@@ -28,8 +27,8 @@ from ws_mcp.core.workspaces.model import (
     WorkspaceListing,
     WorkspaceState,
 )
+from ws_mcp.core.workspaces.port import Containers, Kept
 from ws_mcp.core.workspaces.rules import RulesOf
-from ws_mcp.core.workspaces.service import ContainerWorkspaces
 from ws_mcp.core.workspaces.watch import Sight
 
 log = logging.getLogger(__name__)
@@ -43,11 +42,11 @@ class Workspaces:
     """What a chat has to work in. Every lookup takes the scope."""
 
     def __init__(
-        self, keeping: Keeping | None, local: LocalWorkspaces, places: Places, narrowed: RulesOf | None = None
+        self, kept: Kept | None, local: LocalWorkspaces, places: Places, narrowed: RulesOf | None = None
     ) -> None:
-        self._containers = keeping.workspaces if keeping is not None else None
+        self._containers = kept.workspaces if kept is not None else None
         self.local = local
-        self._watch = keeping.watch if keeping is not None else None
+        self._watch = kept.watch if kept is not None else None
         self._places = places
         self._narrowed = narrowed
         self._resolved: dict[tuple[Scope, WorkspaceName], Workspace] = {}
@@ -173,7 +172,7 @@ class Workspaces:
         return self._containers is not None
 
     @property
-    def containers(self) -> ContainerWorkspaces:
+    def containers(self) -> Containers:
         """The container workspaces.
 
         Raises:

@@ -16,6 +16,7 @@ from ws_mcp.core.workspaces.ledger import EngineObject, Intent, IntentKind, Ledg
 from ws_mcp.core.workspaces.model import Workspace
 from ws_mcp.core.workspaces.objects import own_network, remove_object, remove_unstarted, remove_unused
 from ws_mcp.core.workspaces.recovery import Act, plan_repair
+from ws_mcp.core.workspaces.site import ONLY, Site
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,11 @@ CLEAN_UP_S = 60.0
 class Removal:
     """Removes and repairs the workspaces of one instance on one engine."""
 
-    def __init__(self, engine: Engine, state: State, ledger: Ledger, clean_up_s: float = CLEAN_UP_S) -> None:
+    def __init__(
+        self, engine: Engine, state: State, ledger: Ledger, clean_up_s: float = CLEAN_UP_S, site: Site = ONLY
+    ) -> None:
         self._clean_up_s = clean_up_s
+        self._site = site
         self._engine = engine
         self._state = state
         self._ledger = ledger
@@ -93,7 +97,8 @@ class Removal:
                 if not is_held:
                     continue  # its server lives and is at it
                 try:
-                    repaired += await self.repair(intent.place)
+                    if await self._site.is_mine(intent.place):
+                        repaired += await self.repair(intent.place)
                 except WsError as error:
                     log.warning("what a server left of %s cannot be put right now: %s", intent.place, error)
         return repaired
@@ -127,7 +132,7 @@ class Removal:
         instance = self._state.instance.id
         for volume in await self._engine.list_volumes({delivery.LABEL: instance}):
             if volume.name.startswith(delivery.volume_prefix(instance)):
-                async with self._state.lock_if_free(volume.name) as is_held:
+                async with self._state.lock_if_free(self._site.lock_of(volume.name)) as is_held:
                     if is_held:
                         await remove_unstarted(self._engine, filler_of(volume.name))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ws_mcp.core.engine.model import (
@@ -45,6 +45,7 @@ class Ground:
     bind_environment: Mapping[str, str] = field(default_factory=dict[str, str])
     engine_socket: str = ""  # path on the engine's host
     runtime: str = ""
+    host_ip: str = "127.0.0.1"  # where its ports are published
 
 
 def container_spec(recipe: Recipe, image: Image, level: Tier, ground: Ground) -> ContainerSpec:
@@ -60,7 +61,7 @@ def container_spec(recipe: Recipe, image: Image, level: Tier, ground: Ground) ->
         environment=_environment(recipe, level, ground),
         labels=labels_of(recipe, image, ground),
         mounts=tuple(_mounts(recipe, level, ground)),
-        published=() if level.shares_network else tuple(Published(container_port=port) for port in recipe.ports),
+        published=() if level.shares_network else tuple(_published(recipe, ground)),
         limits=_limits(level),
         network=_network(recipe, ground),
         network_aliases=(ground.workspace,) if naming.is_shared(recipe.network) else (),
@@ -144,6 +145,10 @@ def _mounts(recipe: Recipe, level: Tier, ground: Ground) -> list[Mount]:
 def has_workspace(recipe: Recipe) -> bool:
     """Whether /workspace is a mount of its own."""
     return recipe.has_volume or bool(recipe.folder)
+
+
+def _published(recipe: Recipe, ground: Ground) -> Iterator[Published]:
+    return (Published(container_port=port, host_ip=ground.host_ip) for port in recipe.ports)
 
 
 def _directory(recipe: Recipe, level: Tier) -> str:

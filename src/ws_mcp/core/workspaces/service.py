@@ -31,11 +31,13 @@ from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.looking import Look, Looking, request_of
 from ws_mcp.core.workspaces.model import Ask, Probe, Provisioned, Workspace, WorkspaceSpec
 from ws_mcp.core.workspaces.mounts import check_apart
+from ws_mcp.core.workspaces.objects import data_of
 from ws_mcp.core.workspaces.plan import Plan, Step, plan_workspace
 from ws_mcp.core.workspaces.readiness import Readiness, readiness_of
 from ws_mcp.core.workspaces.recipe import wish_digest
 from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
+from ws_mcp.core.workspaces.site import ONLY, Site
 
 STOP_GRACE_S = 10.0
 BUILDS = 6  # containers that are made or started at once: an engine gets no faster with more, only its tail longer
@@ -44,23 +46,26 @@ BUILDS = 6  # containers that are made or started at once: an engine gets no fas
 class ContainerWorkspaces:
     """The container workspaces of one instance on one engine."""
 
-    def __init__(self, engine: Engine, state: State, rules_of: RulesOf, inside: Inside, now: Now) -> None:
+    def __init__(
+        self, engine: Engine, state: State, rules_of: RulesOf, inside: Inside, now: Now, *, site: Site = ONLY
+    ) -> None:
         self._engine = engine
+        self._site = site
         self._state = state
         self._rules_of = rules_of
         self._inside = inside
         self._key = state.instance.key
         self._ledger = Ledger(state, now)
         self._holds = DiskHolds(state, now)
-        self._looking = Looking(engine, state)
-        self._removal = Removal(engine, state, self._ledger)
+        self._looking = Looking(engine, state, site)
+        self._removal = Removal(engine, state, self._ledger, site=site)
         self._means = Means(
             engine=engine,
             state=state,
             ledger=self._ledger,
             inside=inside,
             repair=self._removal.repair,
-            execd=ExecdVolumes(engine, state),
+            execd=ExecdVolumes(engine, state, site.lock_of),
             turns=anyio.Semaphore(BUILDS),
         )
 
@@ -85,7 +90,7 @@ class ContainerWorkspaces:
             return await self._foretold(look, plan, began)
         is_begun = await self._ledger.intent(look.place) is not None  # by a server that is at it, or that died
         if plan.step is Step.NOTHING and look.found is not None and not is_begun:
-            workspace = workspace_of(look.found)
+            workspace = workspace_of(look.found, self._site)
             await self._inside.prepare(workspace, folder=look.binds.folder, is_fresh=False)
         else:
             workspace, plan = await self._do_under_lock(scope, spec, ask, rules, report)
@@ -100,7 +105,9 @@ class ContainerWorkspaces:
 
     async def list(self, scope: Scope) -> tuple[Workspace, ...]:
         """The chat's container workspaces, oldest first; foreign objects with copied labels are left out."""
-        return tuple(workspace for _, workspace in await self._listed(_labels_of(self._state.instance.id, scope)))
+        return tuple(
+            workspace for _, workspace in await self._listed(naming.containers_of(self._state.instance.id, scope))
+        )
 
     async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
         """Every container workspace of this instance with its scope, for the operator."""
@@ -111,11 +118,15 @@ class ContainerWorkspaces:
         found = await self._looking.container(self.place(scope, name))
         if found is None or not naming.is_ours(self._key, found.name, found.labels):
             return None
-        return (await self._holds.shown((workspace_of(found),)))[0]
+        return (await self._holds.shown((workspace_of(found, self._site),)))[0]
 
     async def shown(self, found: tuple[Workspace, ...]) -> tuple[Workspace, ...]:
         """Workspaces as seen on the engine, with what only this instance knows of them."""
         return await self._holds.shown(found)
+
+    async def data(self) -> tuple[tuple[Scope, WorkspaceName], ...]:
+        """Whose data there is on the engine, also that of removed workspaces."""
+        return await data_of(self._engine, self._state.instance)
 
     async def readiness(self, workspace: Workspace, client: ExecdClient, probe: Probe) -> Readiness:
         """Wait for a probe; an answer in any case."""
@@ -156,7 +167,7 @@ class ContainerWorkspaces:
         listed = await self._ours(labels)
         found = [c for each in listed if (c := await self._looking.container(each.id)) is not None]
         found.sort(key=lambda container: (container.created_at, container.name))
-        workspaces = await self._holds.shown(tuple(workspace_of(container) for container in found))
+        workspaces = await self._holds.shown(tuple(workspace_of(container, self._site) for container in found))
         return tuple(zip((naming.scope_of(container.labels) for container in found), workspaces, strict=True))
 
     async def _ours(self, labels: Mapping[str, str]) -> list[Container]:
@@ -166,9 +177,9 @@ class ContainerWorkspaces:
         running: int | None = 0
         hold = None
         if look.found is not None and look.found.state is ContainerState.PAUSED:
-            hold = hold_of(workspace_of(look.found), (await self._holds.all()).get(look.place))
+            hold = hold_of(workspace_of(look.found, self._site), (await self._holds.all()).get(look.place))
         if look.reasons and look.found is not None:
-            running = await self._inside.running(workspace_of(look.found))
+            running = await self._inside.running(workspace_of(look.found, self._site))
         return plan_workspace(
             look.spec.name,
             look.found,
@@ -197,7 +208,7 @@ class ContainerWorkspaces:
             return await Builder(self._means, look, lock).do(plan.step, rules, report), plan
 
     async def _check_count(self, scope: Scope, rules: WorkspaceRules) -> None:
-        there = len(await self._ours(_labels_of(self._state.instance.id, scope)))
+        there = len(await self._ours(naming.containers_of(self._state.instance.id, scope)))
         if there >= rules.workspaces:
             raise LimitError(
                 f"this chat has {there} workspaces, as many as it may ({rules.workspaces}): remove one with "
@@ -224,19 +235,10 @@ class ContainerWorkspaces:
             info = await self._engine.info()
             request = container_body(request_of(look), is_podman=info.kind == "podman")
         return Provisioned(
-            workspace=workspace_of(look.found) if look.found is not None else None,
+            workspace=workspace_of(look.found, self._site) if look.found is not None else None,
             change=plan.step.value,
             duration_s=anyio.current_time() - began,
             reasons=plan.reasons,
             notes=look.binds.notes,
             request=request,
         )
-
-
-def _labels_of(instance: str, scope: Scope) -> dict[str, str]:
-    return {
-        naming.INSTANCE: instance,
-        naming.PRINCIPAL: scope.principal,
-        naming.CHAT: scope.chat,
-        naming.KIND: "container",
-    }

@@ -23,6 +23,7 @@ from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import EngineObject, Ledger, ObjectKind
 from ws_mcp.core.workspaces.objects import remove_object
+from ws_mcp.core.workspaces.site import ONLY, Site
 from ws_mcp.core.workspaces.sweep_plan import (
     UNKNOWN_CHAT,
     IsDue,
@@ -68,8 +69,9 @@ class Swept:
 class Sweeper:
     """Sweeps one instance on one engine."""
 
-    def __init__(self, engine: Engine, state: State, ledger: Ledger, now: Now) -> None:
+    def __init__(self, engine: Engine, state: State, ledger: Ledger, now: Now, site: Site = ONLY) -> None:
         self._engine = engine
+        self._site = site
         self._state = state
         self._ledger = ledger
         self._now = now
@@ -98,7 +100,7 @@ class Sweeper:
         Raises:
             EngineError: not everything could be looked at.
         """
-        async with self._state.lock_if_free(LOCK) as is_held:
+        async with self._state.lock_if_free(self._site.lock_of(LOCK)) as is_held:
             if not is_held:
                 return Swept(due=())  # another server is at it
             now = anyio.current_time()
@@ -119,6 +121,8 @@ class Sweeper:
         labels = {naming.INSTANCE: self._state.instance.id}
         volumes = await self._engine.list_volumes(labels)
         networks = await self._engine.list_networks(labels)
+        if self._site.node:  # who is in a network that spans nodes cannot be told from one of them
+            networks = tuple(network for network in networks if not naming.is_shared_name(network.name))
         intents += await self._ledger.intents()
         chats = await self._state.known_chats()
         return Seen(

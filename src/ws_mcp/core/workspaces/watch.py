@@ -23,6 +23,7 @@ from ws_mcp.core.ids import ContainerId, Scope
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.known import Known, Looked, by_scope, changed_chats, merged
 from ws_mcp.core.workspaces.model import Workspace
+from ws_mcp.core.workspaces.site import ONLY, Site
 
 REFRESH_S = 300.0  # until what no listing shows (limits that were changed by hand) is looked at again
 
@@ -43,8 +44,9 @@ class Sight:
 class Watch:
     """The kept list; made by `open_watch`. Nothing asks the engine before somebody asks this."""
 
-    def __init__(self, engine: Engine, instance: Instance, changes: Changes) -> None:
+    def __init__(self, engine: Engine, instance: Instance, changes: Changes, site: Site = ONLY) -> None:
         self._engine = engine
+        self._site = site
         self._instance = instance
         self._changes = changes
         self._known: dict[ContainerId, Known] = {}
@@ -67,6 +69,11 @@ class Watch:
     def sees_engine(self) -> bool:
         """Whether the last look went well and events can be heard: an engine that went away would have ended them."""
         return self.looks.is_listening and not self._unknown
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a question would be answered with what is known, without a look."""
+        return self.sees_engine and self.looks.is_settled
 
     @property
     def last(self) -> Sight | None:
@@ -100,7 +107,7 @@ class Watch:
         marked_now = frozenset(self._marked)
         looked, failure = await self._inspected(due(self._known, listed, marked_now, began - REFRESH_S))
         self._marked = {each.id for each in listed if each.id in marked_now and each.id not in looked}
-        self._known = merged(self._instance.key, self._known, listed, looked, began)
+        self._known = merged(self._instance.key, self._known, listed, looked, began, site=self._site)
         self._unknown = failure
         if not failure:
             self._seen_at = began
@@ -129,8 +136,8 @@ class Watch:
 
 
 @asynccontextmanager
-async def open_watch(engine: Engine, instance: Instance, changes: Changes) -> AsyncGenerator[Watch]:
+async def open_watch(engine: Engine, instance: Instance, changes: Changes, site: Site = ONLY) -> AsyncGenerator[Watch]:
     """Own the tasks that look and listen, once something asks."""
-    watch = Watch(engine, instance, changes)
+    watch = Watch(engine, instance, changes, site)
     async with open_looks(engine, watch.look, watch.concerns, "workspaces") as watch.looks:
         yield watch

@@ -1,0 +1,124 @@
+"""Rooms and what is on the nodes are kept in step; an operator gives up what is on a lost node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from support.fake_swarm import FakeSwarm
+from support.placement_ground import Cluster, a_swarm, left_over, open_server
+from support.workspace_ground import SPEC, open_service
+from support.workspace_values import SCOPE
+
+from ws_mcp.core.clock import utc_now
+from ws_mcp.core.errors import ConflictError, InvalidArgumentError
+from ws_mcp.core.ids import WorkspaceName
+from ws_mcp.core.placement import upkeep
+from ws_mcp.core.placement.giving_up import GivenUp, give_up
+from ws_mcp.core.workspaces.model import WorkspaceState
+
+pytestmark = pytest.mark.anyio
+
+
+async def given_up(server: Cluster, which: str, *, is_forced: bool = False) -> GivenUp:
+    return await give_up(server.placement, server.state, which, utc_now, is_forced=is_forced)
+
+
+async def test_what_was_made_before_there_was_a_swarm_gets_a_room_where_it_is(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    async with open_service(swarm.engine("node-2"), tmp_path) as service:
+        old = await service.made()
+        gone = await service.made(replace(SPEC, name=WorkspaceName("gone")))
+        await service.workspaces.remove(gone, keep_volume=True)
+    async with open_server(swarm, tmp_path) as server:
+        found = await server.made()
+        assert (found.container, found.hostname) == (old.container, "node-2")
+        rooms = {room.spec.name.removesuffix("-room"): room.spec for room in swarm.managers.found.values()}
+        node = swarm.node("node-2").id
+        assert (rooms[old.place].node, rooms[old.place].is_held) == (node, True)
+        assert (rooms[gone.place].node, rooms[gone.place].is_held) == (node, False)
+
+
+async def test_rooms_of_nobody_go_after_a_while_and_others_stay(tmp_path: Path, virtual_time: None) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        other = await server.made(replace(SPEC, name=WorkspaceName("other")))
+        await server.listed()
+        engine = swarm.engine_of[made.node]
+        await engine.remove(made.container or pytest.fail("it has one"))
+        await engine.remove_volume(made.volume)
+        await server.placement.upkeep.look()
+        assert len(swarm.managers.found) == 2
+        await anyio.sleep(upkeep.GRACE_S + 1)
+        await server.placement.upkeep.look()
+        assert list(swarm.managers.found) == [f"{other.place}-room"]
+
+
+async def test_nothing_follows_from_a_node_that_does_not_answer(tmp_path: Path, virtual_time: None) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        await server.listed()
+        await swarm.lose(made.hostname)
+        for _ in range(3):
+            await anyio.sleep(upkeep.GRACE_S + 1)
+            await server.placement.upkeep.look()
+        assert list(swarm.managers.found) == [f"{made.place}-room"]
+
+
+async def test_an_operator_gives_up_what_is_on_a_lost_node_and_nothing_is_there_twice(
+    tmp_path: Path, virtual_time: None
+) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        await server.listed()
+        with pytest.raises(ConflictError, match="is ready"):
+            await given_up(server, "main")
+        with pytest.raises(ConflictError, match="is ready"):
+            await given_up(server, "main", is_forced=True)
+        with pytest.raises(InvalidArgumentError, match="no workspace"):
+            await given_up(server, "other")
+        await swarm.lose(made.hostname)
+        done = await given_up(server, "main")
+        assert (done.name, done.before) == ("main", made.hostname)
+        assert done.after != made.hostname
+        assert await server.listed() == ()
+        again = await server.made()
+        assert again.hostname == done.after
+        swarm.bring_back(made.hostname)
+        await anyio.sleep(10)
+        assert [each.container for each in await server.listed()] == [again.container]
+        await server.placement.upkeep.look()
+        assert await containers(swarm) == [again.container]
+        await server.workspaces.remove(again, keep_volume=False)
+    assert await left_over(swarm) == [f"{made.place}-data", f"{made.place}-net"]
+
+
+async def test_what_is_on_a_drained_node_is_given_up_by_force_only(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        swarm.set_availability(made.hostname, "drain")
+        with pytest.raises(ConflictError, match="--force"):
+            await given_up(server, made.place)
+        done = await given_up(server, made.place, is_forced=True)
+        assert done.after != made.hostname
+        again = await server.made()
+        assert (again.hostname, again.state) == (done.after, WorkspaceState.RUNNING)
+
+
+async def test_one_of_several_is_named_by_its_place(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        await server.made()
+        await server.made(scope=replace(SCOPE, chat=type(SCOPE.chat)("c_other")))
+        with pytest.raises(InvalidArgumentError, match="several chats"):
+            await given_up(server, "main")
+
+
+async def containers(swarm: FakeSwarm) -> list[str]:
+    return [container.id for engine in swarm.engine_of.values() for container in await engine.list_containers({})]

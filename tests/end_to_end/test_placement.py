@@ -1,0 +1,183 @@
+"""Workspaces on three real machines of a swarm: spread, used from afar, lost with their node and back, given up."""
+
+from __future__ import annotations
+
+import urllib.request
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import anyio
+import anyio.to_thread
+import pytest
+from support.images import BUSYBOX
+from support.peers import Json, Peer, open_peer, text_of, until
+from support.swarm_nodes import SwarmGround
+from support.tier_probe import output_of
+
+from ws_mcp.core.state import open_state
+
+pytestmark = pytest.mark.anyio
+
+WAIT_S = 60.0
+TICK = 'i=0; while true; do i=$((i+1)); echo "tick $i"; sleep 0.2; done'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A state directory for servers on the swarm, and what they make there."""
+
+    ground: SwarmGround
+    state: Path
+    id: str
+
+    def open_peer(self, *flags: str, engine: str = "node-1") -> AbstractAsyncContextManager[Peer]:
+        """A server of its own, beside the first node."""
+        doors = ("--engine", self.ground.node(engine).tcp, "--placement", "swarm", "--node", "*=tcp://{address}:2375")
+        return open_peer(self.state, "--image", BUSYBOX, *doors, *flags)
+
+    async def left_over(self) -> list[str]:
+        """Everything of this instance on any node."""
+        return await anyio.to_thread.run_sync(self._left_over)
+
+    def _left_over(self) -> list[str]:
+        mine = ("--filter", f"label=dev.ws-mcp.instance={self.id}")
+        found: list[str] = []
+        for node in self.ground.nodes:
+            found += node.docker("ps", "--all", *mine, "--format", "container {{.Names}}").splitlines()
+            found += node.docker("volume", "ls", *mine, "--format", "volume {{.Name}}").splitlines()
+            found += node.docker("network", "ls", *mine, "--format", "network {{.Name}}").splitlines()
+        found += self.ground.nodes[0].docker("service", "ls", *mine, "--format", "service {{.Name}}").splitlines()
+        return sorted(each for each in found if "wsmcp-execd-" not in each)
+
+    async def clean(self) -> None:
+        """Remove all of it."""
+        await anyio.to_thread.run_sync(self._clean)
+
+    def _clean(self) -> None:
+        for kind, verb in (("service", "rm"), ("container", "rm"), ("volume", "rm"), ("network", "rm")):
+            for line in self._left_over():
+                what, name = line.split()
+                if what == kind:
+                    for node in self.ground.nodes:
+                        node.says(kind, verb, *(("--force", "--volumes") if kind == "container" else ()), name)
+
+
+@pytest.fixture
+async def cluster(swarm_ground: SwarmGround, tmp_path: Path):  # noqa: ANN201 - a generator
+    async with open_state(tmp_path / "state") as state:
+        made = Cluster(ground=swarm_ground, state=tmp_path / "state", id=state.instance.id)
+    yield made
+    await anyio.to_thread.run_sync(swarm_ground.mend)
+    await made.clean()
+
+
+async def provision(peer: Peer, name: str, **options: object) -> Json:
+    """A workspace that must get ready."""
+    answer = await peer.ok("provision_workspace", name=name, **options)
+    while answer.get("change") == "working":
+        answer = await peer.ok("provision_workspace", name=name, **options)
+    return cast("Json", answer["workspace"])
+
+
+async def states(peer: Peer) -> dict[str, str]:
+    """The state of each workspace."""
+    found = cast("list[Json]", (await peer.ok("list_containers"))["workspaces"])
+    return {str(each["name"]): str(each["state"]) for each in found}
+
+
+async def until_state(peer: Peer, name: str, state: str) -> float:
+    """Wait until a workspace is in a state; returns how long that took."""
+    began = anyio.current_time()
+
+    async def is_so() -> bool:
+        return (await states(peer)).get(name) == state
+
+    with anyio.fail_after(WAIT_S):
+        await until(is_so)
+    return anyio.current_time() - began
+
+
+async def test_the_same_tools_work_over_three_machines_and_leave_nothing(cluster: Cluster) -> None:
+    with anyio.fail_after(170):
+        async with cluster.open_peer() as peer:
+            names = [f"w{n}" for n in range(5)]  # of two processors on each node one has to be left
+            made = {name: await provision(peer, name) for name in names}
+            nodes = [str(each["node"]) for each in made.values()]
+            assert sorted(nodes.count(node) for node in ("node-1", "node-2", "node-3")) == [1, 2, 2]
+            processes = {name: await peer.start("hostname; exec sleep 600", workspace=name) for name in names}
+            for process in processes.values():
+                assert "running" in (await peer.read(process, wait_s=5)).status
+            for name in names[:3]:
+                assert await output_of(peer, f"echo in {name} > /workspace/a; cat /workspace/a", name) == f"in {name}"
+            served = await provision(peer, "served", ports=[8080], options={"secrets": {"token": "s3cr3t"}})
+            assert await output_of(peer, "cat /run/secrets/token", "served") == "s3cr3t"
+            await peer.start("echo hello > index.html; exec httpd -f -p 8080 -h /workspace", workspace="served")
+            url = str(cast("list[Json]", served["ports"])[0]["url"])
+            assert cluster.ground.node(str(served["node"])).address in url
+            assert await fetched(url) == "hello"
+            for name in (*names, "served"):
+                await peer.ok("remove_workspace", name=name, keep_data=False)
+            assert await states(peer) == {}
+        assert await cluster.left_over() == []
+
+
+async def fetched(url: str) -> str:
+    """What a page says, as soon as it is there."""
+
+    def get() -> str:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.read().decode().strip()
+
+    with anyio.fail_after(WAIT_S):
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(get)
+            except OSError:
+                await anyio.sleep(0.1)
+
+
+async def test_workspaces_of_a_chat_share_a_network_over_machines(cluster: Cluster) -> None:
+    with anyio.fail_after(170):
+        async with cluster.open_peer() as peer:
+            team = {"options": {"network": "team"}}
+            one, other = await provision(peer, "one", **team), await provision(peer, "other", **team)
+            assert one["node"] != other["node"]
+            await peer.start("echo hello > index.html; exec httpd -f -p 8080 -h /workspace", workspace="one")
+            await output_of(peer, "until wget -q -O /dev/null http://127.0.0.1:8080/; do sleep 0.05; done", "one")
+            address = await output_of(peer, "ip -4 -o addr show eth0 | sed 's/.*inet //; s,/.*,,'", "one")
+            assert await output_of(peer, f"timeout 9 wget -q -O- http://{address}:8080/", "other") == "hello"
+            for name in ("one", "other"):
+                await peer.ok("remove_workspace", name=name, keep_data=False)
+        assert await cluster.left_over() == []
+
+
+async def test_a_node_that_is_killed_is_unknown_and_comes_back(cluster: Cluster) -> None:
+    with anyio.fail_after(170):
+        async with cluster.open_peer() as peer:
+            made = {name: await provision(peer, name) for name in ("a", "b", "c")}
+            processes = {name: await peer.start(TICK, workspace=name) for name in made}
+            lost = next(name for name, each in made.items() if each["node"] == "node-3")
+            await anyio.to_thread.run_sync(cluster.ground.kill, "node-3")
+            seen_s = await until_state(peer, lost, "unknown")
+            await anyio.to_thread.run_sync(cluster.ground.wait_state, "node-3", "down")
+            answer = text_of(await peer.call("read_output", process_id=processes[lost]))
+            assert "no process" not in answer
+            assert "node-3" in answer or "not known now" in answer
+            for name in made:
+                if name != lost:
+                    assert "running" in (await peer.read(processes[name])).status
+            assert "node-3" in text_of(await peer.call("provision_workspace", name=lost))
+            print(f"a killed node was seen after {seen_s:.1f} s")
+        async with cluster.open_peer() as peer:
+            assert (await states(peer))[lost] == "unknown"
+            answer = text_of(await peer.call("read_output", process_id=processes[lost]))
+            assert "not known now" in answer
+            await anyio.to_thread.run_sync(cluster.ground.start, "node-3")
+            await until_state(peer, lost, "stopped")
+            again = await provision(peer, lost)
+            assert again["node"] == "node-3"
+            for name in made:
+                await peer.ok("remove_workspace", name=name, keep_data=False)
+        assert await cluster.left_over() == []
