@@ -93,7 +93,9 @@ def _seeded(seed: int) -> Generator[None]:
 async def _at_once(work: Callable[..., T], *arguments: Any, **_options: Any) -> T:
     await anyio.lowlevel.checkpoint()
     server = SERVER.get()
-    if server is None or getattr(work, "__name__", "") == "close":  # of the database: the kernel does that for the dead, too
+    if (
+        server is None or getattr(work, "__name__", "") == "close"
+    ):  # of the database: the kernel does that for the dead, too
         return work(*arguments)
     server.check_alive()
     is_transaction = getattr(work, "__qualname__", "") == "SqliteStore.run.<locals>.locked"
