@@ -18,6 +18,11 @@ class RoundRobin:
         self._ports = ports
         self.served = dict.fromkeys(ports, 0)
 
+    def add(self, port: int) -> None:
+        """One more server."""
+        self._ports.append(port)
+        self.served[port] = 0
+
     async def serve(self, client: SocketStream) -> None:
         """Hand one request on, and its answer back, for as long as that takes."""
         try:
