@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,11 +17,13 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
+import httpx2
 import pytest
 from mcp import MCPError
+from mcp.types import CallToolResult
 from support.http_ground import http_client, record_for, token_for, write_tokens
 from support.images import BUSYBOX
-from support.peers import Json, Peer, text_of
+from support.peers import Json, text_of
 from support.postgres import Postgres
 from support.round_robin import open_round_robin
 from support.server_process import HttpServer, free_port, open_http
@@ -30,6 +32,10 @@ from support.swarm_nodes import SwarmEngine, SwarmGround
 
 OF_A_CHAT = int(os.environ.get("WS_MCP_HOSTS_WORKSPACES", "10"))
 PEOPLE = ("alice", "alice", "bob")  # two chats are of one person
+SMALL = ("--size", "2.cpus=0.1", "--size", "2.memory_mib=64")  # what they are promised has to be there
+GRANTED = "[limits]\nvolumes = 16\n" + "".join(
+    f'[[grant]]\nprincipal = "{person}"\ntools = ["*"]\nimages = ["*"]\n' for person in dict.fromkeys(PEOPLE)
+)
 AT_ONCE = 4  # workspaces that are made at the same time
 WITHIN_S = 840
 TRUE_WITHIN_S = 60.0  # until a state is true: the issue's 30 s, and as much for a machine that does all of this at once
@@ -38,16 +44,27 @@ TICK = 'i=0; while :; do i=$((i+1)); echo "$i"; sleep 0.5; done'
 
 @dataclass(kw_only=True)
 class Chat:
-    """A chat, and what it has been told."""
+    """A chat, and what it has been told. Each call has a client of its own: one whose connection broke is of no use."""
 
-    peer: Peer
+    url: str
+    person: str
     handle: str = ""
     nodes: dict[str, str] = field(default_factory=dict[str, str])  # by workspace
     processes: dict[str, str] = field(default_factory=dict[str, str])  # by workspace
 
+    async def call(self, tool: str, **arguments: object) -> CallToolResult:
+        """A call, made again if its server was killed in the middle of it: the balancer finds the other one."""
+        for _ in range(20):
+            try:
+                async with http_client(self.url, token_for(self.person), "2026-07-28") as client:
+                    return await client.call_tool(tool, {"chat": self.handle, **arguments})
+            except* (MCPError, OSError, httpx2.HTTPError, anyio.ClosedResourceError):
+                await anyio.sleep(0.5)
+        raise AssertionError(f"no server answered {tool}")
+
     async def ok(self, tool: str, **arguments: object) -> Json:
-        """A call that may have to be made again, since its server was killed in the middle of it, and then succeeds."""
-        result = await again(lambda: self.peer.call(tool, chat=self.handle, **arguments))
+        """A call that succeeds."""
+        result = await self.call(tool, **arguments)
         assert not result.is_error, f"{tool} {arguments}: {text_of(result)}"
         return cast("Json", result.structured_content or {})
 
@@ -58,24 +75,11 @@ class Chat:
 
     async def said(self, workspace: str) -> str:
         """What reading the output of its process says, whether that is an answer or a refusal."""
-        process = self.processes[workspace]
-        return text_of(
-            await again(lambda: self.peer.call("read_output", chat=self.handle, process_id=process, offset=0))
-        )
+        return text_of(await self.call("read_output", process_id=self.processes[workspace], offset=0))
 
     def on(self, *nodes: str) -> list[str]:
         """Its workspaces on these nodes."""
         return [name for name, node in self.nodes.items() if node in nodes]
-
-
-async def again(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Repeat what was cut off by a server's death: the balancer finds the other one."""
-    for _ in range(20):
-        try:
-            return await call()
-        except (MCPError, OSError, anyio.ClosedResourceError):
-            await anyio.sleep(0.5)
-    return await call()
 
 
 @dataclass(kw_only=True)
@@ -108,8 +112,19 @@ class Team:
 def open_team(ground: SwarmGround, postgres: Postgres, path: Path) -> Generator[Team]:
     front = free_port()
     tokens = write_tokens(path / "tokens", *(record_for(person) for person in dict.fromkeys(PEOPLE)))
-    swarm = ("--engine", ground.node("node-1").tcp, "--placement", "swarm", "--node", "*=tcp://{address}:2375")
-    flags = ("--image", BUSYBOX, "--tokens", str(tokens), "--allowed-host", f"127.0.0.1:{front}", *swarm)
+    policy = path / "policy.toml"
+    policy.write_text(GRANTED)
+    swarm = (
+        "--policy",
+        str(policy),
+        "--engine",
+        ground.node("node-1").tcp,
+        "--placement",
+        "swarm",
+        "--node",
+        "*=tcp://{address}:2375",
+    )
+    flags = ("--image", BUSYBOX, "--tokens", str(tokens), "--allowed-host", f"127.0.0.1:{front}", *swarm, *SMALL)
     with ExitStack() as stack:
         url = postgres.url(postgres.new_database())
         environment = {"WS_MCP_STATE_DATABASE": url}
@@ -123,18 +138,6 @@ def open_team(ground: SwarmGround, postgres: Postgres, path: Path) -> Generator[
 def team(swarm_ground: SwarmGround, postgres: Postgres, tmp_path: Path) -> Generator[Team]:
     with open_team(swarm_ground, postgres, tmp_path) as opened:
         yield opened
-
-
-@asynccontextmanager
-async def open_chats(team: Team) -> AsyncGenerator[list[Chat]]:
-    async with AsyncExitStack() as stack:
-        chats: list[Chat] = []
-        for person in PEOPLE:
-            client = await stack.enter_async_context(
-                http_client(f"http://127.0.0.1:{team.front}/mcp", token_for(person), "auto")
-            )
-            chats.append(Chat(peer=Peer(client=client, pid=0, log=team.path / "none", updates=[])))
-        yield chats
 
 
 async def make_all(chats: list[Chat]) -> None:
@@ -151,8 +154,7 @@ async def make_all(chats: list[Chat]) -> None:
             chat.processes[name] = str(started["process_id"])
 
     for chat in chats:
-        opened = await again(lambda chat=chat: chat.peer.call("provision_workspace", chat="new", name="w0"))
-        chat.handle = str((opened.structured_content or {})["chat"])
+        chat.handle = str((await chat.ok("provision_workspace", chat="new", name="w0"))["chat"])
     async with anyio.create_task_group() as tasks:
         for chat in chats:
             for number in range(OF_A_CHAT):
@@ -176,9 +178,7 @@ async def check_walls(chats: list[Chat]) -> None:
             if other is chat:
                 continue
             foreign = next(iter(other.processes.values()))
-            refused = await again(
-                lambda chat=chat, foreign=foreign: chat.peer.call("read_output", chat=chat.handle, process_id=foreign)
-            )
+            refused = await chat.call("read_output", process_id=foreign)
             assert refused.is_error
             assert "no process" in text_of(refused) or "not known now" in text_of(refused)
 
@@ -191,7 +191,7 @@ async def check_alive(chats: list[Chat], *nodes: str) -> None:
             lines = [line for line in said.splitlines() if line.isdecimal()]
             assert "running" in said.splitlines()[-1], (name, chat.nodes[name], said[-300:])
             assert lines == [str(number) for number in range(1, len(lines) + 1)], said[-300:]
-            assert len(lines) > 1
+            assert lines
 
 
 async def check_states(chats: list[Chat], state: str, *nodes: str) -> None:
@@ -222,7 +222,8 @@ async def test_chats_on_many_hosts_lose_only_what_was_on_what_died(team: Team) -
     ground = team.ground
     everywhere = [node.hostname for node in ground.nodes]
     with anyio.fail_after(WITHIN_S):
-        async with open_round_robin(team.front, *team.ports) as balancer, open_chats(team) as chats:
+        async with open_round_robin(team.front, *team.ports) as balancer:
+            chats = [Chat(url=f"http://127.0.0.1:{team.front}/mcp", person=person) for person in PEOPLE]
             await make_all(chats)
             spread = Counter(node for chat in chats for node in chat.nodes.values())
             assert set(spread) == set(everywhere), spread

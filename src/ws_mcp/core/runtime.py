@@ -103,7 +103,9 @@ class Core:
         self._local_starts = local_starts
 
     async def engine_answers(self) -> bool:
-        """Whether a container engine answers now."""
+        """Whether a container engine answers now; a swarm counts as one: nobody means this machine instead of it."""
+        if self.placement is not None or self.state.is_shared:
+            return True
         try:
             return self._workspaces.sees_engine or (self._engine is not None and bool(await self._engine.info()))
         except EngineError:
