@@ -12,14 +12,20 @@ import (
 	"time"
 )
 
-func BenchmarkListOfAThousand(b *testing.B) {
+func BenchmarkListOfAThousand(b *testing.B) { benchmarkList(b, 1000, &listRequest{All: true}) }
+
+func BenchmarkListTwentyOfFiveThousand(b *testing.B) {
+	benchmarkList(b, 5000, &listRequest{All: true, Limit: 20})
+}
+
+func benchmarkList(b *testing.B, count int, q *listRequest) {
 	r := testRegistry(generous())
-	for i := range 1000 {
+	for i := range count {
 		r.add(fmt.Sprint("p", i), fmt.Sprint("c", i%40), time.Time{}, 0)
 	}
 	c := &conn{server: &server{registry: r}}
 	for b.Loop() {
-		result, err := opList(c, &listRequest{All: true}, nil)
+		result, err := opList(c, q, nil)
 		must(b, err)
 		_, err = replyHeader(1, result.fields)
 		must(b, err)

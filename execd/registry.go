@@ -48,6 +48,7 @@ type registry struct {
 	mu         sync.Mutex
 	byID       map[string]*process
 	byKey      map[chatKey]*process
+	listed     []*process     // those that were started, in the order of their numbers
 	running    map[string]int // by chat, those being started included
 	ended      []*process     // oldest first
 	endedOf    map[string]int // how many of them a chat has
@@ -81,38 +82,53 @@ func (r *registry) find(s subject) (*process, error) {
 	return p, nil
 }
 
-// list gives views, running first, then the most recently started first, and counts before skip and limit.
+// list gives views, running first, then the most recently started first, and counts before skip and limit. Under the
+// lock nothing ends and nothing becomes a receipt, so what is shown is as it was counted.
 func (r *registry) list(q *listRequest) (shown []processView, total, running int, err error) {
 	if q.Limit < 0 || q.Skip < 0 || q.All == (q.Chat != "") || !slices.Contains([]string{"", "running", "ended"}, q.State) {
 		return nil, 0, 0, fail("bad_request", "list takes chat or all, a state of running or ended, limit and skip of at least 0")
 	}
 	r.mu.Lock()
-	var found []*process
-	for _, p := range r.byID {
-		if (q.All || p.chat == q.Chat) && isDone(p.started) && p.failed == nil {
+	found, running := r.match(q)
+	total = len(found)
+	page := found[min(q.Skip, total):]
+	if q.Limit > 0 {
+		page = page[:min(q.Limit, len(page))]
+	}
+	shown = make([]processView, len(page))
+	for i, p := range page {
+		p.mu.Lock()
+		shown[i] = p.viewWithoutKin()
+		p.mu.Unlock()
+	}
+	r.mu.Unlock()
+	for i, p := range page {
+		if shown[i].State == "ended" {
+			shown[i].Lingering = p.alive()
+		}
+	}
+	return shown, total, running, nil
+}
+
+// match, under the lock, gives the processes that a list is of, in its order, and how many run, whatever its state.
+func (r *registry) match(q *listRequest) (found []*process, running int) {
+	var ended []*process
+	for _, p := range slices.Backward(r.listed) {
+		if !q.All && p.chat != q.Chat || p.isReceipt && !q.Receipts {
+			continue
+		}
+		if p.isEnded {
+			ended = append(ended, p)
+			continue
+		}
+		if running++; q.State != "ended" {
 			found = append(found, p)
 		}
 	}
-	r.mu.Unlock()
-	slices.SortFunc(found, func(a, b *process) int { return cmp.Compare(b.number, a.number) })
-	views := map[string][]processView{}
-	for _, p := range found {
-		if v := p.view(); q.Receipts || !v.IsReceipt {
-			views[v.State] = append(views[v.State], v)
-		}
+	if q.State != "running" {
+		found = append(found, ended...)
 	}
-	running = len(views["running"])
-	for _, state := range []string{"running", "ended"} {
-		if q.State == "" || q.State == state {
-			shown = append(shown, views[state]...)
-		}
-	}
-	total = len(shown)
-	shown = shown[min(q.Skip, total):]
-	if q.Limit > 0 {
-		shown = shown[:min(q.Limit, len(shown))]
-	}
-	return shown, total, running, nil
+	return found, running
 }
 
 func isDone(done <-chan struct{}) bool {
@@ -130,8 +146,23 @@ func (r *registry) lessRunning(chat string) {
 	}
 }
 
+// noteStarted, under the lock, lists a process; of two starts at once the later one may be through first.
+func (r *registry) noteStarted(p *process) {
+	i, _ := r.indexOf(p)
+	r.listed = slices.Insert(r.listed, i, p)
+}
+
+func (r *registry) indexOf(p *process) (i int, isListed bool) {
+	return slices.BinarySearchFunc(r.listed, p.number, func(other *process, number int64) int {
+		return cmp.Compare(other.number, number)
+	})
+}
+
 func (r *registry) forget(p *process) {
 	delete(r.byID, p.id)
+	if i, isListed := r.indexOf(p); isListed {
+		r.listed = slices.Delete(r.listed, i, i+1)
+	}
 	if key := (chatKey{p.chat, p.key}); r.byKey[key] == p {
 		delete(r.byKey, key)
 	}

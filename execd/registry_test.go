@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func (r *registry) add(id, chat string, endedAt time.Time, bytes int) *process {
 	r.mu.Lock()
 	p := r.reserve(&startRequest{subject: subject{id, chat}, Shell: "x", Key: "key of " + id})
 	r.starting--
+	r.noteStarted(p)
 	r.mu.Unlock()
 	close(p.started)
 	if bytes > 0 {
@@ -56,7 +58,7 @@ func TestAgeMakesReceiptsAndForgetsThem(t *testing.T) {
 	expect(t, "then it is not", r.byID["old"], nil)
 	expect(t, "nor its key", r.byKey[chatKey{"c", "key of old"}], nil)
 	r.sweep(start.Add(1000 * time.Hour))
-	expect(t, "what runs stays", fmt.Sprint(len(r.byID), running.isReceipt), "1 false")
+	expect(t, "what runs stays", fmt.Sprint(len(r.byID), len(r.listed), running.isReceipt), "1 1 false")
 }
 
 func TestCountsAreOfEachChatAndOfAllReceipts(t *testing.T) {
@@ -76,6 +78,108 @@ func TestCountsAreOfEachChatAndOfAllReceipts(t *testing.T) {
 	expect(t, "receipts", len(r.receipts), maxReceipts)
 	expect(t, "the oldest receipt went first", r.byID["a0"], nil)
 	expect(t, "all known", len(r.byID), len(r.ended)+len(r.receipts))
+}
+
+func TestAPartOfALongListIsCountedAndOrderedAsTheWhole(t *testing.T) {
+	r := testRegistry(limits{keepEnded: 500, keepEndedFor: time.Hour, keepReceiptsFor: time.Hour, maxOutput: 1 << 20})
+	var running, ended []string // newest first
+	for i := range 5000 {
+		id, endedAt := fmt.Sprint("p", i), time.Time{}
+		if i%2 == 1 {
+			endedAt = time.Now()
+			ended = append([]string{id}, ended...)
+		} else {
+			running = append([]string{id}, running...)
+		}
+		r.add(id, "c", endedAt, 0)
+		r.add("other"+id, "other", time.Time{}, 0)
+	}
+	kept, known := ended[:500], ended[:500+maxReceipts]
+	for _, row := range []struct {
+		q    listRequest
+		want []string
+	}{
+		{listRequest{}, append(slices.Clone(running), kept...)},
+		{listRequest{Receipts: true}, append(slices.Clone(running), known...)},
+		{listRequest{State: "running"}, running}, {listRequest{State: "ended"}, kept},
+		{listRequest{State: "ended", Receipts: true}, known},
+	} {
+		for _, part := range [][2]int{{0, 0}, {0, 20}, {2490, 20}, {2990, 20}, {9000, 20}} {
+			q := row.q
+			q.Chat, q.Skip, q.Limit = "c", part[0], part[1]
+			shown, total, alive, err := r.list(&q)
+			must(t, err)
+			want := row.want[min(q.Skip, len(row.want)):]
+			if q.Limit > 0 {
+				want = want[:min(q.Limit, len(want))]
+			}
+			name := fmt.Sprint(q.State, q.Receipts, part)
+			expect(t, name, slices.Equal(idsOf(shown), want), true)
+			expect(t, name+" counted", [2]int{total, alive}, [2]int{len(row.want), len(running)})
+		}
+	}
+	_, total, alive, err := r.list(&listRequest{All: true, Limit: 1})
+	must(t, err)
+	expect(t, "of all", [2]int{total, alive}, [2]int{7500 + 500, 7500})
+}
+
+func idsOf(views []processView) (ids []string) {
+	for _, v := range views {
+		ids = append(ids, v.Process)
+	}
+	return ids
+}
+
+func TestTheLaterStartIsTheNewerOneWhicheverIsThroughFirst(t *testing.T) {
+	r := testRegistry(generous())
+	r.mu.Lock()
+	first := r.reserve(&startRequest{subject: subject{"first", "c"}, Shell: "x"})
+	second := r.reserve(&startRequest{subject: subject{"second", "c"}, Shell: "x"})
+	failed := r.reserve(&startRequest{subject: subject{"failed", "c"}, Shell: "x"})
+	r.noteStarted(second)
+	r.forget(failed)
+	r.mu.Unlock()
+	shown, _, _, err := r.list(&listRequest{Chat: "c"})
+	must(t, err)
+	expect(t, "one that is being started is not listed", fmt.Sprint(idsOf(shown)), "[second]")
+	r.mu.Lock()
+	r.noteStarted(first)
+	r.mu.Unlock()
+	shown, _, _, err = r.list(&listRequest{Chat: "c"})
+	must(t, err)
+	expect(t, "newest first", fmt.Sprint(idsOf(shown)), "[second first]")
+}
+
+func TestAListIsAsItWasCountedWhileProcessesEnd(t *testing.T) {
+	r := testRegistry(generous())
+	var all []*process
+	for i := range 1000 {
+		all = append(all, r.add(fmt.Sprint("p", i), "c", time.Time{}, 0))
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for _, p := range all {
+			r.mu.Lock()
+			p.mu.Lock()
+			p.isEnded, p.endedAt = true, time.Now()
+			p.mu.Unlock()
+			r.noteEnded(p)
+			r.mu.Unlock()
+		}
+	}()
+	for running := len(all); running > 0; {
+		shown, total, alive, err := r.list(&listRequest{Chat: "c", Receipts: true})
+		must(t, err)
+		expect(t, "all", [2]int{len(shown), total}, [2]int{1000, 1000})
+		isOver := slices.IndexFunc(shown, func(v processView) bool { return v.State == "ended" })
+		if isOver < 0 {
+			isOver = len(shown)
+		}
+		expect(t, "those that run come first", isOver, alive)
+		running = alive
+	}
+	<-over
 }
 
 func TestAllOutputsTogetherHaveALimit(t *testing.T) {

@@ -46,6 +46,7 @@ func (r *registry) start(q *startRequest) (p *process, isRepeated bool, err erro
 		close(p.started)
 		return nil, false, err
 	}
+	r.noteStarted(p)
 	r.mu.Unlock()
 	r.events.emit(event{Event: "started", Process: p.view()})
 	close(p.started)

@@ -46,6 +46,15 @@ func (p *process) view() processView {
 }
 
 func (p *process) viewLocked() processView {
+	v := p.viewWithoutKin()
+	if p.isEnded {
+		v.Lingering = p.alive()
+	}
+	return v
+}
+
+// viewWithoutKin asks the system nothing.
+func (p *process) viewWithoutKin() processView {
 	v := processView{
 		Process: p.id, Chat: p.chat, Argv: p.argv, Shell: p.shell, Cwd: p.cwd, User: p.user, HasTty: p.hasTty,
 		HasStdin: p.hasStdin, Streams: "merged", Key: p.key, Pid: p.pid, State: "running", Reason: p.reason,
@@ -62,12 +71,17 @@ func (p *process) viewLocked() processView {
 	v.State = "ended"
 	v.EndedAtMs, v.DurationMs = p.endedAt.UnixMilli(), p.endedAt.Sub(p.startedAt).Milliseconds()
 	v.Code, v.Signal = exitOf(p.status)
+	return v
+}
+
+// alive are those that an ended process left behind and that live on; who they were does not change any more.
+func (p *process) alive() (pids []int) {
 	for _, m := range p.lingering {
 		if m.isAlive() {
-			v.Lingering = append(v.Lingering, m.pid)
+			pids = append(pids, m.pid)
 		}
 	}
-	return v
+	return pids
 }
 
 // exitOf gives a code or the name of a signal.

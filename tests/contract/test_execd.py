@@ -240,6 +240,26 @@ class LivesContract(ExecdContract):
         everyone = (await client.call("list", {"all": True, "state": "running"}, timeout_s=30)).header
         assert sorted(names(everyone)) == ["p_old", "p_other"]
 
+    async def test_each_part_of_a_long_list_is_counted_as_the_whole(self, client: ExecdClient) -> None:
+        ended = [f"p_e{number}" for number in range(10)]
+        for name in ended:
+            await run(client, "true", name)
+        running = [f"p_r{number}" for number in range(50)]
+        for name in running:
+            await start(client, LONG, name, max_running=50)
+        await start(client, LONG, "p_other", chat="c_2")
+        whole = running[::-1] + ended[::-1]
+        for fields, wanted in (
+            ({}, whole),
+            ({"state": "running"}, running[::-1]),
+            ({"state": "ended"}, ended[::-1]),
+        ):
+            for skip, limit in ((0, 0), (0, 1), (0, 20), (45, 20), (5, 5), (50, 0), (60, 20)):
+                asked = {"chat": CHAT, "skip": skip, "limit": limit, **fields}
+                header = (await client.call("list", asked, timeout_s=30)).header
+                assert names(header) == wanted[skip:][: limit or None]
+                assert (header["total"], header["running"]) == (len(wanted), 50)
+
     @pytest.mark.parametrize(
         ("op", "fields"),
         [
