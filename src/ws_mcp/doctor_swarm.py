@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import anyio
 
 from ws_mcp.console import Mark
 from ws_mcp.core.clock import Now, utc_now
-from ws_mcp.core.engine.swarm_model import SwarmNode
+from ws_mcp.core.engine.swarm_model import Room, SwarmNode
 from ws_mcp.core.errors import ImageNotFoundError, WsError
 from ws_mcp.core.execd.hold import hold_image
 from ws_mcp.core.placement.opening import Swarm
+from ws_mcp.core.placement.plan import unreserved
+from ws_mcp.core.workspaces import naming
 from ws_mcp.facts import Fact
 
 ANSWER_S = 10.0  # that one node has
@@ -42,6 +44,12 @@ async def swarm_facts(swarm: Swarm | None, now: Now = utc_now) -> list[Fact]:
         *_managers(nodes),
         *(fact for node in nodes for fact in found[node.id]),
     ]
+
+
+def room_facts(rooms: Iterable[Room]) -> list[Fact]:
+    """About workspaces that have more than their node can promise them."""
+    found = [(room.spec.labels[naming.WORKSPACE], unreserved(room)) for room in rooms]
+    return [Fact("workspace", f"{name}: {text}", Mark.WARN) for name, text in found if text]
 
 
 def _managers(nodes: Sequence[SwarmNode]) -> list[Fact]:
@@ -101,7 +109,5 @@ def _clock(node: SwarmNode, told_at: datetime | None, asked_at: datetime, heard_
     if max(ahead_s, behind_s) <= SKEW_S:
         return []
     off = f"{ahead_s:.0f} s ahead of" if ahead_s > 0 else f"{behind_s:.0f} s behind"
-    text = (
-        f"the clock of {node.hostname} is {off} this machine's: when something was there, and its age, are told wrong"
-    )
+    text = f"the clock of {node.hostname} is {off} this machine's: times and ages of what is there are told wrong"
     return [Fact("node", text, Mark.WARN, "set both clocks from the network (chrony, systemd-timesyncd)")]

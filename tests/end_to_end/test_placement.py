@@ -216,7 +216,7 @@ async def test_what_a_dead_node_had_is_given_up_and_goes_when_it_is_back(cluster
             await anyio.to_thread.run_sync(cluster.ground.start, "node-3")
             await until_none(cluster, "container")
             assert await states(peer) == {"a": "running", "b": "running", "c": "running"}
-            code, said = await cluster.says("sweep", "--data", "--older-than", "0", "--apply")
+            code, said = await cluster.says("sweep", "--data", "--older-than", "0s", "--apply")
             assert (code, "volume" in said) == (0, True), said
             await until_none(cluster, "volume")
             for name in made:
@@ -226,7 +226,7 @@ async def test_what_a_dead_node_had_is_given_up_and_goes_when_it_is_back(cluster
 
 async def until_none(cluster: Cluster, kind: str) -> None:
     """Wait until nothing of a kind is on the third node; the upkeep comes once a minute."""
-    node, mine = cluster.ground.node("node-3"), ("--filter", f"label=dev.ws-mcp.workspace")
+    node, mine = cluster.ground.node("node-3"), ("--filter", "label=dev.ws-mcp.workspace")
     look = (kind, "ls", *(("--all",) if kind == "container" else ()), *mine, "--quiet")
 
     async def is_so() -> bool:
