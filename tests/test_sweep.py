@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.placement_ground import a_swarm, left_over, open_server
+from support.workspace_ground import SPEC
 
 from ws_mcp.console import Console
 from ws_mcp.core.ids import ContainerId, PlaceId, WorkspaceName
 from ws_mcp.core.workspaces.sweep_plan import KEPT_DATA, NEVER_STARTED, NO_CONTAINER, Leftover, LeftoverKind
-from ws_mcp.core.workspaces.sweeper import Swept
-from ws_mcp.sweep import show_swept
+from ws_mcp.core.workspaces.sweeper import SweepWish, Swept
+from ws_mcp.sweep import NodesSwept, show_nodes, show_swept, swept_nodes
 
 NOW = datetime(2026, 1, 8, 12, tzinfo=UTC)
 CONTAINER = Leftover(
@@ -58,3 +63,64 @@ def test_an_engine_that_stopped_answering_is_said() -> None:
 
 def test_nothing_is_said_in_one_line() -> None:
     assert shown(Swept(due=()), is_dry_run=True) == ["Nothing belongs to nobody: there is nothing to sweep."]
+
+
+def shown_of(found: NodesSwept, wish: SweepWish) -> tuple[int, list[str]]:
+    out = io.StringIO()
+    code = show_nodes(Console(out, io.StringIO(), is_coloured=False, columns=200), found, wish)
+    return code, out.getvalue().splitlines()
+
+
+@pytest.mark.anyio
+async def test_all_nodes_of_a_swarm_are_swept_and_its_managers(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    look, do = SweepWish(has_data=True, older_than_s=0), SweepWish(has_data=True, older_than_s=0, is_dry_run=False)
+    async with open_server(swarm, tmp_path) as server:
+        kept = await server.made(replace(SPEC, name=WorkspaceName("kept"), network="team"))
+        before = await left_over(swarm)
+        own, team = await server.made(), await server.made(replace(SPEC, name=WorkspaceName("b"), network="other"))
+        for each in (own, team):
+            assert each.container is not None
+            await swarm.engine_of[each.node].remove(each.container)
+        assert (await server.listed())[0].place == kept.place
+        _, lines = shown_of(await swept_nodes(server.placement, server.state, look), look)
+        assert sorted(line.partition(" ")[0] for line in lines[1:-1]) == ["network", "volume", "volume"]
+        code, lines = shown_of(await swept_nodes(server.placement, server.state, do), do)
+        assert (code, lines[0], lines[-1]) == (0, "2 rooms of no workspace were released.", "4 removed.")
+        assert sum("no container of the chat is in it" in line for line in lines) == 1
+        code, lines = shown_of(await swept_nodes(server.placement, server.state, do), do)
+        assert (code, lines) == (0, ["Nothing belongs to nobody: there is nothing to sweep."])
+        assert await left_over(swarm) == before
+
+
+@pytest.mark.anyio
+async def test_a_node_that_does_not_answer_is_left_out_and_named(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    do = SweepWish(has_data=True, older_than_s=0, is_dry_run=False)
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made(replace(SPEC, network="team"))
+        await server.listed()
+        before = await left_over(swarm)
+        await swarm.lose(made.hostname)
+        await server.noticed()
+        code, lines = shown_of(await swept_nodes(server.placement, server.state, do), do)
+        assert (code, len(lines)) == (1, 2)
+        assert lines[0].startswith(f"Node {made.hostname} does not answer and was left out: the managers say")
+        assert lines[1] == "Nothing belongs to nobody: there is nothing to sweep."
+        assert await left_over(swarm) == before
+        assert len(swarm.managers.found) == len(swarm.overlays) == 1
+
+
+@pytest.mark.anyio
+async def test_a_dry_run_names_the_network_of_rooms_that_would_go(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    look = SweepWish(older_than_s=0)
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made(replace(SPEC, network="team"))
+        assert made.container is not None
+        await swarm.engine_of[made.node].remove(made.container)
+        await swarm.engine_of[made.node].remove_volume(made.volume)
+        _, lines = shown_of(await swept_nodes(server.placement, server.state, look), look)
+        assert lines[0] == "1 rooms of no workspace would be released."
+        assert lines[-1].startswith("1 would be removed")
+        assert len(swarm.managers.found) == len(swarm.overlays) == 1

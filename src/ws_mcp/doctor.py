@@ -31,7 +31,7 @@ from ws_mcp.doctor_engine import engine_facts
 from ws_mcp.doctor_own import own_facts
 from ws_mcp.doctor_policy import policy_facts
 from ws_mcp.doctor_rules import rule_facts
-from ws_mcp.doctor_swarm import swarm_facts
+from ws_mcp.doctor_swarm import room_facts, swarm_facts
 from ws_mcp.doors import Doors, choices_of, open_core_of, open_doors
 from ws_mcp.facts import Fact
 from ws_mcp.settings import Settings
@@ -180,7 +180,8 @@ async def _asked(core: Core) -> list[Fact]:
         for workspace in places:
             tasks.start_soon(_ask, core, workspace, facts)
     text = f"{core.state.instance.id}, schema {SCHEMA}, workspaces: {len(places)}"
-    return [Fact("instance", text), *(facts[workspace.place] for workspace in places)]
+    rooms = core.placement.survey.rooms.values() if core.placement is not None else ()
+    return [Fact("instance", text), *(facts[workspace.place] for workspace in places), *room_facts(rooms)]
 
 
 async def _ask(core: Core, workspace: Workspace, facts: dict[str, Fact]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from ws_mcp.console import Cell, Console, Style, age_text, console, home_path
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import one_line
-from ws_mcp.core.placement.opening import site_of
+from ws_mcp.core.placement.opening import Placement, site_of
 from ws_mcp.core.state import State, open_state
+from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.removal import Removal
 from ws_mcp.core.workspaces.site import ONLY, Site
@@ -45,32 +47,61 @@ async def sweep(settings: Settings, wish: SweepWish) -> int:
     return show_all(shown, swept, begun, wish)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesSwept:
+    """What was swept on all nodes; `rooms`: how many of no workspace; `begun`: workspaces that were left half-made."""
+
+    swept: Swept
+    rooms: int
+    begun: int
+    lost: tuple[tuple[str, str], ...]  # the nodes that do not answer by their host names, and why
+
+
 async def sweep_nodes(settings: Settings, wish: SweepWish, shown: Console) -> int:
     """The same on all nodes of a swarm that answer, and among the rooms of workspaces."""
     async with open_doors(settings) as doors, open_core_of(choices_of(settings), doors) as core:
-        placement = core.placement
-        if placement is None:
+        if core.placement is None:
             raise RuntimeError("a swarm was asked for")
         async with shown.progress("looking at the nodes" if wish.is_dry_run else "sweeping"):
-            await placement.watch.all()
-            found = [
-                await swept_on(keeper.engine, core.state, wish, site_of(keeper.node, placement.rooms))
-                for keeper in placement.keepers.all()
-                if keeper.node is not None and not keeper.why
-            ]
-            rooms = await placement.upkeep.sweep_older(wish.older_than_s, is_dry_run=wish.is_dry_run)
-    swept = Swept(
-        due=tuple(each for one, _ in found for each in one.due),
-        removed=tuple(each for one, _ in found for each in one.removed),
-        kept=tuple(each for one, _ in found for each in one.kept),
-        failure="; ".join(one.failure for one, _ in found if one.failure),
+            found = await swept_nodes(core.placement, core.state, wish)
+    return show_nodes(shown, found, wish)
+
+
+async def swept_nodes(placement: Placement, state: State, wish: SweepWish) -> NodesSwept:
+    """What was swept on the nodes that answer, and through the managers.
+
+    Raises:
+        EngineError: not everything could be looked at.
+    """
+    await placement.watch.all()
+    found = [
+        await swept_on(keeper.engine, state, wish, site_of(keeper.node, placement.rooms))
+        for keeper in placement.keepers.all()
+        if keeper.node is not None and not keeper.why
+    ]
+    rooms = await placement.upkeep.sweep_older(wish.older_than_s, is_dry_run=wish.is_dry_run)
+    released = frozenset(naming.place_of_room(room.spec.name) for room in rooms)
+    swept = [*(one for one, _ in found), await placement.overlays.sweep(wish, released)]
+    return NodesSwept(
+        swept=Swept(
+            due=tuple(each for one in swept for each in one.due),
+            removed=tuple(each for one in swept for each in one.removed),
+            kept=tuple(each for one in swept for each in one.kept),
+            failure="; ".join(one.failure for one in swept if one.failure),
+        ),
+        rooms=len(rooms),
+        begun=max((begun for _, begun in found), default=0),
+        lost=tuple((keeper.hostname, keeper.why) for keeper in placement.keepers.all() if keeper.why),
     )
-    if rooms:
-        shown.line(f"{len(rooms)} rooms of no workspace {'would be' if wish.is_dry_run else 'were'} released.")
-    lost = [keeper for keeper in placement.keepers.all() if keeper.why]
-    for keeper in lost:
-        shown.line(f"Node {keeper.hostname} does not answer and was left out: {keeper.why}", Style.YELLOW)
-    return show_all(shown, swept, max((begun for _, begun in found), default=0), wish) or int(bool(lost))
+
+
+def show_nodes(shown: Console, found: NodesSwept, wish: SweepWish) -> int:
+    """The outcome; the exit code is 1 if part of it could not be looked at or removed."""
+    if found.rooms:
+        shown.line(f"{found.rooms} rooms of no workspace {'would be' if wish.is_dry_run else 'were'} released.")
+    for hostname, why in found.lost:
+        shown.line(f"Node {hostname} does not answer and was left out: {why}", Style.YELLOW)
+    return show_all(shown, found.swept, found.begun, wish) or int(bool(found.lost))
 
 
 async def swept_on(engine: Engine, state: State, wish: SweepWish, site: Site = ONLY) -> tuple[Swept, int]:

@@ -21,8 +21,11 @@ class EngineContract:
     """Containers: made as asked for, found, started, stopped, removed."""
 
     async def test_the_engine_says_who_it_is(self, engine: Engine) -> None:
-        info = await engine.info()
-        assert info.engine_id == (await engine.info()).engine_id
+        info, again = await engine.info(), await engine.info()
+        assert info.engine_id == again.engine_id
+        assert info.told_at is not None
+        assert again.told_at is not None
+        assert info.told_at <= again.told_at
         assert min(info.cpus, info.memory_bytes, info.storage_bytes) > 0
         assert info.kind in ("docker", "podman")
         assert info.architecture in ("amd64", "arm64")

@@ -60,6 +60,7 @@ INFO = EngineInfo(
     cpus=2,
     memory_bytes=8 << 30,
     storage_bytes=64 << 30,
+    told_at=BEGAN,
 )
 
 OnExec = Callable[[Container, ExecSpec], ByteStream]

@@ -159,6 +159,12 @@ def test_capabilities_have_no_prefix() -> None:
     assert (found.cap_drop, found.cap_add) == (("ALL", "MKNOD"), ())
 
 
+def test_an_engine_says_what_time_it_is_or_nothing() -> None:
+    said = info_of(Record({"SystemTime": "2026-11-27T18:00:01.123456789+02:00"}), Record({}), "x")
+    assert said.told_at == datetime(2026, 11, 27, 16, 0, 1, 123456, UTC)
+    assert info_of(Record({"SystemTime": "soon"}), Record({}), "x").told_at is None
+
+
 def test_podmans_engine_is_known_by_its_store() -> None:
     version = Record({"Components": [{"Name": "Podman Engine"}], "Version": "4.3.1"})
     first = info_of(Record({"ID": "1", "Name": "h", "DockerRootDir": "/s", "Architecture": "aarch64"}), version, "x")

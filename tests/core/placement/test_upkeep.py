@@ -18,6 +18,7 @@ from ws_mcp.core.ids import WorkspaceName
 from ws_mcp.core.placement import upkeep
 from ws_mcp.core.placement.giving_up import GivenUp, give_up
 from ws_mcp.core.workspaces.model import WorkspaceState
+from ws_mcp.doctor_swarm import room_facts
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +56,48 @@ async def test_rooms_of_nobody_go_after_a_while_and_others_stay(tmp_path: Path, 
         await anyio.sleep(upkeep.GRACE_S + 1)
         await server.placement.upkeep.look()
         assert list(swarm.managers.found) == [f"{other.place}-room"]
+
+
+async def test_a_room_that_got_too_large_for_its_node_holds_what_its_workspace_has_again(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        await server.listed()
+        room = await swarm.managers.room(f"{made.place}-room")
+        # A server enlarged the room, believed that the node has so much, and died before it changed the workspace.
+        await swarm.managers.change_room(room, replace(room.spec, memory_bytes=1 << 40))
+        await swarm.managers.rooms({})
+        (room,) = await swarm.managers.rooms({})
+        assert (room.assigned, room.task_state) == ("", "pending")
+        assert "insufficient resources" in room.message
+        await server.noticed()
+        await server.placement.upkeep.look()
+        await swarm.managers.rooms({})
+        (room,) = await swarm.managers.rooms({})
+        assert (room.spec.memory_bytes, room.spec.node) == (made.limits.memory_bytes, made.node)
+        assert (room.assigned, room.task_state) == (made.node, "running")
+        assert (await server.made()).container == made.container
+
+
+async def test_a_workspace_that_nothing_is_reserved_for_says_so_until_there_is_room(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        before = (await server.listed())[0].notes
+        swarm.set_availability(made.hostname, "drain")
+        swarm.change(made.hostname, cpus=0.5, availability="active")
+        await server.noticed()
+        (seen,) = await server.listed()
+        assert seen.state is WorkspaceState.RUNNING
+        (note,) = set(seen.notes) - set(before)
+        assert "too little left" in note
+        assert "insufficient resources" in note
+        assert [fact.text for fact in room_facts(server.placement.survey.rooms.values())] == [f"main: {note}"]
+        swarm.change(made.hostname, cpus=2.0)
+        await server.noticed()
+        await server.noticed()
+        assert (await server.listed())[0].notes == before
+        assert room_facts(server.placement.survey.rooms.values()) == []
 
 
 async def test_nothing_follows_from_a_node_that_does_not_answer(tmp_path: Path, virtual_time: None) -> None:

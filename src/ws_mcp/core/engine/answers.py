@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 
 from ws_mcp.core.engine.model import EngineEvent, EngineInfo, Image, Network, Volume
 from ws_mcp.core.engine.names import plain_image
@@ -56,7 +57,18 @@ def info_of(info: Record, version: Record, endpoint: str, storage_bytes: int = 0
         memory_bytes=info.number("MemTotal"),
         storage_bytes=storage_bytes,
         swarm_node=info.record("Swarm").text("NodeID"),
+        told_at=time_of(info.text("SystemTime")),
     )
+
+
+def time_of(text: str) -> datetime | None:
+    """A moment as engines write it; None for "never" and for what is none."""
+    if text.startswith("0001-"):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def says_podman(version: Record) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from ws_mcp.core.engine.answers import environment_of
+from ws_mcp.core.engine.answers import environment_of, time_of
 from ws_mcp.core.engine.body import PODMAN_OPTIONS, PODMAN_TMPFS
 from ws_mcp.core.engine.model import (
     BindMount,
@@ -107,16 +107,6 @@ def _state(text: str) -> ContainerState:
         return ContainerState(aliases.get(text.lower(), text.lower()))
     except ValueError:
         return ContainerState.UNKNOWN
-
-
-def time_of(text: str) -> datetime | None:
-    """A moment as engines write it; None for "never" and for what is none."""
-    if text.startswith("0001-"):
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _published(ports: Record) -> tuple[Published, ...]:

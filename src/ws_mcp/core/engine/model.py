@@ -48,6 +48,7 @@ class EngineInfo:
     memory_bytes: int = 0
     storage_bytes: int = 0  # where it keeps containers
     swarm_node: str = ""  # what its swarm calls it; "" = it is in none
+    told_at: datetime | None = field(default=None, compare=False)  # by its own clock; None = it does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +72,7 @@ class BindMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TmpfsMount:
-    """A memory file system in a container; `options` as in mount(8), for example `size=64m,noexec`.
-
-    Always nosuid and nodev, and noexec unless it says `exec`. Two are equal when they have the same effect.
-    """
+    """A memory file system, nosuid, nodev, and noexec unless `options` (as in mount(8)) say `exec`; equal by effect."""
 
     target: str
     options: str = field(compare=False)

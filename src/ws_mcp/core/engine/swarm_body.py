@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from ws_mcp.core.engine.answers import architecture_of
-from ws_mcp.core.engine.containers import time_of
+from ws_mcp.core.engine.answers import architecture_of, time_of
 from ws_mcp.core.engine.record import Record
 from ws_mcp.core.engine.swarm_model import HERE, NodeId, Room, RoomSpec, SwarmNode
 from ws_mcp.core.errors import one_line

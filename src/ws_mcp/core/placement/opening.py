@@ -17,6 +17,7 @@ from ws_mcp.core.execd.places import Places
 from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.placement.keepers import Keepers, open_keepers
+from ws_mcp.core.placement.overlays import Overlays
 from ws_mcp.core.placement.placed import ClusterWorkspaces
 from ws_mcp.core.placement.placing import Placing
 from ws_mcp.core.placement.rooms import Rooms
@@ -29,6 +30,7 @@ from ws_mcp.core.workspaces.keeping import Keeping, open_keeping
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.rules import RulesOf, WorkspaceRules
 from ws_mcp.core.workspaces.site import LOOPBACK, ONLY, Site
+from ws_mcp.core.workspaces.sweeper import SWEEP_S
 
 NOWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - what a swarm of one machine may say of its address
 
@@ -52,6 +54,7 @@ class Placement:
     keepers: Keepers
     rooms: Rooms
     upkeep: Upkeep
+    overlays: Overlays
 
 
 OpenNode = Callable[[Engine, Site], AbstractAsyncContextManager[Keeping]]
@@ -88,9 +91,15 @@ class Ground:
 @asynccontextmanager
 async def open_placement(swarm: Swarm, ground: Ground) -> AsyncGenerator[Placement]:
     """Own the tasks; nobody is asked anything before somebody asks for a container."""
+
+    async def sweep() -> None:
+        if placement.survey.is_begun:
+            await placement.overlays.sweep_unasked()
+
     opened = open_cluster(swarm, ground.state, ground.rules_of, ground.open_on, changes=ground.changes, now=ground.now)
     async with opened as placement, anyio.create_task_group() as tasks:
         tasks.start_soon(repeat, "the upkeep of rooms", LOOK_S, placement.upkeep.look)
+        tasks.start_soon(repeat, "the sweep of networks", SWEEP_S, sweep)
         yield placement
         tasks.cancel_scope.cancel()
 
@@ -123,7 +132,15 @@ async def open_cluster(
         upkeep = Upkeep(state, ledger, survey, keepers, rooms=rooms, sights=sights, now=now)
         placing = Placing(state, ledger, survey, keepers, rooms=rooms, upkeep=upkeep)
         workspaces = ClusterWorkspaces(state, rules_of, sights, survey, keepers, rooms=rooms, placing=placing, now=now)
-        yield Placement(workspaces=workspaces, watch=sights, survey=survey, keepers=keepers, rooms=rooms, upkeep=upkeep)
+        yield Placement(
+            workspaces=workspaces,
+            watch=sights,
+            survey=survey,
+            keepers=keepers,
+            rooms=rooms,
+            upkeep=upkeep,
+            overlays=Overlays(swarm.managers, state, ledger, keepers),
+        )
 
 
 def site_of(node: SwarmNode, rooms: Rooms) -> Site:

@@ -21,6 +21,8 @@ from ws_mcp.core.workspaces.tiers import DEFAULT_TIER, MIB
 WHAT_TO_DO = (
     "what is there is not gone: wait until the node is back, or let the operator give it up with `ws-mcp replace`"
 )
+NO_ROOM = "insufficient resources"  # Swarm's words for it
+WHAT_IS_SHORT = "it runs on, with what others leave; ask for less, or remove workspaces there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +208,7 @@ def united(rooms: Mapping[PlaceId, Room], views: Iterable[NodeView]) -> dict[Sco
                 if room is not None and room.node not in (HERE, view.node):
                     continue  # it was given up here, and is elsewhere
                 seen.add(workspace.place)
-                found.setdefault(scope, []).append(_shown(workspace, view))
+                found.setdefault(scope, []).append(_shown(workspace, view, room))
         for place, room in rooms.items() if view.told else ():
             if room.node == view.node and room.spec.is_held and place not in seen:
                 scope, workspace = never_seen(room, view.hostname, view.told)
@@ -214,10 +216,18 @@ def united(rooms: Mapping[PlaceId, Room], views: Iterable[NodeView]) -> dict[Sco
     return {scope: tuple(sorted(of_scope, key=_age)) for scope, of_scope in found.items()}
 
 
-def _shown(workspace: Workspace, view: NodeView) -> Workspace:
+def _shown(workspace: Workspace, view: NodeView, room: Room | None) -> Workspace:
     if view.told:
         return lost(workspace, view.told)
-    return replace(workspace, notes=(*workspace.notes, view.note)) if view.note else workspace
+    note = view.note or (unreserved(room) if room is not None else "")
+    return replace(workspace, notes=(*workspace.notes, note)) if note else workspace
+
+
+def unreserved(room: Room) -> str:
+    """What is said where the node of a room no longer has what the room is to hold; "" where it has."""
+    if not room.spec.is_held or not room.spec.node or room.assigned or NO_ROOM not in room.message:
+        return ""
+    return f"its node has too little left to reserve what it may use ({one_line(room.message)}): {WHAT_IS_SHORT}"
 
 
 def _age(workspace: Workspace) -> tuple[datetime, PlaceId]:
