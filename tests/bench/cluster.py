@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import anyio.to_thread
 from anyio.abc import ByteStream
+from support.fake_managers import FakeManagers
 from support.fake_swarm import FakeSwarm
 
 from ws_mcp.core.changes import Changes
@@ -63,10 +64,16 @@ class ManyNodes:
     scopes: tuple[Scope, ...]
 
 
+class _StillManagers(FakeManagers):
+    def settle(self) -> None:
+        """Nothing: each room has its place, and Swarm's scheduler is not what is measured."""
+
+
 class _CountedSwarm(FakeSwarm):
     def __init__(self, nodes: int, counts: Counts) -> None:
         self._counts = counts
         super().__init__(nodes)
+        self.managers = _StillManagers(self)
 
     @asynccontextmanager
     async def counted(self, call: str) -> AsyncGenerator[None]:

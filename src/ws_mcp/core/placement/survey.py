@@ -37,6 +37,7 @@ class Survey:
         self.rooms: Mapping[PlaceId, Room] = {}
         self.is_seen = False
         self.unknown = "the managers of the swarm were not asked yet"
+        self._verified: Mapping[PlaceId, Room] = {}  # those of the last look
         self._learned: dict[PlaceId, Room | None] = {}  # since the last look began
         self.looks: Looks
 
@@ -86,7 +87,8 @@ class Survey:
             self.unknown = str(error)
         else:
             self.nodes = {node.id: node for node in nodes}
-            self.rooms = _with(verified(self._instance, rooms), self._learned)
+            self._verified = verified(self._instance, rooms, self._verified)
+            self.rooms = _with(self._verified, self._learned)
             self.is_seen, self.unknown = True, ""
         if self.unknown or not all(node.is_ready for node in self.nodes.values()):
             self.looks.again_in(AGAIN_S)
