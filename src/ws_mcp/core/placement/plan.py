@@ -199,10 +199,7 @@ class NodeView:
 def united(rooms: Mapping[PlaceId, Room], views: Iterable[NodeView]) -> dict[Scope, tuple[Workspace, ...]]:
     """The workspaces of all nodes, oldest first; those of lost nodes are unknown, also where only their rooms are."""
     found: dict[Scope, list[Workspace]] = {}
-    held: dict[NodeId, list[Room]] = {}  # once for all nodes: many may be lost together
-    for room in rooms.values():
-        if room.spec.is_held:
-            held.setdefault(room.node, []).append(room)
+    held = _held_on(rooms)  # once for all nodes: many may be lost together
     for view in views:
         seen: set[PlaceId] = set()
         for scope, of_scope in view.workspaces.items():
@@ -217,6 +214,14 @@ def united(rooms: Mapping[PlaceId, Room], views: Iterable[NodeView]) -> dict[Sco
                 scope, workspace = never_seen(room, view.hostname, view.told)
                 found.setdefault(scope, []).append(workspace)
     return {scope: tuple(sorted(of_scope, key=_age)) for scope, of_scope in found.items()}
+
+
+def _held_on(rooms: Mapping[PlaceId, Room]) -> Mapping[NodeId, list[Room]]:
+    found: dict[NodeId, list[Room]] = {}
+    for room in rooms.values():
+        if room.spec.is_held:
+            found.setdefault(room.node, []).append(room)
+    return found
 
 
 def _shown(workspace: Workspace, view: NodeView) -> Workspace:
