@@ -15,6 +15,7 @@ from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.swarm_model import NodeId, Room
 from ws_mcp.core.ids import PlaceId, WorkspaceName
 from ws_mcp.core.placement.plan import NodeView, Wanted, room_of, united
+from ws_mcp.core.placement.survey import again_s
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import WorkspaceState
 
@@ -67,3 +68,8 @@ async def test_nodes_that_are_lost_together_are_told_of_together(tmp_path: Path,
         await anyio.sleep(1)
         assert sum(bool(keeper.why) for keeper in keepers.all()) == 9
         assert len(told) == 1
+
+
+@pytest.mark.parametrize(("took_s", "next_s"), [(0.01, 3), (0.3, 3), (4, 40)])
+def test_a_node_that_is_down_does_not_keep_a_server_busy_with_looks(took_s: float, next_s: float) -> None:
+    assert again_s(took_s) == next_s

@@ -48,7 +48,7 @@ def service_of(spec: RoomSpec) -> dict[str, object]:
 
 
 def rooms_of(services: Iterable[Record], tasks: Iterable[Record]) -> tuple[Room, ...]:
-    """From "list services" and "list tasks", oldest first; each task is looked at once, since there may be thousands."""
+    """From "list services" and "list tasks", oldest first; each task is looked at once: there may be thousands."""
     of_service: dict[str, list[Record]] = {}
     for task in tasks:
         of_service.setdefault(task.text("ServiceID"), []).append(task)
