@@ -102,7 +102,7 @@ async def open_many(directory: Path, hosts: int, workspaces: int) -> AsyncGenera
         state = _CountedState(directory, await stack.enter_async_context(open_sqlite(directory)), counts)
         swarm = _CountedSwarm(hosts, counts)
         scopes = await _fill(swarm, state, workspaces)
-        places = await stack.enter_async_context(open_places(_no_execd, lambda _: "", "scale", lambda _: None))
+        places = await stack.enter_async_context(open_places(_no_execd, lambda _: "", "scale", lambda *_: None))
         acts, doors = OwnActs(), Swarm(managers=swarm.managers, engines=swarm.engines)
         rules = WorkspaceRules(workspaces=workspaces * hosts)
         ground = Ground(state, places, lambda _: rules, rules, acts, Changes(), utc_now)

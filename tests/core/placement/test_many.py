@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import ValuesView
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +27,7 @@ class CountedRooms(dict[PlaceId, Room]):
 
     times = 0
 
-    def values(self) -> ValuesView[Room]:
+    def values(self):  # noqa: ANN201 - as that of a dict
         self.times += 1
         return super().values()
 
