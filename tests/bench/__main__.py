@@ -1,4 +1,4 @@
-"""Run the benchmark and print its table: `python -m tests.bench [--quick] [--growth] [--setup] [--write]`."""
+"""Run the benchmark and print its table: `python -m tests.bench [--quick] [--growth] [--hosts] [--setup] [--write]`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tests.bench import growth, table
+from tests.bench import growth, hosts, table
 from tests.bench.changes import measure_told, measure_watched
 from tests.bench.definitions import measure_definitions
 from tests.bench.devcontainers import measure_devcontainers
@@ -39,6 +39,8 @@ from tests.bench.workspaces import LISTED, measure_fifty, measure_list, measure_
 
 RESULTS = ROOT / "bench-results"
 PAGE = ROOT / "docs" / "benchmarks.md"
+HOSTS_PAGE = ROOT / "docs" / "many-hosts.md"
+HOSTS_ROUNDS = 8
 
 T = TypeVar("T")
 
@@ -71,9 +73,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, under two minutes")
     parser.add_argument("--growth", action="store_true", help="only the growth curves; with --quick, small ones")
+    parser.add_argument("--hosts", action="store_true", help="only the lines about three hosts (root; two minutes)")
     parser.add_argument("--setup", action="store_true", help="also the set-up of a clean clone (about a minute more)")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/")
     options = parser.parse_args()
+    if options.hosts:
+        return _on_hosts(is_written=options.write)
     where = machine()
     effort = QUICK if options.quick else FULL
     lines: list[Line] = []
@@ -83,6 +88,8 @@ def main() -> int:
             lines += _measure(ground, effort)
         if options.growth or not options.quick:
             grown = _grow(ground, effort.growth)
+    if not options.growth and not options.quick:
+        lines += _said("three hosts", lambda: hosts.measure_hosts(HOSTS_ROUNDS))
     lines += measure_set_up() if options.setup else []
     everything = lines + (lines_of(grown) if grown else [])
     print(f"\n{where}\n\n{table.as_text(everything)}\n", flush=True)
@@ -91,13 +98,25 @@ def main() -> int:
         table.put(PAGE, "table", f"{where}\n\n{table.as_markdown(lines)}")
     if options.write and grown:
         _draw(where, grown)
-    failed = [line.name for line in everything if line.holds is False]
-    print(
-        f"{len(failed)} of {sum(line.holds is not None for line in everything)} claims do not hold"
-        if failed
-        else "all hold"
-    )
+    return _judged(everything)
+
+
+def _judged(lines: list[Line]) -> int:
+    """Say how many claims do not hold, as the exit code does."""
+    failed = sum(line.holds is False for line in lines)
+    print(f"{failed} of {sum(line.holds is not None for line in lines)} claims do not hold" if failed else "all hold")
     return 1 if failed else 0
+
+
+def _on_hosts(*, is_written: bool) -> int:
+    where = hosts.machine()
+    lines = _said("three hosts", lambda: hosts.measure_hosts(HOSTS_ROUNDS))
+    print(f"\n{where}\n\n{table.as_text(lines)}\n", flush=True)
+    if lines:
+        _keep(where, lines, None)
+    if is_written and lines:
+        table.put(HOSTS_PAGE, "hosts", f"{where}\n\n{table.as_markdown(lines)}")
+    return _judged(lines)
 
 
 def _measure(ground: Ground, effort: Effort) -> list[Line]:

@@ -173,15 +173,24 @@ class FakeManagers(FakeWorld):
         self.settle()
         self._tell("node", "update", node, {})
 
+    def put_room(self, spec: RoomSpec) -> None:
+        """A room that has run on its node for long: nobody has to look for a place."""
+        number = next(self._numbers)
+        made = Room(id=digest(f"{spec.name}:{number}")[:25], version=number, spec=spec, created_at=self._now(number))
+        self.found[spec.name], self._tasks[made.id] = made, FakeTask(node=spec.node, state="running")
+
     def settle(self) -> None:
         """Let the scheduler and the nodes do what they can do now."""
+        held: defaultdict[NodeId, tuple[RoomSpec, ...]] | None = None  # what is on each node; made when it is needed
         for room in self.found.values():
             task = self._tasks[room.id]
             if not room.spec.is_held:
                 task.node, task.state, task.message = HERE, "shutdown", ""
                 continue
             if not task.node:
-                chosen = choose(room.spec, self._swarm.nodes.values(), self._held())
+                held = self._held() if held is None else held
+                chosen = choose(room.spec, self._swarm.nodes.values(), held)
+                held[chosen.node] += (room.spec,)
                 task.node, task.message = chosen.node, chosen.message
                 task.state = "assigned" if chosen.node else PENDING
             if task.node:
@@ -190,7 +199,7 @@ class FakeManagers(FakeWorld):
                     ("running", "") if has_image else ("rejected", f"No such image: {room.spec.image}")
                 )
 
-    def _held(self) -> Mapping[NodeId, tuple[RoomSpec, ...]]:
+    def _held(self) -> defaultdict[NodeId, tuple[RoomSpec, ...]]:
         held: defaultdict[NodeId, tuple[RoomSpec, ...]] = defaultdict(tuple)
         for room in self.found.values():
             held[self._tasks[room.id].node] += (room.spec,)

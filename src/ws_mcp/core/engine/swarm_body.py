@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from ws_mcp.core.engine.answers import architecture_of, time_of
@@ -43,6 +44,15 @@ def service_of(spec: RoomSpec) -> dict[str, object]:
             "RestartPolicy": {"Condition": "any", "Delay": RESTART_S * _NANO},
         },
     }
+
+
+def rooms_of(services: Iterable[Record], tasks: Iterable[Record]) -> tuple[Room, ...]:
+    """From "list services" and "list tasks", oldest first; each task is looked at once: there may be thousands."""
+    of_service: dict[str, list[Record]] = {}
+    for task in tasks:
+        of_service.setdefault(task.text("ServiceID"), []).append(task)
+    rooms = [room_of(service, tuple(of_service.get(service.text("ID"), ()))) for service in services]
+    return tuple(sorted(rooms, key=lambda room: (room.created_at, room.id)))
 
 
 def room_of(service: Record, tasks: tuple[Record, ...]) -> Room:

@@ -96,12 +96,15 @@ class Keepers:
             if id_ not in self._kept and id_ not in self._opening:
                 self._opening.add(id_)
                 self._tasks.start_soon(self._keep, node, name=f"node {node.hostname}")
+        changed = False
         for keeper in self._kept.values():
             was_lost, was_ready = bool(keeper.why), keeper.node is not None and keeper.node.is_ready
             keeper.node = nodes.get(keeper.id)
             if keeper.node is not None and keeper.node.is_ready and not was_ready:
                 keeper.nudge.set()  # that it could not be reached before need not be so
-            self._judge(keeper, was_lost=was_lost)
+            changed |= self._judged(keeper, was_lost=was_lost)
+        if changed:
+            self._on_change()  # once: many may be lost together, and the list of all is put together each time
 
     async def opened(self) -> tuple[Keeper, ...]:
         """All of them."""
@@ -148,16 +151,21 @@ class Keepers:
         self._judge(keeper, was_lost=was_lost)
 
     def _judge(self, keeper: Keeper, *, was_lost: bool) -> None:
+        if self._judged(keeper, was_lost=was_lost):
+            self._on_change()
+
+    def _judged(self, keeper: Keeper, *, was_lost: bool) -> bool:
+        """Whether it was lost just now, or is back."""
         if not keeper.why:
             keeper.since = None
         elif keeper.since is None:
             keeper.since = self._now()
         if was_lost == bool(keeper.why):
-            return
+            return False
         if was_lost and keeper.keeping.watch.is_begun:
             keeper.keeping.watch.look_soon()  # what was seen before it was lost need not be so
         keeper.nudge.set()
-        self._on_change()
+        return True
 
     async def _keep(self, node: SwarmNode) -> None:
         engine = self._engines.engine(node)

@@ -129,13 +129,14 @@ def is_as_wanted(spec: RoomSpec, wanted: Wanted) -> bool:
     return spec.is_held and abs(spec.cpus - wanted.cpus) < 1e-6 and spec.memory_bytes == wanted.memory_bytes
 
 
-def verified(instance: Instance, rooms: Iterable[Room]) -> dict[PlaceId, Room]:
-    """The rooms that this instance made, by their places."""
-    return {
-        naming.place_of_room(room.spec.name): room
-        for room in rooms
-        if naming.is_ours(instance.key, room.spec.name, room.spec.labels)
-    }
+def verified(instance: Instance, rooms: Iterable[Room], known: Mapping[PlaceId, Room]) -> dict[PlaceId, Room]:
+    """The rooms that this instance made, by their places. One that is `known` need not be verified again."""
+    found: dict[PlaceId, Room] = {}
+    for room in rooms:
+        place = naming.place_of_room(room.spec.name)
+        if room == known.get(place) or naming.is_ours(instance.key, room.spec.name, room.spec.labels):
+            found[place] = room
+    return found
 
 
 def shun(constraints: tuple[str, ...], nodes: Iterable[NodeId]) -> tuple[str, ...]:
@@ -200,6 +201,7 @@ class NodeView:
 def united(rooms: Mapping[PlaceId, Room], views: Iterable[NodeView]) -> dict[Scope, tuple[Workspace, ...]]:
     """The workspaces of all nodes, oldest first; those of lost nodes are unknown, also where only their rooms are."""
     found: dict[Scope, list[Workspace]] = {}
+    held = _held_on(rooms)  # once for all nodes: many may be lost together
     for view in views:
         seen: set[PlaceId] = set()
         for scope, of_scope in view.workspaces.items():
@@ -209,11 +211,19 @@ def united(rooms: Mapping[PlaceId, Room], views: Iterable[NodeView]) -> dict[Sco
                     continue  # it was given up here, and is elsewhere
                 seen.add(workspace.place)
                 found.setdefault(scope, []).append(_shown(workspace, view, room))
-        for place, room in rooms.items() if view.told else ():
-            if room.node == view.node and room.spec.is_held and place not in seen:
+        for room in held.get(view.node, ()) if view.told else ():
+            if naming.place_of_room(room.spec.name) not in seen:
                 scope, workspace = never_seen(room, view.hostname, view.told)
                 found.setdefault(scope, []).append(workspace)
     return {scope: tuple(sorted(of_scope, key=_age)) for scope, of_scope in found.items()}
+
+
+def _held_on(rooms: Mapping[PlaceId, Room]) -> Mapping[NodeId, list[Room]]:
+    found: dict[NodeId, list[Room]] = {}
+    for room in rooms.values():
+        if room.spec.is_held:
+            found.setdefault(room.node, []).append(room)
+    return found
 
 
 def _shown(workspace: Workspace, view: NodeView, room: Room | None) -> Workspace:

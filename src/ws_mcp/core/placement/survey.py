@@ -21,6 +21,7 @@ from ws_mcp.core.placement.plan import verified
 from ws_mcp.core.workspaces import naming
 
 AGAIN_S = 3.0  # between looks while a node or the managers do not answer
+SHARE = 10  # how many times as long as a look takes it is until the next one, for nodes that are down
 WAIT_S = 2.0  # that a list waits for managers that answered before
 FIRST_WAIT_S = 15.0  # that it waits for them the first time: they may be electing a leader
 KINDS = ("service", "node")
@@ -37,6 +38,7 @@ class Survey:
         self.rooms: Mapping[PlaceId, Room] = {}
         self.is_seen = False
         self.unknown = "the managers of the swarm were not asked yet"
+        self._verified: Mapping[PlaceId, Room] = {}  # those of the last look
         self._learned: dict[PlaceId, Room | None] = {}  # since the last look began
         self.looks: Looks
 
@@ -79,6 +81,7 @@ class Survey:
     async def look(self, _marked: frozenset[str], _is_all_old: bool) -> None:
         """One look."""
         self._learned.clear()
+        began = anyio.current_time()
         try:
             nodes = await self._managers.nodes()
             rooms = await self._managers.rooms({naming.INSTANCE: self._instance.id, naming.KIND: "room"})
@@ -86,10 +89,13 @@ class Survey:
             self.unknown = str(error)
         else:
             self.nodes = {node.id: node for node in nodes}
-            self.rooms = _with(verified(self._instance, rooms), self._learned)
+            self._verified = verified(self._instance, rooms, self._verified)
+            self.rooms = _with(self._verified, self._learned)
             self.is_seen, self.unknown = True, ""
-        if self.unknown or not all(node.is_ready for node in self.nodes.values()):
+        if self.unknown:
             self.looks.again_in(AGAIN_S)
+        elif not all(node.is_ready for node in self.nodes.values()):
+            self.looks.again_in(again_s(anyio.current_time() - began))
         self._on_look()
 
     def concerns(self, event: EngineEvent) -> bool:
@@ -104,6 +110,11 @@ async def open_survey(managers: Managers, instance: Instance, on_look: Callable[
     survey = Survey(managers, instance, on_look)
     async with open_looks(managers, survey.look, survey.concerns, "the swarm", kinds=KINDS) as survey.looks:
         yield survey
+
+
+def again_s(took_s: float) -> float:
+    """When to look again at a swarm of which a node is down; that it is back is an event, if that is heard."""
+    return max(AGAIN_S, SHARE * took_s)
 
 
 def _with(rooms: Mapping[PlaceId, Room], learned: Mapping[PlaceId, Room | None]) -> Mapping[PlaceId, Room]:

@@ -97,7 +97,8 @@ class Upkeep:
         now = self._now()
         rooms = self._survey.rooms.items()
         old = [each for each, room in rooms if (now - room.created_at).total_seconds() >= older_than_s]
-        due = [place for place in old if self._is_empty(place, self._survey.rooms[place])]
+        nobodys = self._nobodys()
+        due = [place for place in old if place in nobodys]
         found = [await self._sweep(place, is_dry_run=is_dry_run) for place in due]
         return tuple(room for room in found if room is not None)
 
@@ -108,19 +109,23 @@ class Upkeep:
             EngineError
         """
         now = anyio.current_time()
-        empty = [place for place, room in self._survey.rooms.items() if self._is_empty(place, room)]
-        self._since = {place: self._since.get(place, now) for place in empty}
+        self._since = {place: self._since.get(place, now) for place in self._nobodys()}
         due = [place for place, since in self._since.items() if now - since >= grace_s]
         for place in due:
             await self._sweep(place, is_dry_run=False)
 
-    def _is_empty(self, place: PlaceId, room: Room) -> bool:
-        """Whether nothing that is listed is in a room; its node is looked at closely before it is removed."""
-        keeper = self._keepers.get(room.node)
-        if room.node == HERE:
-            return True
-        last = keeper.keeping.watch.last if keeper is not None and not keeper.told else None
-        return last is not None and place not in {each.place for of in last.workspaces.values() for each in of}
+    def _nobodys(self) -> frozenset[PlaceId]:
+        """The rooms in which nothing that is listed is; the node of one is looked at closely before it is removed."""
+        listed: dict[NodeId, frozenset[PlaceId]] = {}
+        for keeper in self._keepers.all():
+            last = keeper.keeping.watch.last
+            if last is not None and not keeper.told:
+                listed[keeper.id] = frozenset(each.place for of in last.workspaces.values() for each in of)
+
+        def is_nobodys(place: PlaceId, room: Room) -> bool:
+            return room.node == HERE or (room.node in listed and place not in listed[room.node])
+
+        return frozenset(place for place, room in self._survey.rooms.items() if is_nobodys(place, room))
 
     async def _sweep(self, place: PlaceId, *, is_dry_run: bool) -> Room | None:
         async with self._state.lock_if_free(lock_name(place)) as is_held:
