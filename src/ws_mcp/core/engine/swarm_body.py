@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from ws_mcp.core.engine.answers import architecture_of
@@ -62,6 +64,14 @@ def room_of(service: Record, tasks: tuple[Record, ...]) -> Room:
         task_state=status.text("State"),
         message=_reason(status.text("Err")),
     )
+
+
+def rooms_of(services: Iterable[Record], tasks: Iterable[Record]) -> list[Room]:
+    """The same of many services, each task read once."""
+    by_service: defaultdict[str, list[Record]] = defaultdict(list)
+    for task in tasks:
+        by_service[task.text("ServiceID")].append(task)
+    return [room_of(service, tuple(by_service[service.text("ID")])) for service in services]
 
 
 def node_of(found: Record) -> SwarmNode:

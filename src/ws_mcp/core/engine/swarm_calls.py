@@ -14,7 +14,7 @@ from ws_mcp.core.engine.faults import Call
 from ws_mcp.core.engine.model import EngineEvent, Network
 from ws_mcp.core.engine.record import Record, items_of
 from ws_mcp.core.engine.sdk import asked_of_swarm, carries, filters_of
-from ws_mcp.core.engine.swarm_body import node_of, room_of, service_of
+from ws_mcp.core.engine.swarm_body import node_of, room_of, rooms_of, service_of
 from ws_mcp.core.engine.swarm_model import OverlaySpec, Room, RoomSpec, SwarmNode
 from ws_mcp.core.errors import EngineNotFoundError
 
@@ -37,7 +37,7 @@ class EngineSwarm(EngineCalls):
         """See `Managers.rooms`."""
         found = [Record(each) for each in items_of(await self._ask(Call.ROOMS, "", "services", filters_of(labels)))]
         tasks = await self._tasks([service.text("ID") for service in found])
-        rooms = [room_of(service, tasks) for service in found]
+        rooms = rooms_of(found, tasks)
         return tuple(
             sorted((r for r in rooms if carries(r.spec.labels, labels)), key=lambda room: (room.created_at, room.id))
         )
