@@ -94,8 +94,8 @@ def manager_of(cluster: Cluster, places: Places, scope: Scope) -> ProcessManager
     async def client_of(place: PlaceRef) -> ExecdClient:
         return await places.client(place.address)
 
-    async def all_places() -> tuple[PlaceRef, ...]:
-        return await chat_places.all(scope)
+    async def all_places(*, is_fresh: bool = False) -> tuple[PlaceRef, ...]:
+        return await chat_places.all(scope, is_fresh=is_fresh)
 
     async def place_of(name: WorkspaceName | None) -> PlaceRef:
         return await chat_places.of(scope, name)
