@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from ws_mcp.chats import list_chats
 from ws_mcp.console import Console, home_path
 from ws_mcp.core.devcontainers.model import DevContainer, Freshness, Key, Status, Verdict
+from ws_mcp.core.errors import StateError
 from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import Exit, OutputRange, ProcessInfo, ProcessState
 from ws_mcp.core.workspaces.model import PortUrl, Workspace, WorkspaceKind, WorkspaceState
-from ws_mcp.ps import Place, show_place
+from ws_mcp.ps import Place, ps, show_place
 from ws_mcp.ps_devcontainers import Seen, SeenOne, show_devcontainers
+from ws_mcp.settings import Settings
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WORKSPACE = Workspace(
@@ -142,3 +147,13 @@ def test_without_dev_containers_nothing_is_said_of_them() -> None:
     out = io.StringIO()
     show_devcontainers(Console(out, io.StringIO(), is_coloured=False, columns=100), Seen(), NOW, show_ended=False)
     assert out.getvalue() == ""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("command", [partial(ps, show_ended=False), list_chats])
+async def test_of_a_state_that_is_in_a_database_the_directory_says_nothing(
+    tmp_path: Path, command: Callable[[Settings], Awaitable[int]]
+) -> None:
+    nowhere = Settings(state=tmp_path / "state", engine="none", state_database="postgresql://x@127.0.0.1:1/x")
+    with pytest.raises(StateError, match="state database"):
+        await command(nowhere)

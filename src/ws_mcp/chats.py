@@ -107,7 +107,7 @@ def show_closed(shown: Console, scope: Scope, closed: Closed, how: Closing) -> N
 
 def _is_new(settings: Settings, shown: Console) -> bool:
     state = choices_of(settings).state
-    if (state / "state.db").exists():
+    if settings.state_database or (state / "state.db").exists():
         return False
     shown.line(_NO_STATE.format(state=home_path(str(state))))
     return True

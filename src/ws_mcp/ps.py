@@ -44,7 +44,7 @@ async def ps(settings: Settings, show_ended: bool) -> int:
     shown = console()
     state = choices_of(settings).state
     empty = _EMPTY.format(state=home_path(str(state)))
-    if not (state / "state.db").exists():
+    if not settings.state_database and not (state / "state.db").exists():
         shown.line(empty)
         return 0
     async with open_doors(settings) as doors, open_core_of(choices_of(settings), doors) as core:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import AsyncGenerator
@@ -20,7 +21,7 @@ import anyio.to_thread
 import pytest
 from support.postgres import Postgres, postgres_missing
 
-from ws_mcp.core.bus import open_bus
+from ws_mcp.core.bus import GATHER_S, open_bus
 from ws_mcp.core.changes import Change, Changes, Subject
 from ws_mcp.core.database import SCHEMA
 from ws_mcp.core.errors import StateError
@@ -462,6 +463,17 @@ async def test_a_server_is_there_again_after_a_lost_connection(server_ground: Se
         await anyio.to_thread.run_sync(server_ground.postgres.cut, server_ground.database)
         while not await b.is_present(servers.own):  # noqa: ASYNC110 - the other server has no event for it
             await anyio.sleep(0.01)
+
+
+async def test_a_server_that_cannot_tell_the_others_goes_on(tmp_path: Path) -> None:
+    async with open_state(tmp_path / "state") as state:
+        changes = Changes()
+        async with open_bus(state, changes):
+            shutil.rmtree(tmp_path / "state" / "bus")
+            for _ in range(2):
+                changes.emit(Change(subject=Subject.CONTAINERS, chat=ChatId("c")))
+                await anyio.sleep(2 * GATHER_S)
+            assert await state.known_chats() == frozenset()
 
 
 async def test_after_a_lost_connection_everything_is_looked_at_again(server_ground: ServerGround) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import itertools
 from collections import ChainMap
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import anyio.lowlevel
@@ -98,6 +98,18 @@ class FakeSwarm(FakeWorld):
         """As `docker node rm`: the managers no longer know it."""
         node = self.nodes.pop(self.node(hostname).id)
         self.managers.node_changed(node.id)
+
+    @contextmanager
+    def unheard(self) -> Generator[None]:
+        """What happens meanwhile no event tells of."""
+        worlds = (self.managers, *self.engine_of.values())
+        for world in worlds:
+            world.is_quiet = True
+        try:
+            yield
+        finally:
+            for world in worlds:
+                world.is_quiet = False
 
     @property
     def has_majority(self) -> bool:

@@ -126,6 +126,7 @@ class FakeWorld:
         self._order: Order | None = None
         self._dead: Callable[[], None] | None = None
         self._is_down = False
+        self.is_quiet = False  # what happens is told nobody
         self._numbers = itertools.count(1)
         self._watchers: list[MemoryObjectSendStream[EngineEvent]] = []
 
@@ -224,7 +225,7 @@ class FakeWorld:
         return BEGAN + timedelta(seconds=anyio.current_time(), microseconds=number)
 
     def _tell(self, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
-        for watcher in self._watchers:
+        for watcher in () if self.is_quiet else self._watchers:
             watcher.send_nowait(EngineEvent(kind=kind, action=action, id=name, labels=dict(labels)))
 
     def _container(self, container: ContainerId) -> FakeContainer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -72,12 +72,15 @@ async def open_server(
     rules: WorkspaceRules | None = None,
     constraints: tuple[str, ...] = (),
     changes: Changes | None = None,
+    *,
+    state_of: Callable[[State], State] = lambda state: state,
 ) -> AsyncGenerator[Cluster]:
-    """A server on the state directory in `path`."""
+    """A server on the state directory in `path`; `state_of`: as what it sees the state that is there."""
     inside = FakeInside()
     doors = Swarm(managers=swarm.managers, engines=swarm.engines, constraints=constraints)
     told = changes or Changes()
-    async with open_state(path / "state") as state:
+    async with open_state(path / "state") as opened:
+        state = state_of(opened)
 
         @asynccontextmanager
         async def open_node(engine: Engine, site: Site) -> AsyncGenerator[Keeping]:

@@ -43,7 +43,7 @@ class ChatPlaces:
             PlacesUnknownError: not all can be told now.
         """
         if is_fresh:
-            self._workspaces.look_again()
+            await self._workspaces.look_afresh(scope)
         found = await self._workspaces.list(scope)
         refs = tuple(
             PlaceRef(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis.strategies import booleans, builds, dictionaries, integers, just, sampled_from, text, tuples
 
 from ws_mcp.core.engine.record import Record
-from ws_mcp.core.engine.swarm_body import HELD_FOR, node_of, room_of, service_of
+from ws_mcp.core.engine.swarm_body import HELD_FOR, node_of, room_of, rooms_of, service_of
 from ws_mcp.core.engine.swarm_model import HERE, NodeId, RoomSpec
 
 WORDS = text("abcdefgh.-", min_size=1, max_size=8)
@@ -82,3 +82,26 @@ def test_an_odd_node_is_no_crash() -> None:
     assert (node.address, node.state, node.availability, node.is_ready) == ("2001:db8::1", "unknown", "active", False)
     assert node_of(Record(None)).address == ""
     assert room_of(Record(None), ()).created_at == datetime.fromtimestamp(0, UTC)
+
+
+class Counted(dict[str, object]):
+    """An object of an answer that counts how often a member of it is read."""
+
+    reads = 0
+
+    def get(self, key: str, default: object = None) -> object:  # pyright: ignore[reportIncompatibleMethodOverride] - enough for a record
+        Counted.reads += 1
+        return super().get(key, default)
+
+
+def test_of_many_rooms_each_task_is_read_a_few_times_only() -> None:
+    many = 200
+    services = [
+        Record({"ID": f"s{n}", "Spec": service_of(RoomSpec(name=f"r{n}", labels={}, image="i", command=("c",)))})
+        for n in range(many)
+    ]
+    tasks = [Record(Counted(ServiceID=f"s{n}", NodeID=f"n{n}", CreatedAt="2026-01-02T03:04:05Z")) for n in range(many)]
+    Counted.reads = 0
+    rooms = rooms_of(services, tasks)
+    assert [room.assigned for room in rooms] == [f"n{n}" for n in range(many)]
+    assert Counted.reads <= 10 * many

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -14,8 +15,11 @@ from support.placement_ground import Cluster, a_swarm, left_over, open_server
 from support.workspace_ground import MAIN, SPEC
 from support.workspace_values import SCOPE
 
-from ws_mcp.core.errors import EngineError, WsError
+from ws_mcp.core.engine.swarm_model import RoomSpec
+from ws_mcp.core.errors import EngineError, StateError, WsError
 from ws_mcp.core.placement import upkeep
+from ws_mcp.core.state import State
+from ws_mcp.core.stores.lock import LOST, Lock
 from ws_mcp.core.workspaces.model import Ask, Content, Replace, Sizes, WorkspaceState
 
 pytestmark = [
@@ -147,3 +151,55 @@ async def test_a_call_that_fails_leaves_all_in_order(tmp_path: Path, name: str) 
         if not was_failed:
             return
     pytest.fail("the script never ended")
+
+
+class LosableState(State):
+    """A state whose locks can be lost, as those of a database are together with the connection."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state.directory, state._store)
+        self.held: list[Lock] = []
+
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncGenerator[Lock]:
+        async with super().lock(name) as lock:
+            self.held.append(lock)
+            try:
+                with lock.scope:
+                    yield lock
+            finally:
+                self.held.remove(lock)
+            if lock.is_lost:
+                raise StateError(LOST)
+
+    def lose_all(self) -> None:
+        """The connection is gone."""
+        for lock in self.held:
+            lock.lose()
+
+
+@pytest.mark.parametrize("name", list(SCRIPTS))
+async def test_who_lost_the_lock_changes_no_room_any_more(tmp_path: Path, name: str) -> None:
+    has_one, script = SCRIPTS[name]
+    for number in range(1, MOST_CALLS):
+        swarm, path = a_swarm(2), tmp_path / str(number)
+        await prepared(swarm, path, has_one=has_one)
+        async with open_server(swarm, path, state_of=LosableState) as server:
+            swarm.at_call(number, partial(lose, server, before := list[dict[str, RoomSpec]]()))
+            with suppress(StateError):
+                await script(server)
+            assert before in ([], [specs(swarm)]), number
+            if not swarm.has_failed:
+                return
+    pytest.fail("the script never ended")
+
+
+def specs(swarm: FakeSwarm) -> dict[str, RoomSpec]:
+    return {name: room.spec for name, room in swarm.managers.found.items()}
+
+
+def lose(server: Cluster, before: list[dict[str, RoomSpec]]) -> None:
+    assert isinstance(server.state, LosableState)
+    if server.state.held:
+        before.append(specs(server.swarm))
+        server.state.lose_all()

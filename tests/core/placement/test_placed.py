@@ -215,3 +215,13 @@ async def test_ports_are_where_the_node_is(tmp_path: Path) -> None:
     async with open_server(swarm, tmp_path) as server:
         made = await server.made(named("main", ports=(8000,)))
         assert [port.host for port in made.ports] == [swarm.node(made.hostname).address]
+
+
+async def test_whose_data_there_is_is_not_told_in_part(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        await server.listed()
+        swarm.engine_of[made.node].fail_next("list_volumes", EngineUnavailableError("gone"))
+        with pytest.raises(EngineUnavailableError, match="gone"):
+            await server.workspaces.data()

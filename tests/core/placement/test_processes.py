@@ -90,6 +90,26 @@ async def _lose_all(swarm: FakeSwarm) -> None:
         await swarm.lose(hostname)
 
 
+async def test_what_another_server_began_just_now_is_found_before_an_event_tells_of_it(
+    tmp_path: Path, virtual_time: None
+) -> None:
+    swarm = a_swarm()
+    async with (
+        open_execds(swarm) as execds,
+        open_server(swarm, tmp_path) as server,
+        open_server(swarm, tmp_path) as other,
+        open_manager(server, execds) as manager,
+        open_manager(other, execds) as others,
+    ):
+        await other.listed()
+        assert await says(others, STRANGE) is NotFoundError
+        with swarm.unheard():
+            for name in ("one", "two"):
+                made = await server.made(replace(SPEC, name=WorkspaceName(name)))
+                process = (await manager.start(made.name, a_process())).info.process
+                assert await says(others, process) is None
+
+
 async def _leaderless(swarm: FakeSwarm) -> None:
     await anyio.lowlevel.checkpoint()
     swarm.is_leaderless = True

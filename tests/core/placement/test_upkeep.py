@@ -13,7 +13,7 @@ from support.workspace_ground import SPEC, open_service
 from support.workspace_values import SCOPE
 
 from ws_mcp.core.clock import utc_now
-from ws_mcp.core.errors import ConflictError, InvalidArgumentError
+from ws_mcp.core.errors import ConflictError, EngineTimeoutError, InvalidArgumentError
 from ws_mcp.core.ids import WorkspaceName
 from ws_mcp.core.placement import upkeep
 from ws_mcp.core.placement.giving_up import GivenUp, give_up
@@ -161,6 +161,52 @@ async def test_one_of_several_is_named_by_its_place(tmp_path: Path) -> None:
         await server.made(scope=replace(SCOPE, chat=type(SCOPE.chat)("c_other")))
         with pytest.raises(InvalidArgumentError, match="several chats"):
             await given_up(server, "main")
+
+
+async def test_a_machine_that_joins_the_swarm_again_keeps_what_is_on_it(tmp_path: Path, virtual_time: None) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        await server.listed()
+        swarm.change(made.hostname, state="down", message="the node left the swarm")
+        joined = swarm.add_node("joined")
+        swarm.engine_of[joined.id].containers.update(swarm.engine_of[made.node].containers)
+        for _ in range(3):
+            await anyio.sleep(upkeep.LOOK_S)
+            await server.placement.upkeep.look()
+        assert made.container in swarm.engine_of[joined.id].containers
+        assert [each.state for each in await server.listed()] == [WorkspaceState.UNKNOWN]
+        swarm.remove_node(made.hostname)
+        await anyio.sleep(upkeep.LOOK_S)
+        await server.placement.upkeep.look()
+        assert made.container in swarm.engine_of[joined.id].containers
+
+
+@pytest.mark.parametrize("state", ["unknown", "disconnected"])
+async def test_nothing_is_given_up_while_the_managers_do_not_know_themselves(tmp_path: Path, state: str) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        swarm.change(made.hostname, state=state)
+        with pytest.raises(ConflictError, match=state):
+            await given_up(server, "main", is_forced=True)
+        [room] = swarm.managers.found.values()
+        assert room.spec.node == made.node
+
+
+async def test_what_has_no_room_yet_is_not_made_a_second_time(tmp_path: Path, virtual_time: None) -> None:
+    swarm = a_swarm()
+    async with open_service(swarm.engine("node-2"), tmp_path) as service:
+        old = [await service.made(replace(SPEC, name=WorkspaceName(name))) for name in ("one", "two")]
+    async with open_server(swarm, tmp_path) as server:
+        for each in old:
+            swarm.managers.fail_next("create_room", EngineTimeoutError("it takes long"))
+            with pytest.raises(ConflictError, match="'node-2' from before"):
+                await server.made(replace(SPEC, name=each.name))
+        assert await containers(swarm) == [each.container for each in old]
+    async with open_server(swarm, tmp_path) as server:
+        again = [await server.made(replace(SPEC, name=each.name)) for each in old]
+        assert [each.container for each in again] == [each.container for each in old]
 
 
 async def containers(swarm: FakeSwarm) -> list[str]:

@@ -40,12 +40,12 @@ async def give_up(placement: Placement, state: State, which: str, now: Now, *, i
     if survey.unknown:
         raise EngineUnavailableError(f"nothing was done: {survey.unknown}")
     place = meant(survey.rooms, which)
-    async with state.lock(lock_name(place)):
+    async with state.lock(lock_name(place)) as lock:
         room = await rooms.find(place)
         if room is None or room.node == HERE:
             raise ConflictError(f"workspace {which!r} is on no node; provision_workspace makes it on one")
         check_lost(survey.nodes.get(room.node), room.node, is_forced=is_forced)
-        moved = await rooms.move(room)
+        moved = await rooms.move(room, lock)
         ledger = Ledger(state, now)
         await ledger.forget(place)
         await ledger.end(place)
@@ -78,8 +78,13 @@ def check_lost(node: SwarmNode | None, name: str, *, is_forced: bool) -> None:
     Raises:
         ConflictError
     """
-    if node is None or not node.is_ready:
+    if node is None or node.state == "down":
         return
+    if not node.is_ready:
+        raise ConflictError(
+            f"nothing was done: the managers say that node {node.hostname!r} is {node.state}, as all nodes are for a "
+            "moment after another manager leads; call again when they say that it is ready, or down"
+        )
     if node.availability != "drain":
         raise ConflictError(
             f"nothing was done: the managers say that node {node.hostname!r} is ready, so nothing there is lost. If it "

@@ -86,7 +86,7 @@ class Overlays:
             intents=frozenset(intent.place for intent in intents),
             chats=frozenset(),
         )
-        there = {place: room for place, room in verified(instance, rooms).items() if place not in released}
+        there = {place: room for place, room in verified(instance, rooms, {}).items() if place not in released}
         return plan_overlays(seen, there)
 
     async def _remove_all(self, due: tuple[Leftover, ...]) -> Swept:

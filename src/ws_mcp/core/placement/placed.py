@@ -10,7 +10,7 @@ import anyio
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.swarm_model import HERE, NodeId
-from ws_mcp.core.errors import WsError
+from ws_mcp.core.errors import EngineError, WsError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
 from ws_mcp.core.placement.keepers import Keeper, Keepers
@@ -19,6 +19,7 @@ from ws_mcp.core.placement.rooms import CLEAN_UP_S, Rooms, lock_name
 from ws_mcp.core.placement.sights import All, ClusterSights
 from ws_mcp.core.placement.survey import Survey
 from ws_mcp.core.state import State
+from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.disk_holds import DiskHolds
@@ -83,17 +84,25 @@ class ClusterWorkspaces:
         """On lost nodes whatever has a room counts: nobody can tell whether it has data."""
         await self._survey.known()
         found: set[tuple[Scope, WorkspaceName]] = set()
-        keepers = await self._keepers.opened()
+        answered: set[NodeId] = set()
+        failures: list[EngineError] = []
 
         async def ask(keeper: Keeper) -> None:
-            found.update(await data_of(keeper.engine, self._state.instance))
+            try:
+                found.update(await data_of(keeper.engine, self._state.instance))
+            except EngineError as error:
+                failures.append(error)
+            else:
+                answered.add(keeper.id)
 
         async with anyio.create_task_group() as tasks:
-            for keeper in keepers:
+            for keeper in await self._keepers.opened():
                 if not keeper.why:
                     tasks.start_soon(ask, keeper)
-        answering = {keeper.id for keeper in keepers if not keeper.why}
-        lost = [room.spec.labels for room in self._survey.rooms.values() if room.node not in answering]
+        if failures:
+            raise failures[0]
+        # By who answered, and not by who answers now: one can be back since.
+        lost = [room.spec.labels for room in self._survey.rooms.values() if room.node not in answered]
         found |= {(naming.scope_of(labels), WorkspaceName(labels[naming.WORKSPACE])) for labels in lost}
         return tuple(sorted(found, key=lambda each: (each[0].principal, each[0].chat, each[1])))
 
@@ -114,29 +123,31 @@ class ClusterWorkspaces:
 
     async def remove(self, workspace: Workspace, *, keep_volume: bool) -> str:
         place = workspace.place
-        async with self._state.lock(lock_name(place)):
+        async with self._state.lock(lock_name(place)) as lock:
             keeper = await self._at(workspace.node)
             kept = await keeper.keeping.workspaces.remove(workspace, keep_volume=keep_volume)
             _changed(keeper)
-            await self._give_up(place, keeps_data=bool(kept))
+            await self._give_up(place, lock, keeps_data=bool(kept))
         return kept
 
     async def remove_data(self, scope: Scope, name: WorkspaceName) -> bool:
         await self._survey.known()
         place = self._place(scope, name)
-        async with self._state.lock(lock_name(place)):
+        async with self._state.lock(lock_name(place)) as lock:
             node = await self._rooms.node_of(place)
             if node == HERE:
                 return False
             had_any = await (await self._at(node)).keeping.workspaces.remove_data(scope, name)
-            await self._give_up(place, keeps_data=False)
+            await self._give_up(place, lock, keeps_data=False)
         return had_any
 
-    async def _give_up(self, place: PlaceId, *, keeps_data: bool) -> None:
+    async def _give_up(self, place: PlaceId, lock: Lock, *, keeps_data: bool) -> None:
         """What it held; the workspace is gone already, so that a failure here is only swept later."""
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+        with lock.shield(CLEAN_UP_S):
             try:
                 room = await self._rooms.find(place)
+                if not await lock.still_held():
+                    return  # the room is another server's by now
                 if room is not None and keeps_data:
                     await self._rooms.let_go(room)
                 elif room is not None:

@@ -17,6 +17,7 @@ from ws_mcp.core.errors import ConflictError, EngineConflictError, EngineNotFoun
 from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.placement.plan import Wanted, is_as_wanted, room_of, shun
 from ws_mcp.core.placement.survey import Survey
+from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.workspaces import naming
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,9 @@ class Rooms:
         room = await self.find(place)
         return room.node if room is not None else HERE
 
-    async def reserve(self, wanted: Wanted, image: str, *, shunned: frozenset[NodeId] = frozenset()) -> Room:
+    async def reserve(
+        self, wanted: Wanted, image: str, lock: Lock, *, shunned: frozenset[NodeId] = frozenset()
+    ) -> Room:
         """A room that did not exist before, pinned to the node that was found for it.
 
         Raises:
@@ -79,7 +82,7 @@ class Rooms:
             await self._managers.create_room(spec)
             return await self.pinned(wanted.place)
         except BaseException:
-            await self.clean_up(wanted.place)
+            await self.clean_up(wanted.place, lock)
             raise
 
     async def adopt(self, wanted: Wanted, image: str, node: NodeId, *, is_held: bool) -> None:
@@ -99,8 +102,8 @@ class Rooms:
             return room
         return await self._changed(room, replace(room.spec, node=room.assigned, constraints=self._constraints))
 
-    async def resize(self, room: Room, wanted: Wanted) -> Room:
-        """Hold what is wanted on the same node.
+    async def resize(self, room: Room, wanted: Wanted, lock: Lock | None = None) -> Room:
+        """Hold what is wanted on the same node; with `lock` nothing is changed back once that is lost.
 
         Raises:
             LimitError: the node does not have so much; the room is as it was.
@@ -114,7 +117,7 @@ class Rooms:
         try:
             await self._held(changed)
         except BaseException:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+            with (lock or Lock(room.spec.name, None)).shield(CLEAN_UP_S):
                 await self.restore(changed, room.spec)
             raise
         return changed
@@ -127,7 +130,7 @@ class Rooms:
         """Hold nothing any more; where its data is stays known."""
         return await self._changed(room, replace(room.spec, is_held=False))
 
-    async def move(self, room: Room) -> Room:
+    async def move(self, room: Room, lock: Lock) -> Room:
         """Be on another node from now on; what is on the one that it was on is given up.
 
         Raises:
@@ -139,7 +142,7 @@ class Rooms:
         try:
             return await self.pinned(naming.place_of_room(before.name), other_than=room.node)
         except BaseException:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+            with lock.shield(CLEAN_UP_S):
                 await self.restore(changed, before)
             raise
 
@@ -150,11 +153,12 @@ class Rooms:
             await self._managers.remove_room(room)
             self._survey.learn(place, None)
 
-    async def clean_up(self, place: PlaceId) -> None:
-        """Release what is half-made; what cannot be released now is swept later."""
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLEAN_UP_S):
+    async def clean_up(self, place: PlaceId, lock: Lock) -> None:
+        """Release what is half-made; what cannot be released now is swept later, and is another's if the lock is."""
+        with lock.shield(CLEAN_UP_S):
             try:
-                await self.release(place)
+                if await lock.still_held():
+                    await self.release(place)
             except WsError as error:
                 log.warning("the room of %s is left until a manager answers: %s", place, error)
 

@@ -13,6 +13,7 @@ from ws_mcp.core.ids import Scope
 from ws_mcp.core.placement.keepers import NOT_SEEN, Keeper, Keepers
 from ws_mcp.core.placement.plan import NodeView, told_lost, united, why_lost
 from ws_mcp.core.placement.survey import Survey
+from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.known import changed_chats
 from ws_mcp.core.workspaces.model import Workspace
 from ws_mcp.core.workspaces.watch import Sight
@@ -77,6 +78,15 @@ class ClusterSights:
 
     def look_soon(self) -> None:
         """Who changes something on a node tells the list of that node."""
+
+    async def look_afresh(self, scope: Scope) -> None:
+        """The managers know on which nodes the chat has anything, so these are enough."""
+        self._survey.looks.soon()
+        await self._survey.settled()
+        nodes = {room.node for room in self._survey.rooms.values() if naming.scope_of(room.spec.labels) == scope}
+        for keeper in await self._keepers.opened():
+            if keeper.id in nodes and keeper.keeping.watch.is_begun:
+                keeper.keeping.watch.look_soon()
 
     def changed(self) -> None:
         """A node was lost or is back, or rooms changed: who watches is told."""

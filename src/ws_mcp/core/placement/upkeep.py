@@ -75,18 +75,22 @@ class Upkeep:
         await self._repair()
         await self.sweep(GRACE_S)
 
-    async def adopt(self) -> None:
-        """Give a room to what is on a node without one; each node is looked at once, and again with each upkeep."""
+    async def adopt(self) -> frozenset[NodeId]:
+        """Give a room to what is on a node without one; each node is looked at once, and again with each upkeep.
+
+        Returns the nodes that answer, but where there may still be something without a room.
+        """
         answering = {keeper.id for keeper in await self._keepers.opened() if not keeper.why}
         self._adopted &= answering
         if answering <= self._adopted:
-            return
+            return frozenset()
         await self._sights.settled()
         with anyio.move_on_after(ADOPT_WAIT_S):
             async with anyio.create_task_group() as tasks:
                 for keeper in self._keepers.all():
                     if keeper.id in answering - self._adopted:
                         tasks.start_soon(self._adopt, keeper)
+        return frozenset(answering - self._adopted)
 
     async def sweep_older(self, older_than_s: float, *, is_dry_run: bool) -> tuple[Room, ...]:
         """Remove rooms that are nobody's and were made so long ago, as a person wants it; returns which those are.
@@ -189,8 +193,11 @@ class Upkeep:
 
     async def _evict_one(self, keeper: Keeper, place: PlaceId, container: ContainerId) -> None:
         async with self._state.lock_if_free(lock_name(place)) as is_held:
-            if not is_held or await self._rooms.node_of(place) in (HERE, keeper.id):
+            if not is_held or (node := await self._rooms.node_of(place)) in (HERE, keeper.id):
                 return
+            elsewhere = self._survey.nodes.get(node)
+            if elsewhere is None or not elsewhere.is_ready:
+                return  # a machine that left the swarm and joined it again is another node to it: nothing was given up
             log.warning("removed the container of %s on node %s: it was given up there", place, keeper.hostname)
             await keeper.engine.stop(container, STOP_GRACE_S)
             await keeper.engine.remove(container)

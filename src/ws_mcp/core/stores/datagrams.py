@@ -48,7 +48,12 @@ class _Sockets:
 
     def send(self, content: bytes) -> None:
         """To all others; who cannot take it is late."""
-        for name in os.listdir(self._directory):  # noqa: PTH208 - names, not paths
+        try:
+            names = os.listdir(self._directory)  # noqa: PTH208 - names, not paths
+        except OSError as error:  # too many open files, say: that must not end the server
+            log.warning("other servers cannot be told what changed: %s", error.strerror)
+            return
+        for name in names:
             if name != self._own and name not in self.late:
                 self._send_to(name, content)
 

@@ -92,6 +92,10 @@ class Sights(Protocol):
         """Something was changed: look after this call, and let nobody see what was before it."""
         ...
 
+    async def look_afresh(self, scope: Scope) -> None:
+        """Let nobody see of a chat what was before this call, whoever changed it."""
+        ...
+
 
 class Kept(Protocol):
     """Container workspaces, and the list of them that is kept."""

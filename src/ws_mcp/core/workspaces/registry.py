@@ -69,6 +69,11 @@ class Workspaces:
         if self._watch is not None and self._watch.is_begun:
             self._watch.look_soon()
 
+    async def look_afresh(self, scope: Scope) -> None:
+        """Who asks for the list of the chat from now on sees what anybody did until now."""
+        if self._watch is not None and self._watch.is_begun:
+            await self._watch.look_afresh(scope)
+
     async def list_all(self) -> tuple[tuple[Scope, Workspace], ...]:
         """Every workspace of this instance, for the operator.
 

@@ -89,6 +89,10 @@ class Watch:
         """Look after this call, and let nobody see what was before it; for who changed something, and need not wait."""
         self.looks.soon()
 
+    async def look_afresh(self, _scope: Scope) -> None:
+        """As `look_soon`: one look shows all chats."""
+        self.looks.soon()
+
     def _sight(self) -> Sight:
         age_s = anyio.current_time() - self._seen_at if self._seen_at is not None else None
         return Sight(workspaces=self._workspaces or {}, age_s=age_s if self._unknown else 0.0, unknown=self._unknown)
