@@ -27,7 +27,8 @@ from ws_mcp.core.engine.swarm_model import SwarmNode
 from ws_mcp.core.errors import PlaceUnavailableError
 from ws_mcp.core.execd.hold import hold_image
 from ws_mcp.core.execd.places import PlaceAddress, open_places
-from ws_mcp.core.ids import ChatId, PrincipalId, Scope, WorkspaceName
+from ws_mcp.core.execd.protocol import Event
+from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, Scope, WorkspaceName
 from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.placement.opening import Ground, Placement, Swarm, open_placement
 from ws_mcp.core.placement.plan import Wanted, room_of
@@ -93,6 +94,9 @@ class _CountedState(State):
         return await super().run(work)
 
 
+def _unheard(_place: PlaceId, _event: Event) -> None: ...
+
+
 @asynccontextmanager
 async def open_many(directory: Path, hosts: int, workspaces: int) -> AsyncGenerator[ManyNodes]:
     """A server that has not looked at anything yet, on `hosts` nodes with `workspaces` on each."""
@@ -102,7 +106,7 @@ async def open_many(directory: Path, hosts: int, workspaces: int) -> AsyncGenera
         state = _CountedState(directory, await stack.enter_async_context(open_sqlite(directory)), counts)
         swarm = _CountedSwarm(hosts, counts)
         scopes = await _fill(swarm, state, workspaces)
-        places = await stack.enter_async_context(open_places(_no_execd, lambda _: "", "scale", lambda *_: None))
+        places = await stack.enter_async_context(open_places(_no_execd, lambda _: "", "scale", _unheard))
         acts, doors = OwnActs(), Swarm(managers=swarm.managers, engines=swarm.engines)
         rules = WorkspaceRules(workspaces=workspaces * hosts)
         ground = Ground(state, places, lambda _: rules, rules, acts, Changes(), utc_now)

@@ -89,7 +89,7 @@ class Watch:
         """Look after this call, and let nobody see what was before it; for who changed something, and need not wait."""
         self.looks.soon()
 
-    async def look_afresh(self, _scope: Scope) -> None:
+    async def look_afresh(self, scope: Scope) -> None:  # noqa: ARG002 - the one engine has all
         """As `look_soon`: one look shows all chats."""
         self.looks.soon()
 
