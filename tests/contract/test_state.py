@@ -29,6 +29,7 @@ from ws_mcp.core.ids import ChatId, ContainerId, PlaceId
 from ws_mcp.core.known_chats import ChatRecord, KnownChats
 from ws_mcp.core.servers import open_servers
 from ws_mcp.core.state import StartRecord, State, open_state
+from ws_mcp.core.stores import postgres_thread
 from ws_mcp.core.stores.port import Sql
 from ws_mcp.core.stores.postgres import PostgresStore
 from ws_mcp.core.workspaces.disk_holds import DiskHolds
@@ -496,6 +497,23 @@ async def test_transactions_go_on_over_a_restart_of_the_database(server_ground: 
                 await anyio.to_thread.run_sync(server_ground.postgres.start)
         assert await state.start_of_key("c", "before") == FIRST
         assert await state.start_of_key("c", "meanwhile") == SECOND
+
+
+async def test_a_database_that_says_nothing_is_given_up_and_used_again_when_it_speaks(
+    server_ground: ServerGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server_ground.open() as state:
+        await state.claim_start("c", "before", FIRST, NOW)
+        monkeypatch.setattr(postgres_thread, "SILENT_S", 0.5)
+        with server_ground.postgres.silent(server_ground.database), anyio.fail_after(DEADLINE_S):
+            with pytest.raises(StateError, match="is not known"):
+                await state.claim_start("c", "meanwhile", SECOND, NOW)
+            async with state.lock("w") as lock:  # by a connection that is made anew
+                assert await lock.still_held()
+        monkeypatch.undo()
+        with anyio.fail_after(DEADLINE_S):
+            assert await state.start_of_key("c", "before") == FIRST
+            assert await state.claim_start("c", "meanwhile", SECOND, NOW) == SECOND
 
 
 @pytest.mark.parametrize("is_kept", [True, False])

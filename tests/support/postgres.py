@@ -16,6 +16,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import psycopg
 
@@ -75,6 +76,19 @@ class Postgres:
     def cut(self, database: str) -> None:
         """End every connection to a database, as a server that fails over does."""
         self.admin(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+
+    @contextmanager
+    def silent(self, database: str) -> Generator[None]:
+        """What serves those who are connected to a database hangs, but its machine acknowledges."""
+        asked = f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'"
+        found = [cast("int", row[0]) for row in self.admin(asked)]
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in found:
+                os.kill(pid, signal.SIGCONT)
 
     def start(self) -> None:
         """Run it; returns when it answers."""

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 import psycopg
 
 from ws_mcp.core.errors import StateError
@@ -16,6 +15,7 @@ from ws_mcp.core.stores.dialect import lock_key, statement_of, value_of, writes
 from ws_mcp.core.stores.port import Rows, Sql
 from ws_mcp.core.stores.postgres_faults import AWAY, UNKNOWN, readable
 from ws_mcp.core.stores.postgres_reach import Reach
+from ws_mcp.core.stores.postgres_thread import ConnectionThread
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Book:
         self._reach = reach
         self._connection: psycopg.Connection | None = connection
         self._key = lock_key(instance, "writing")
-        self._thread = anyio.CapacityLimiter(1)
+        self._thread = ConnectionThread()
 
     async def run(self, work: Callable[[Sql], T]) -> T:
         """See `port.Store.run`.
@@ -96,7 +96,7 @@ class Book:
             await self._threaded(self._connection.close)
 
     async def _threaded(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._thread)
+        return await self._thread.run(work, lambda: self._connection)
 
     async def _is_kept(self, xid: str, until: float) -> bool:
         while True:

@@ -10,12 +10,12 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 import psycopg
 
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.stores.postgres_faults import AWAY, readable
 from ws_mcp.core.stores.postgres_reach import Reach
+from ws_mcp.core.stores.postgres_thread import ConnectionThread, SilentError, cut
 
 RETRY_S = 0.5
 COME_BACK_S = 10.0  # how long who needs it waits for one that was lost
@@ -40,8 +40,9 @@ class Line:
     ) -> None:
         self._reach = reach
         self._on_note, self._on_lost, self._on_up = on_note, on_lost, on_up
-        self._thread = anyio.CapacityLimiter(1)
+        self._thread = ConnectionThread()
         self._connection: psycopg.Connection | None = None
+        self._lost: list[psycopg.Connection] = []  # to be closed where nobody else is speaking over them
         self._notes: deque[tuple[str, str]] = deque()
         self._is_back = anyio.Event()
         self._waiting = anyio.CancelScope()
@@ -83,6 +84,9 @@ class Line:
             raise StateError(AWAY)
         try:
             return await self._threaded(partial(_row, connection, statement, values))
+        except SilentError:
+            self._give_up(connection)
+            raise
         except psycopg.Error as error:
             if connection.broken or connection.closed:
                 self._give_up(connection)
@@ -122,13 +126,16 @@ class Line:
 
     async def aclose(self) -> None:
         """Close it: whatever it holds is free."""
-        if self._connection is not None:
-            await self._threaded(self._connection.close)
+        lost, self._lost = self._lost, []
+        for connection in (*lost, *([self._connection] if self._connection is not None else ())):
+            await self._threaded(connection.close)
 
     async def _threaded(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._thread)
+        return await self._thread.run(work, lambda: self._connection)
 
     def _connect(self) -> psycopg.Connection:
+        while self._lost:
+            self._lost.pop().close()
         connection = self._reach.connect("ws-mcp line")
         # Also what comes with the answer to something else; called in the thread that asks.
         connection.add_notify_handler(lambda note: self._notes.append((note.channel, note.payload)))
@@ -145,7 +152,8 @@ class Line:
         if self._connection is not connection:
             return
         log.warning("the connection to the state database is lost, and with it all locks; it is made again")
-        connection.close()
+        cut(connection)
+        self._lost.append(connection)
         self._connection, self._is_back = None, anyio.Event()
         self._waiting.cancel()
         self._on_lost()
