@@ -58,6 +58,25 @@ async def test_rooms_of_nobody_go_after_a_while_and_others_stay(tmp_path: Path, 
         assert list(swarm.managers.found) == [f"{other.place}-room"]
 
 
+async def test_a_room_in_which_only_data_is_left_holds_nothing_after_a_while(
+    tmp_path: Path, virtual_time: None
+) -> None:
+    swarm = a_swarm()
+    async with open_server(swarm, tmp_path) as server:
+        made = await server.made()
+        await server.listed()
+        # As where a server removed the container and died before the managers heard of it.
+        await swarm.engine_of[made.node].remove(made.container or pytest.fail("it has one"))
+        await anyio.sleep(1)  # events take a moment
+        await server.placement.upkeep.look()
+        await anyio.sleep(upkeep.GRACE_S + 1)
+        await server.placement.upkeep.look()
+        (room,) = swarm.managers.found.values()
+        assert (room.spec.node, room.spec.is_held) == (made.node, False)
+        again = await server.made()
+        assert again.node == made.node
+
+
 async def test_a_room_that_got_too_large_for_its_node_holds_what_its_workspace_has_again(tmp_path: Path) -> None:
     swarm = a_swarm()
     async with open_server(swarm, tmp_path) as server:

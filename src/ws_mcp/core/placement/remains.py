@@ -15,12 +15,30 @@ async def anything_of(engine: Engine, place: PlaceId) -> bool:
     Raises:
         EngineError: nobody can tell.
     """
+    return await has_container(engine, place) or await has_data(engine, place)
+
+
+async def has_container(engine: Engine, place: PlaceId) -> bool:
+    """Whether it has a container, or one that is to take the place of another.
+
+    Raises:
+        EngineError: nobody can tell.
+    """
     for name in (place, naming.incoming_name(place), naming.outgoing_name(place)):
         try:
             await engine.inspect(name)
         except EngineNotFoundError:
             continue
         return True
+    return False
+
+
+async def has_data(engine: Engine, place: PlaceId) -> bool:
+    """Whether it has a volume.
+
+    Raises:
+        EngineError: nobody can tell.
+    """
     try:
         await engine.inspect_volume(naming.volume_name(place))
     except EngineNotFoundError:

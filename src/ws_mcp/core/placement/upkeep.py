@@ -18,7 +18,7 @@ from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.placement.holding import ensure_everywhere
 from ws_mcp.core.placement.keepers import Keeper, Keepers
 from ws_mcp.core.placement.plan import Wanted, had_by, is_as_wanted
-from ws_mcp.core.placement.remains import anything_of
+from ws_mcp.core.placement.remains import anything_of, has_container, has_data
 from ws_mcp.core.placement.rooms import Rooms, lock_name
 from ws_mcp.core.placement.sights import ClusterSights
 from ws_mcp.core.placement.survey import Survey
@@ -139,7 +139,12 @@ class Upkeep:
             if room is None:
                 return None
             keeper = self._keepers.get(room.node)
-            if room.node != HERE and (keeper is None or keeper.why or await anything_of(keeper.engine, place)):
+            if room.node != HERE and (keeper is None or keeper.why or await has_container(keeper.engine, place)):
+                return None
+            if room.node != HERE and keeper is not None and await has_data(keeper.engine, place):
+                # Of a workspace that was removed, by a server that died or was not heard: its data needs no more.
+                if room.spec.is_held and not is_dry_run:
+                    await self._rooms.let_go(room)
                 return None
             if not is_dry_run:
                 log.info("removed the room of %s: nothing is in it", place)
