@@ -11,6 +11,8 @@ from typing import cast
 import anyio
 import anyio.to_thread
 import pytest
+from support.far_engines import make_certificate, open_proxy
+from support.far_nodes import open_sshd
 from support.images import BUSYBOX
 from support.peers import Json, Peer, open_peer, project_of, server_argv, server_environment, text_of, until
 from support.swarm_nodes import SwarmGround
@@ -196,6 +198,40 @@ async def test_a_node_that_is_killed_is_unknown_and_comes_back(cluster: Cluster)
         assert await cluster.left_over() == []
 
 
+@pytest.mark.parametrize("peers", [("server",), ("node-1", "node-2")], ids=["from this server", "from the other nodes"])
+async def test_a_node_that_is_cut_off_is_unknown_and_its_processes_are_there_again_without_a_gap(
+    cluster: Cluster, peers: tuple[str, ...]
+) -> None:
+    with anyio.fail_after(LIMIT_S):
+        async with cluster.open_peer() as peer:
+            made = {name: await provision(peer, name) for name in ("a", "b", "c")}
+            processes = {name: await peer.start(TICK, workspace=name, wait_s=0) for name in made}
+            lost = next(name for name, each in made.items() if each["node"] == "node-3")
+            await anyio.to_thread.run_sync(cluster.ground.cut, "node-3", *peers)
+            seen_s = await until_state(peer, lost, "unknown")
+            for name in made:
+                if name != lost:
+                    assert "running" in (await peer.read(processes[name])).status
+            answer = text_of(await peer.call("provision_workspace", name=lost))
+            assert "node-3" in answer, answer
+            await anyio.to_thread.run_sync(cluster.ground.heal, "node-3")
+            back_s = await until_state(peer, lost, "running")
+            page = await peer.read(processes[lost], offset=0)
+            assert "running" in page.status
+            lines = page.output.splitlines()
+            assert lines == [f"tick {number}" for number in range(1, len(lines) + 1)]
+            assert len(await containers(cluster)) == 3  # nothing was made twice
+            print(f"a node that was cut off was seen after {seen_s:.1f} s, and back after {back_s:.1f} s")
+            for name in made:
+                await peer.ok("remove_workspace", name=name, keep_data=False)
+        assert await cluster.left_over() == []
+
+
+async def containers(cluster: Cluster) -> list[str]:
+    """Those of the instance on all nodes."""
+    return [each for each in await cluster.left_over() if each.startswith("container ")]
+
+
 async def test_what_a_dead_node_had_is_given_up_and_goes_when_it_is_back(cluster: Cluster) -> None:
     with anyio.fail_after(LIMIT_S):
         async with cluster.open_peer() as peer:
@@ -259,4 +295,30 @@ async def test_workspaces_on_a_drained_node_run_on_and_new_ones_go_elsewhere(clu
             assert "takes nothing new (drain)" in said, (code, said)
             for name in ("a", "b", "c", "d", "e"):
                 await peer.ok("remove_workspace", name=name, keep_data=False)
+        assert await cluster.left_over() == []
+
+
+async def test_nodes_are_reached_by_ssh_and_by_tls_each_in_its_own_way(cluster: Cluster, tmp_path: Path) -> None:
+    first, second, third = cluster.ground.nodes
+    certificates = tmp_path / "tls"
+    certificates.mkdir()
+    make_certificate(certificates)
+    with anyio.fail_after(LIMIT_S), open_sshd(tmp_path / "ssh", second.url) as far:
+        async with open_proxy(third.url.removeprefix("unix://"), certificates) as port:
+            ways = ("--node", f"node-2={far.endpoint}", "--node", f"node-3=tcp://127.0.0.1:{port}")
+            tls = ("--node-tls", f"node-3={certificates}")
+            doors = ("--image", BUSYBOX, "--engine", first.url, "--placement", "swarm", *ways, *tls)
+            async with open_peer(cluster.state, *doors, environment=far.environment) as peer:
+                made = {name: str((await provision(peer, name))["node"]) for name in ("a", "b", "c")}
+                assert sorted(made.values()) == ["node-1", "node-2", "node-3"]
+                for name in made:
+                    process = await peer.start("read line; echo got $line", workspace=name, keep_stdin=True, wait_s=0)
+                    await peer.ok("write_input", process_id=process, text=f"hello {name}\n")
+                    page = await peer.read(process, wait_for="exit", wait_s=30)
+                    assert (page.output, "exited 0" in page.status) == (f"got hello {name}\n", True)
+                listing = str(await peer.ok("list_containers"))
+                assert str(certificates) not in listing
+                assert "ssh://" not in listing
+                for name in made:
+                    await peer.ok("remove_workspace", name=name, keep_data=False)
         assert await cluster.left_over() == []
