@@ -11,6 +11,7 @@ from support.placement_ground import a_swarm, left_over, open_server
 from support.workspace_ground import SPEC
 from support.workspace_values import SCOPE
 
+from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import (
     EngineUnavailableError,
     ForbiddenError,
@@ -225,3 +226,19 @@ async def test_whose_data_there_is_is_not_told_in_part(tmp_path: Path) -> None:
         swarm.engine_of[made.node].fail_next("list_volumes", EngineUnavailableError("gone"))
         with pytest.raises(EngineUnavailableError, match="gone"):
             await server.workspaces.data()
+
+
+async def test_execd_is_brought_to_each_machine_also_where_they_are_clones_of_one(tmp_path: Path) -> None:
+    swarm = a_swarm()
+    for engine in swarm.engine_of.values():
+        engine.about = replace(engine.about, engine_id="the same on all")
+        engine._now = lambda _number: utc_now().replace(
+            microsecond=0, second=0
+        )  # Docker tells the age of a volume in seconds
+    async with open_server(swarm, tmp_path) as server:
+        made = [await server.made(replace(SPEC, name=WorkspaceName(f"w{number}"))) for number in range(2)]
+        assert len({each.node for each in made}) == 2
+        for each in made:
+            engine = swarm.engine_of[each.node]
+            (volume,) = [name for name in engine.volumes if name.startswith("wsmcp-execd-")]
+            assert len(engine.volumes[volume].files.entries) > 1, each.hostname  # more than its top directory

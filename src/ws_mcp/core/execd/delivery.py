@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from ws_mcp.core.engine.fill import file_entry, fill_volume, tar_of
-from ws_mcp.core.engine.model import ExecSpec, Volume
+from ws_mcp.core.engine.model import EngineInfo, ExecSpec, Volume
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.engine.swarm_model import HERE, NodeId
 from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError
@@ -72,7 +72,7 @@ class ExecdVolumes:
         """
         engine, state, name = self._engine, self._state, volume_name(self._state.instance.id, binary)
         # Asked once, since Docker starts programs to answer. The volume of another engine would have another age.
-        engine_id = self._engine_id = self._engine_id or (await engine.info()).engine_id
+        engine_id = self._engine_id = self._engine_id or _identity(await engine.info())
         try:
             volume = await engine.inspect_volume(name)
             if await state.is_filled(engine_id, name, volume.created_at):
@@ -141,6 +141,11 @@ async def start_detached(
         with anyio.move_on_after(START_S):
             async for _ in stream:
                 pass
+
+
+def _identity(info: EngineInfo) -> str:
+    """Cloned machines have engines of one id, and the age of a volume is told in seconds: two may be alike."""
+    return f"{info.engine_id} {info.swarm_node}".strip()
 
 
 def _check(volume: Volume, instance: str) -> None:
