@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,6 @@ from support.placement_ground import a_swarm, left_over, open_server
 from support.workspace_ground import SPEC
 from support.workspace_values import SCOPE
 
-from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import (
     EngineUnavailableError,
     ForbiddenError,
@@ -228,13 +228,16 @@ async def test_whose_data_there_is_is_not_told_in_part(tmp_path: Path) -> None:
             await server.workspaces.data()
 
 
+def _at_one_moment(number: int) -> datetime:
+    """Docker tells the age of a volume in seconds."""
+    return datetime(2026, 11, 1, tzinfo=UTC)
+
+
 async def test_execd_is_brought_to_each_machine_also_where_they_are_clones_of_one(tmp_path: Path) -> None:
     swarm = a_swarm()
     for engine in swarm.engine_of.values():
         engine.about = replace(engine.about, engine_id="the same on all")
-        engine._now = lambda _number: utc_now().replace(
-            microsecond=0, second=0
-        )  # Docker tells the age of a volume in seconds
+        engine._now = _at_one_moment
     async with open_server(swarm, tmp_path) as server:
         made = [await server.made(replace(SPEC, name=WorkspaceName(f"w{number}"))) for number in range(2)]
         assert len({each.node for each in made}) == 2
