@@ -23,10 +23,11 @@ from mcp import MCPError
 from mcp.types import CallToolResult
 from support.http_ground import http_client, record_for, token_for, write_tokens
 from support.images import BUSYBOX
+from support.listening import free_port
 from support.peers import Json, text_of
 from support.postgres import Postgres
 from support.round_robin import open_round_robin
-from support.server_process import HttpServer, free_port, open_http
+from support.server_process import HttpServer, open_http
 from support.swarm_left import left_over
 from support.swarm_nodes import SwarmEngine, SwarmGround
 

@@ -15,6 +15,7 @@ from support.far_engines import make_certificate, open_proxy
 from support.far_nodes import open_sshd
 from support.images import BUSYBOX
 from support.peers import Json, Peer, open_peer, project_of, server_argv, server_environment, text_of, until
+from support.swarm_left import left_over
 from support.swarm_nodes import SwarmGround
 from support.tier_probe import output_of
 
@@ -51,17 +52,7 @@ class Cluster:
 
     async def left_over(self) -> list[str]:
         """Everything of this instance on any node."""
-        return await anyio.to_thread.run_sync(self._left_over)
-
-    def _left_over(self) -> list[str]:
-        mine = ("--filter", f"label=dev.ws-mcp.instance={self.id}")
-        found: list[str] = []
-        for node in self.ground.nodes:
-            found += node.docker("ps", "--all", *mine, "--format", "container {{.Names}}").splitlines()
-            found += node.docker("volume", "ls", *mine, "--format", "volume {{.Name}}").splitlines()
-            found += node.docker("network", "ls", *mine, "--format", "network {{.Name}}").splitlines()
-        found += self.ground.nodes[0].docker("service", "ls", *mine, "--format", "service {{.Name}}").splitlines()
-        return sorted(each for each in found if "wsmcp-execd-" not in each)
+        return await anyio.to_thread.run_sync(left_over, self.ground, self.id)
 
     async def clean(self) -> None:
         """Remove all of it."""
@@ -69,7 +60,7 @@ class Cluster:
 
     def _clean(self) -> None:
         for kind, verb in (("service", "rm"), ("container", "rm"), ("volume", "rm"), ("network", "rm")):
-            for line in self._left_over():
+            for line in left_over(self.ground, self.id):
                 what, name = line.split()
                 if what == kind:
                     for node in self.ground.nodes:

@@ -17,11 +17,12 @@ from mcp.server.subscriptions import ResourceUpdated
 from support.docker_cli import containers_of, remove_instance
 from support.http_ground import http_client, record_for, token_for, write_tokens
 from support.images import BUSYBOX
+from support.listening import free_port
 from support.peers import Json, Peer, until
 from support.postgres import Postgres
 from support.real_engine import EngineGround
 from support.round_robin import RoundRobin, open_round_robin
-from support.server_process import HttpServer, free_port, open_http
+from support.server_process import HttpServer, open_http
 
 WITHIN_S = 90
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-START_S = 20.0
+from support.listening import free_port, wait_until_it_listens
+
 # Whoever logs in speaks to the engine, whatever they ask for; here nobody can have an account on each node.
 SSHD = """
 ListenAddress 127.0.0.1
@@ -55,9 +54,7 @@ def open_sshd(home: Path, engine: str) -> Generator[FarNode]:
     home.mkdir()
     for name in ("host", "user"):
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{home}/{name}"), check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     (home / "sshd_config").write_text(SSHD.format(home=home, port=port, engine=engine))
     kind, key, *_ = (home / "host.pub").read_text().split()
     (home / "known").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
@@ -69,22 +66,9 @@ def open_sshd(home: Path, engine: str) -> Generator[FarNode]:
     with (home / "log").open("wb") as log:
         daemon = subprocess.Popen(("/usr/sbin/sshd", "-D", "-e", "-f", f"{home}/sshd_config"), stdout=log, stderr=log)
     try:
-        _wait_until_it_listens(daemon, port, home / "log")
+        wait_until_it_listens(daemon, port, home / "log")
         path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
         yield FarNode(endpoint=f"ssh://root@127.0.0.1:{port}", environment={"PATH": path})
     finally:
         daemon.terminate()
         daemon.wait()
-
-
-def _wait_until_it_listens(daemon: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        assert daemon.poll() is None, log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"sshd did not listen within {START_S} s")

@@ -7,7 +7,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import cast
 
 import psycopg
+
+from support.listening import free_port
 
 USER = "wsmcp"
 PASSWORD = "a-password-that-nobody-may-see"
@@ -141,7 +142,7 @@ def open_postgres_server() -> Generator[Postgres]:
     memory = Path("/dev/shm")
     home = Path(tempfile.mkdtemp(prefix="wsmcp-postgres-", dir=memory if os.access(memory, os.W_OK) else None))
     account = pwd.getpwnam(UNPRIVILEGED) if os.getuid() == 0 else None
-    server = Postgres(home=home, port=_free_port(), bin=found, account=account)
+    server = Postgres(home=home, port=free_port(), bin=found, account=account)
     try:
         server.make()
         server.start()
@@ -149,9 +150,3 @@ def open_postgres_server() -> Generator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

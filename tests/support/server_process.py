@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,9 +12,8 @@ from mcp import Client
 
 from support.forked import forked_argv
 from support.http_ground import http_client
+from support.listening import free_port, wait_until_it_listens
 from support.peers import MODULE, project_of, server_argv, server_environment
-
-START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +42,8 @@ def open_http(state: Path, *flags: str, environment: Mapping[str, str] | None = 
     port = free_port()
     pid_file = state.parent / f"http-{port}.pid"
     argv = forked_argv(pid_file, *server_argv("http", state, *flags)[MODULE:], "--port", str(port))
-    with (state.parent / f"http-{port}.log").open("wb") as log:
+    written = state.parent / f"http-{port}.log"
+    with written.open("wb") as log:
         child = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -55,31 +53,10 @@ def open_http(state: Path, *flags: str, environment: Mapping[str, str] | None = 
             cwd=project_of(state),
         )
     try:
-        _wait_until_it_listens(child, port)
+        wait_until_it_listens(child, port, written)
         own = state / "http-token"
         token = own.read_text().strip() if own.exists() else ""
         yield HttpServer(child=child, pid=int(pid_file.read_text()), url=f"http://127.0.0.1:{port}/mcp", token=token)
     finally:
         child.kill()
         child.wait()
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody had a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_it_listens(child: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise AssertionError(f"the HTTP server ended with code {child.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"the HTTP server did not listen within {START_S} s")
