@@ -25,7 +25,8 @@ import anyio.lowlevel
 import pytest
 
 from support import images
-from ws_mcp.core.engine.docker import DockerEngine, Link
+from ws_mcp.core.engine.docker import DockerEngine
+from ws_mcp.core.engine.link import Link
 from ws_mcp.core.engine.model import ContainerSpec, Volume
 from ws_mcp.core.errors import EngineConflictError, EngineUnavailableError
 from ws_mcp.core.ids import ContainerId

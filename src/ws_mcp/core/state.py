@@ -7,7 +7,7 @@ It is kept in a private directory of this machine, or in a PostgreSQL database f
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import anyio.to_thread
 
+from ws_mcp.core.awaited import LOCK, STATE, awaiting
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.stores.directory import make_directory
 from ws_mcp.core.stores.lock import Lock
@@ -56,15 +57,20 @@ class State:
         Raises:
             StateError
         """
-        return await self._store.run(work)
+        with awaiting(STATE):
+            return await self._store.run(work)
 
-    def lock(self, name: str) -> AbstractAsyncContextManager[Lock]:
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncGenerator[Lock]:
         """Hold `name` against every server of this instance; a server that dies lets go.
 
         Raises:
             StateError: the lock was lost while it was held; the block was cancelled for that.
         """
-        return self._store.lock(name)
+        async with AsyncExitStack() as stack:
+            with awaiting(LOCK):
+                lock = await stack.enter_async_context(self._store.lock(name))
+            yield lock
 
     def lock_if_free(self, name: str) -> AbstractAsyncContextManager[bool]:
         """Hold `name` if nobody does; says whether it is held now.

@@ -56,7 +56,6 @@ async def test_an_odd_answer_is_no_crash(tmp_path: Path, body: object) -> None:
     async with open_door(tmp_path / "s", always(200, body)) as (engine, _):
         with pytest.raises(EngineNotFoundError):
             await engine.inspect(ID)
-        assert await engine.list_volumes({}) == ()
         assert (await engine.image("x")).tags == ()
         with pytest.raises(EngineError, match="no id"):
             await engine.create(ContainerSpec(name="x", image="y"))

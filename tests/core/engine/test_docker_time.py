@@ -10,9 +10,10 @@ import pytest
 from anyio.abc import ByteStream
 from support.http_server import Request, always, hang, open_door, open_server, reply
 
+from ws_mcp.core.engine.breaker import FAILURES
 from ws_mcp.core.engine.deadlines import Deadlines
 from ws_mcp.core.engine.docker import ACTORS, DockerEngine
-from ws_mcp.core.engine.model import ContainerSpec
+from ws_mcp.core.engine.model import ContainerSpec, ExecSpec
 from ws_mcp.core.errors import EngineTimeoutError, EngineUnavailableError
 from ws_mcp.core.ids import ContainerId
 
@@ -149,3 +150,51 @@ async def test_calls_run_in_worker_threads(tmp_path: Path) -> None:
         await engine.list_containers({})
         names = [thread.name for thread in threading.enumerate()]
     assert any("worker" in name.lower() for name in names)
+
+
+async def test_an_answer_that_trickles_is_given_up_as_one_that_never_comes(tmp_path: Path) -> None:
+    async def trickle(_request: Request, stream: ByteStream) -> None:
+        await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            await stream.send(b" ")
+            await anyio.sleep(0.05)
+
+    async with open_door(tmp_path / "s", trickle, SHORT) as (engine, _):
+        with anyio.fail_after(30):
+            with pytest.raises(EngineTimeoutError):
+                await engine.list_containers({})
+            with pytest.raises(EngineTimeoutError):
+                await engine.start(ID)
+            with anyio.move_on_after(0.1), pytest.raises(EngineTimeoutError):
+                await engine.start(ID)
+
+
+async def test_an_engine_that_hangs_is_asked_by_few_and_by_all_again_when_it_answers(tmp_path: Path) -> None:
+    answers = anyio.Event()
+
+    async def answer(request: Request, stream: ByteStream) -> None:
+        await answers.wait()
+        if "/events" in request.target:
+            await stream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        else:
+            await reply(stream, 200, [])
+
+    async with open_door(tmp_path / "s", answer, SHORT) as (engine, server):
+        with anyio.fail_after(30):
+            for _ in range(FAILURES):
+                with pytest.raises(EngineTimeoutError, match="did not answer in time"):
+                    await engine.list_containers({})
+            asked = len(server.requests)
+            for _ in range(50):
+                with pytest.raises(EngineTimeoutError, match="next try"):
+                    await engine.list_containers({})
+                with pytest.raises(EngineTimeoutError, match="next try"):
+                    await engine.start(ID)
+                with pytest.raises(EngineTimeoutError, match="next try"):
+                    async with engine.open_exec(ID, ExecSpec(argv=("true",))):
+                        pass
+            assert len(server.requests) == asked
+            answers.set()
+            async with engine.open_events():  # who listens tries whatever the others found
+                pass
+            assert await engine.list_containers({}) == ()

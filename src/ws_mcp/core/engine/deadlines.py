@@ -35,3 +35,18 @@ def deadline(endpoint: Endpoint, deadline_s: float) -> Generator[None]:
             yield
     except TimeoutError as error:
         raise unreachable(str(endpoint), endpoint.origin, error) from error
+
+
+@contextmanager
+def finishing(endpoint: Endpoint, deadline_s: float) -> Generator[None]:
+    """As `deadline`, for what has to come to an end though its caller is cancelled.
+
+    Raises:
+        EngineTimeoutError
+    """
+    # The SDK's own deadline is one for each packet: an answer that trickles would never reach it.
+    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + deadline_s) as scope:
+        yield
+    if scope.cancelled_caught:
+        late = TimeoutError()
+        raise unreachable(str(endpoint), endpoint.origin, late) from late

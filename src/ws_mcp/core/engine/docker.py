@@ -1,7 +1,6 @@
-"""The engine door on the Docker SDK: the only importer of `docker`, for Docker's API and for Podman's copy of it.
+"""The engine door on the Docker SDK, for Docker's API and for Podman's copy of it.
 
-The SDK blocks, so each call runs in a worker thread, and it is imported there with the first call: that costs 150 ms
-and 13 MB, which a server that nobody asks for a container need not pay. Streams do not go through it: see `stream`.
+The SDK blocks, so each call runs in a worker thread: see `link`. Streams do not go through it: see `stream`.
 """
 
 from __future__ import annotations
@@ -9,26 +8,27 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.abc import ByteStream
 
+from ws_mcp.core.awaited import ENGINE, awaiting
 from ws_mcp.core.engine import answers, stream
 from ws_mcp.core.engine.body import container_body, with_process_limit
+from ws_mcp.core.engine.breaker import Breaker
 from ws_mcp.core.engine.connection import Target
 from ws_mcp.core.engine.containers import container_of, listed_container_of
-from ws_mcp.core.engine.context import Endpoint, docker_config, resolve_endpoint
-from ws_mcp.core.engine.deadlines import Deadlines, deadline
-from ws_mcp.core.engine.faults import Call, check_node, error_of, unreachable
+from ws_mcp.core.engine.context import Endpoint, resolve_endpoint
+from ws_mcp.core.engine.deadlines import Deadlines, deadline, finishing
+from ws_mcp.core.engine.faults import Call
 from ws_mcp.core.engine.files import EngineFiles
 from ws_mcp.core.engine.images import EngineImages, is_for
+from ws_mcp.core.engine.link import CONNECTIONS, Link, asked, connect, login_of, storage_bytes_of
 from ws_mcp.core.engine.model import Container, ContainerSpec, ContainerState, EngineEvent, EngineInfo, ExecSpec
 from ws_mcp.core.engine.names import (
     checked_id,
@@ -38,18 +38,8 @@ from ws_mcp.core.engine.names import (
     is_id,
 )
 from ws_mcp.core.engine.networks import EngineNetworks
-from ws_mcp.core.engine.record import Record, items_of
-from ws_mcp.core.engine.sdk import (
-    OLDEST_API,
-    Logins,
-    Sdk,
-    agreed_api,
-    can_choose_platform,
-    carries,
-    container_log,
-    filters_of,
-    text_of,
-)
+from ws_mcp.core.engine.record import Record, listed_of
+from ws_mcp.core.engine.sdk import Sdk, can_choose_platform, carries, container_log, filters_of
 from ws_mcp.core.engine.storage import EngineVolumes
 from ws_mcp.core.engine.swarm_calls import EngineSwarm
 from ws_mcp.core.errors import (
@@ -68,31 +58,17 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LOOKERS = 8  # threads for looks, and as many for acts, so that slow stops do not keep anybody from looking; the engine
-ACTORS = 8  # itself gets no faster with more than four to eight acts at once, only its tail longer
+LOOKERS = CONNECTIONS  # threads for looks, and as many for acts, so that slow stops do not keep anybody from looking;
+ACTORS = CONNECTIONS  # the engine gets no faster with more than four to eight acts at once, only its tail longer
 SETTLE_S = 2.0  # of an engine that hears of its own containers a little late
 POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """What was agreed upon with the engine; the clients differ in their deadline."""
-
-    target: Target
-    version: Record
-    looks: Sdk
-    acts: Sdk
-
-    def close(self) -> None:
-        self.looks.close()
-        self.acts.close()
 
 
 class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks, EngineSwarm):
     """See `port.Engine`. Give `aclose` a chance; the object may be used again after it.
 
     A look that is cancelled is left alone. An act is not: whoever is cancelled gets its result first (at most `act_s`
-    later), and so knows what there is to clean up.
+    later), and so knows what there is to clean up. An engine that hangs is not asked by everybody: see `breaker`.
     """
 
     _swarm_node = ""  # which node of a swarm it has to be, where that is said
@@ -111,18 +87,20 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks, Eng
         self._connecting = anyio.Lock()
         self._lookers = anyio.CapacityLimiter(LOOKERS)
         self._actors = anyio.CapacityLimiter(ACTORS)
+        self._acting = anyio.CapacityLimiter(ACTORS)  # their threads
+        self._breaker = Breaker()
 
     async def info(self) -> EngineInfo:
         found = Record(await self._look(Call.INFO, "", lambda sdk: sdk.info()))
         link = await self._linked()
         endpoint, directory = link.target.endpoint, found.text("DockerRootDir")
-        storage_bytes = await anyio.to_thread.run_sync(_storage_bytes, endpoint, directory, limiter=self._lookers)
+        storage_bytes = await anyio.to_thread.run_sync(storage_bytes_of, endpoint, directory, limiter=self._lookers)
         return answers.info_of(found, link.version, str(endpoint), storage_bytes)
 
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
         filters = filters_of(labels)
-        found = await self._look(Call.LIST, "", lambda sdk: sdk.containers(all=True, filters=filters))
-        listed = (listed_container_of(Record(each)) for each in items_of(found))
+        found = await self._look(Call.LIST, "", lambda sdk: listed_of(sdk.containers(all=True, filters=filters)))
+        listed = map(listed_container_of, found)
         return tuple(container for container in listed if carries(container.labels, labels))
 
     async def inspect(self, container: str) -> Container:
@@ -226,12 +204,18 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks, Eng
     @asynccontextmanager
     async def open_exec(self, container: ContainerId, spec: ExecSpec) -> AsyncGenerator[ByteStream]:
         checked_id(container)
-        async with stream.open_exec(await self._target(), container, spec) as opened:
+        async with AsyncExitStack() as stack:
+            with self._breaker.asking(self._where):
+                target = (await self._linked()).target
+                opened = await stack.enter_async_context(stream.open_exec(target, container, spec))
             yield opened
 
     @asynccontextmanager
     async def open_events(self) -> AsyncGenerator[AsyncIterator[EngineEvent]]:
-        async with stream.open_events(await self._target()) as events:
+        async with AsyncExitStack() as stack:
+            with self._breaker.listening():
+                target = (await self._linked()).target
+                events = await stack.enter_async_context(stream.open_events(target))
             yield events
 
     async def aclose(self) -> None:
@@ -250,11 +234,14 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks, Eng
         raise EngineTimeoutError(f"container {container[:12]} is being removed, but not gone in time")
 
     async def _target(self) -> Target:
-        return (await self._linked()).target
+        if self._link is not None:
+            return self._link.target
+        with self._breaker.asking(self._where):
+            return (await self._linked()).target
 
     async def _login(self, image: str) -> str:
         # It may run a program of the operator's (a credential helper).
-        return await anyio.to_thread.run_sync(_login_of, self._environment, image, limiter=self._lookers)
+        return await anyio.to_thread.run_sync(login_of, self._environment, image, limiter=self._lookers)
 
     async def _linked(self) -> Link:
         if self._link is not None:
@@ -266,24 +253,37 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks, Eng
             async with self._connecting:
                 if self._link is None:
                     self._link = await anyio.to_thread.run_sync(
-                        partial(_connect, self._endpoint, self._deadlines, self._swarm_node),
+                        partial(connect, self._endpoint, self._deadlines, self._swarm_node),
                         abandon_on_cancel=True,
                         limiter=self._lookers,
                     )
                 return self._link
 
+    @property
+    def _where(self) -> str:
+        return str(self._endpoint or self._given)
+
     async def _look(self, call: Call, subject: str, ask: Callable[[Sdk], T], deadline_s: float = 0) -> T:
-        link = await self._linked()
-        asked = partial(_asked, call, subject, link.target.endpoint, link.looks, ask, tries=2)
-        seconds = deadline_s or self._deadlines.look_s
-        with Observed("engine", call.name.lower()), self._forgets_lost(link), deadline(link.target.endpoint, seconds):
-            return await anyio.to_thread.run_sync(asked, abandon_on_cancel=True, limiter=self._lookers)
+        with awaiting(ENGINE), self._breaker.asking(self._where):
+            link = await self._linked()
+            look = partial(asked, call, subject, link.target.endpoint, link.looks, ask, tries=2)
+            seconds = deadline_s or self._deadlines.look_s
+            with (
+                Observed("engine", call.name.lower()),
+                self._forgets_lost(link),
+                deadline(link.target.endpoint, seconds),
+            ):
+                return await anyio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=self._lookers)
 
     async def _act(self, call: Call, subject: str, ask: Callable[[Sdk], T]) -> T:
-        link = await self._linked()
-        asked = partial(_asked, call, subject, link.target.endpoint, link.acts, ask, tries=1)
-        with Observed("engine", call.name.lower()), self._forgets_lost(link):
-            return await anyio.to_thread.run_sync(asked, limiter=self._actors)
+        with awaiting(ENGINE):
+            async with self._actors:
+                with self._breaker.asking(self._where):
+                    link = await self._linked()
+                    act = partial(asked, call, subject, link.target.endpoint, link.acts, ask, tries=1)
+                    endpoint, seconds = link.target.endpoint, self._deadlines.act_s
+                    with Observed("engine", call.name.lower()), self._forgets_lost(link), finishing(endpoint, seconds):
+                        return await anyio.to_thread.run_sync(act, abandon_on_cancel=True, limiter=self._acting)
 
     @contextmanager
     def _forgets_lost(self, link: Link) -> Generator[None]:
@@ -295,103 +295,3 @@ class DockerEngine(EngineFiles, EngineImages, EngineVolumes, EngineNetworks, Eng
                 self._link = None
                 link.close()
             raise
-
-
-def _connect(endpoint: Endpoint, deadlines: Deadlines, swarm_node: str) -> Link:
-    with _translated(Call.INFO, "", endpoint):
-        first = _open_sdk(endpoint, OLDEST_API, deadlines.look_s)
-        try:
-            version = Record(first.version(api_version=False))
-            if swarm_node:
-                check_node(endpoint, swarm_node, Record(first.info()).record("Swarm").text("NodeID"))
-        finally:
-            first.close()
-        api = agreed_api(version.text("ApiVersion"), version.text("MinAPIVersion"))
-        target = Target(
-            endpoint=endpoint,
-            api_version=api,
-            is_podman=answers.says_podman(version),
-            handshake_s=deadlines.look_s,
-        )
-        return Link(
-            target=target,
-            version=version,
-            looks=_open_sdk(endpoint, api, deadlines.look_s),
-            acts=_open_sdk(endpoint, api, deadlines.act_s),
-        )
-
-
-def _open_sdk(endpoint: Endpoint, api: str, deadline_s: float) -> Sdk:
-    from docker import APIClient  # noqa: PLC0415 - see the top
-    from docker.tls import TLSConfig  # noqa: PLC0415 - see the top
-
-    is_socket = endpoint.kind in ("unix", "ssh")
-    address = "unix:///unused" if is_socket else str(endpoint)
-    files = endpoint.tls
-    tls: TLSConfig | bool = False
-    if files is not None:
-        pair = (files.certificate, files.key) if files.certificate and files.key else None
-        tls = TLSConfig(client_cert=pair, ca_cert=files.ca or None, verify=files.verifies)
-    sdk = cast("Sdk", APIClient(base_url=address, version=api, tls=tls, max_pool_size=ACTORS))
-    sdk.timeout = deadline_s
-    # No proxy and no .netrc of the environment is meant for the engine.
-    sdk.trust_env = False
-    if is_socket:
-        from ws_mcp.core.engine.adapter import SocketAdapter  # noqa: PLC0415 - it imports what the SDK imports
-
-        sdk.mount("http+docker://", SocketAdapter(endpoint, deadline_s, ACTORS))
-    return sdk
-
-
-def _login_of(environment: Mapping[str, str], image: str) -> str:
-    from docker import auth as module  # noqa: PLC0415 - see the top
-    from docker.errors import DockerException  # noqa: PLC0415 - see the top
-
-    auth, said = cast("Logins", module), docker_config(environment).members()
-    if not said:
-        # The SDK would look for a file of its own.
-        return ""
-    try:
-        registry, _ = auth.resolve_repository_name(image)
-        config = auth.load_config(config_dict=said)
-        login = auth.resolve_authconfig(config, registry)
-    except DockerException as error:
-        raise EngineError(f"the login for the registry of {image!r} cannot be read: {one_line(str(error))}") from error
-    return auth.encode_header(login).decode() if login else ""
-
-
-def _storage_bytes(endpoint: Endpoint, directory: str) -> int:
-    """The size of the disk that an engine of this machine keeps its containers on."""
-    with suppress(OSError):  # it runs in a machine of its own behind that socket
-        return shutil.disk_usage(directory).total if endpoint.kind == "unix" and directory else 0
-    return 0
-
-
-def _asked(call: Call, subject: str, endpoint: Endpoint, sdk: Sdk, ask: Callable[[Sdk], T], *, tries: int) -> T:
-    import requests  # noqa: PLC0415 - see the top
-
-    with _translated(call, subject, endpoint):
-        for _ in range(tries - 1):
-            try:
-                return ask(sdk)
-            except requests.ConnectionError:
-                # A kept connection that the engine closed meanwhile, when it restarted.
-                log.debug("asking the engine again after a lost connection")
-        return ask(sdk)
-
-
-@contextmanager
-def _translated(call: Call, subject: str, endpoint: Endpoint) -> Generator[None]:
-    import requests  # noqa: PLC0415 - see the top
-    from docker.errors import DockerException  # noqa: PLC0415 - see the top
-
-    try:
-        yield
-    except requests.RequestException as error:
-        if error.response is not None:
-            raise error_of(call, subject, error.response.status_code, text_of(error.response)) from error
-        raise unreachable(str(endpoint), endpoint.origin, error) from error
-    except (DockerException, OSError) as error:
-        raise unreachable(str(endpoint), endpoint.origin, error) from error
-    except (ValueError, LookupError) as error:
-        raise EngineError(f"could not {call} {subject}: the engine's answer cannot be read") from error

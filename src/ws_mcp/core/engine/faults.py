@@ -157,6 +157,7 @@ TABLE = (
     Row(error=EngineConflictError, calls=(Call.START,), text=r"port is already allocated|address already in use"),
     Row(error=EngineError, calls=(Call.START,), text=r"unable to apply caps", hint=_NO_PRIVILEGE),
     Row(error=EngineTimeoutError, statuses=(408, 504)),
+    Row(error=EngineError, statuses=(206,), hint="only a part of the answer came"),
     Row(error=EngineError),
 )
 

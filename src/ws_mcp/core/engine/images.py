@@ -11,7 +11,7 @@ from ws_mcp.core.engine.model import Image
 from ws_mcp.core.engine.names import checked_image, checked_platform, repository_and_tag
 from ws_mcp.core.engine.port import Report
 from ws_mcp.core.engine.pull import pull
-from ws_mcp.core.engine.record import Record, items_of
+from ws_mcp.core.engine.record import Record, listed_of
 from ws_mcp.core.engine.sdk import import_image
 from ws_mcp.core.errors import EngineNotFoundError, ImageNotFoundError
 
@@ -29,8 +29,8 @@ class EngineImages(EngineCalls):
 
     async def list_images(self) -> tuple[Image, ...]:
         """See `Engine`. The list has no configurations, architectures and systems."""
-        found = await self._look(Call.LIST, "", lambda sdk: sdk.images())
-        return tuple(image for each in items_of(found) if (image := answers.image_of(Record(each))).tags)
+        found = await self._look(Call.LIST, "", lambda sdk: listed_of(sdk.images()))
+        return tuple(image for each in found if (image := answers.image_of(each)).tags)
 
     async def import_image(self, tar: bytes, name: str) -> None:
         repository, tag = repository_and_tag(checked_image(name))

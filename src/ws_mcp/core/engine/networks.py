@@ -10,7 +10,7 @@ from ws_mcp.core.engine.calls import EngineCalls
 from ws_mcp.core.engine.faults import INTERFACE_GONE, Call
 from ws_mcp.core.engine.model import Network
 from ws_mcp.core.engine.names import checked_name, checked_subnet
-from ws_mcp.core.engine.record import Record, items_of
+from ws_mcp.core.engine.record import Record, listed_of
 from ws_mcp.core.engine.sdk import Sdk, carries, filters_of
 from ws_mcp.core.errors import EngineError, EngineNotFoundError
 
@@ -58,6 +58,6 @@ class EngineNetworks(EngineCalls):
 
     async def list_networks(self, labels: Mapping[str, str]) -> tuple[Network, ...]:
         filters = filters_of(labels)
-        found = await self._look(Call.LIST, "", lambda sdk: sdk.networks(filters=filters))
-        networks = (answers.network_of(Record(each)) for each in items_of(found))
+        found = await self._look(Call.LIST, "", lambda sdk: listed_of(sdk.networks(filters=filters)))
+        networks = map(answers.network_of, found)
         return tuple(network for network in networks if carries(network.labels, labels))

@@ -15,7 +15,8 @@ import anyio.to_thread
 
 from ws_mcp.core.engine.context import Endpoint
 from ws_mcp.core.engine.deadlines import Deadlines
-from ws_mcp.core.engine.docker import DockerEngine, Link
+from ws_mcp.core.engine.docker import DockerEngine
+from ws_mcp.core.engine.link import Link
 from ws_mcp.core.engine.model import Network
 from ws_mcp.core.engine.node_ways import NodeWays
 from ws_mcp.core.engine.swarm import DEADLINES, Patience, SwarmManagers

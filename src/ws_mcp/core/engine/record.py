@@ -64,3 +64,14 @@ class Record:
 def items_of(value: object) -> list[object]:
     """A JSON list's items; none for whatever is not a list."""
     return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def listed_of(value: object) -> tuple[Record, ...]:
+    """The items of an answer that is a list: what is none does not say that there is nothing.
+
+    Raises:
+        ValueError: it is no list of objects.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in cast("list[object]", value)):
+        raise ValueError("the answer is no list")
+    return tuple(Record(item) for item in cast("list[object]", value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from ws_mcp.core.engine.connection import Target
@@ -27,6 +27,7 @@ class Sdk(Protocol):
     base_url: str
     timeout: float
     trust_env: bool
+    hooks: dict[str, list[Callable[..., None]]]
 
     @property
     def api_version(self) -> str: ...

@@ -10,7 +10,7 @@ from ws_mcp.core.engine.calls import EngineCalls
 from ws_mcp.core.engine.faults import Call
 from ws_mcp.core.engine.model import Volume
 from ws_mcp.core.engine.names import checked_name
-from ws_mcp.core.engine.record import Record
+from ws_mcp.core.engine.record import Record, listed_of
 from ws_mcp.core.engine.sdk import carries, filters_of, volume_usage
 from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError
 
@@ -32,8 +32,8 @@ class EngineVolumes(EngineCalls):
 
     async def list_volumes(self, labels: Mapping[str, str]) -> tuple[Volume, ...]:
         filters = filters_of(labels)
-        found = await self._look(Call.LIST, "", lambda sdk: sdk.volumes(filters=filters))
-        volumes = (answers.volume_of(each) for each in Record(found).records("Volumes"))
+        found = await self._look(Call.LIST, "", lambda sdk: _volumes(sdk.volumes(filters=filters)))
+        volumes = map(answers.volume_of, found)
         return tuple(volume for volume in volumes if carries(volume.labels, labels))
 
     async def remove_volume(self, name: str) -> None:
@@ -45,3 +45,15 @@ class EngineVolumes(EngineCalls):
         # It walks the volumes: as slow as an act where they are large.
         found = await self._look(Call.USAGE, "", volume_usage, self._deadlines.act_s)
         return answers.usage_of(Record(found))
+
+
+def _volumes(found: object) -> tuple[Record, ...]:
+    """The volumes of an answer. Go writes an empty list as null where it is a member.
+
+    Raises:
+        ValueError: it is no list of volumes.
+    """
+    answer = Record(found)
+    if "Volumes" not in answer.keys():  # noqa: SIM118 - a `Record` is no mapping
+        raise ValueError("the answer has no volumes")
+    return listed_of(answer.get("Volumes") or [])

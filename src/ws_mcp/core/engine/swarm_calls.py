@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 
 from ws_mcp.core.engine import answers, stream
 from ws_mcp.core.engine.calls import EngineCalls
@@ -12,12 +13,13 @@ from ws_mcp.core.engine.connection import NONE
 from ws_mcp.core.engine.context import Endpoint
 from ws_mcp.core.engine.faults import Call
 from ws_mcp.core.engine.model import EngineEvent, Network
-from ws_mcp.core.engine.record import Record, items_of
+from ws_mcp.core.engine.record import Record, listed_of
 from ws_mcp.core.engine.sdk import asked_of_swarm, carries, filters_of
 from ws_mcp.core.engine.swarm_body import node_of, room_of, rooms_of, service_of
 from ws_mcp.core.engine.swarm_model import OverlaySpec, Room, RoomSpec, SwarmNode
 from ws_mcp.core.errors import EngineNotFoundError
 
+NO_FILTERS: Mapping[str, list[str]] = MappingProxyType({})
 MAX_NAMED = 50  # rooms whose tasks are asked for by name; for more, all tasks of the swarm are
 
 
@@ -30,12 +32,12 @@ class EngineSwarm(EngineCalls):
 
     async def swarm_nodes(self) -> tuple[SwarmNode, ...]:
         """All nodes, by their host names."""
-        found = items_of(await self._ask(Call.NODES, "", "nodes"))
-        return tuple(sorted((node_of(Record(each)) for each in found), key=lambda node: (node.hostname, node.id)))
+        found = await self._list(Call.NODES, "nodes")
+        return tuple(sorted(map(node_of, found), key=lambda node: (node.hostname, node.id)))
 
     async def swarm_rooms(self, labels: Mapping[str, str]) -> tuple[Room, ...]:
         """See `Managers.rooms`."""
-        found = [Record(each) for each in items_of(await self._ask(Call.ROOMS, "", "services", filters_of(labels)))]
+        found = await self._list(Call.ROOMS, "services", filters_of(labels))
         tasks = await self._tasks([service.text("ID") for service in found])
         return tuple(room for room in rooms_of(found, tasks) if carries(room.spec.labels, labels))
 
@@ -84,8 +86,7 @@ class EngineSwarm(EngineCalls):
     async def swarm_overlays(self, labels: Mapping[str, str]) -> tuple[Network, ...]:
         """See `Managers.overlays`."""
         filters = {**filters_of(labels), "scope": ["swarm"]}
-        found = items_of(await self._ask(Call.OVERLAYS, "", "networks", filters))
-        networks = (answers.network_of(Record(each)) for each in found)
+        networks = map(answers.network_of, await self._list(Call.OVERLAYS, "networks", filters))
         return tuple(network for network in networks if carries(network.labels, labels))
 
     async def swarm_remove_overlay(self, name: str) -> None:
@@ -107,18 +108,13 @@ class EngineSwarm(EngineCalls):
         if not services:
             return ()
         filters = {"service": services} if len(services) <= MAX_NAMED else {}
-        return tuple(Record(each) for each in items_of(await self._ask(Call.ROOMS, "", "tasks", filters)))
+        return await self._list(Call.ROOMS, "tasks", filters)
 
-    async def _ask(
-        self,
-        call: Call,
-        subject: str,
-        path: str,
-        filters: Mapping[str, list[str]] | None = None,
-        params: Mapping[str, str] = NONE,
-    ) -> object:
-        if filters:
-            params = {"filters": json.dumps(filters)}
+    async def _list(self, call: Call, path: str, filters: Mapping[str, list[str]] = NO_FILTERS) -> tuple[Record, ...]:
+        params = {"filters": json.dumps(filters)} if filters else NONE
+        return await self._look(call, "", lambda sdk: listed_of(asked_of_swarm(sdk, "GET", path, params, None)))
+
+    async def _ask(self, call: Call, subject: str, path: str, params: Mapping[str, str] = NONE) -> object:
         return await self._look(call, subject, lambda sdk: asked_of_swarm(sdk, "GET", path, params, None))
 
     async def _tell(

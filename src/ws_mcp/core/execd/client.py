@@ -15,6 +15,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream
 
+from ws_mcp.core.awaited import EXECD, awaiting
 from ws_mcp.core.errors import WsError, one_line
 from ws_mcp.core.execd import protocol
 from ws_mcp.core.execd.about import Hello, Stats, hello_of, stats_of
@@ -87,7 +88,7 @@ class ExecdClient:
             InvalidArgumentError: it cannot be sent, or execd says that it is wrong.
             WsError: execd refused, as `failures` has it.
         """
-        with Observed("execd", op):
+        with Observed("execd", op), awaiting(EXECD):
             self._last_id = number = self._last_id + 1
             frame = protocol.encode({"id": number, "op": op, **fields}, body)
             waiter = _Waiter()
