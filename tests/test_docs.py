@@ -21,8 +21,11 @@ from ws_mcp.core.workspaces.checks import check_spec
 from ws_mcp.core.workspaces.model import WorkspaceKind
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.core_port import Core
+from ws_mcp.edge.deadlines import LONGEST_S
 from ws_mcp.edge.errors import BUG, CODES, OTHER
 from ws_mcp.edge.options import Options, Ready, spec_of
+from ws_mcp.edge.tool import ToolSpec
+from ws_mcp.policy import tool_specs
 from ws_mcp.server import build_server
 from ws_mcp.settings import Settings, metavar_of
 
@@ -106,6 +109,16 @@ def tools_table(tools: Iterable[Tool]) -> Iterable[str]:
         yield f"| `{tool.name}` | {words} | {', '.join(_annotations(tool))} |"
 
 
+def deadlines_table(specs: Iterable[ToolSpec]) -> Iterable[str]:
+    """One row for each tool: how long a call of it may take, and what for."""
+    yield "| tool | deadline | what is waited for |"
+    yield "| --- | --- | --- |"
+    for spec in specs:
+        deadline, name = spec.deadline, getattr(spec.function, "__name__", "")
+        plus = f" and `{deadline.plus}` (default {deadline.plus_s:g}), at most {LONGEST_S:g} s" if deadline.plus else ""
+        yield f"| `{name}` | {deadline.seconds:g} s{plus} | {deadline.waits_for} |"
+
+
 def _annotations(tool: Tool) -> Iterable[str]:
     said = tool.annotations or ToolAnnotations()
     names = {
@@ -150,6 +163,10 @@ def test_the_table_of_settings_is_complete() -> None:
 
 def test_the_tree_names_every_module() -> None:
     check_block(ROOT / "docs" / "architecture.md", "tree", module_tree())
+
+
+def test_the_table_of_deadlines_is_complete() -> None:
+    check_block(ROOT / "docs" / "operations.md", "deadlines", deadlines_table(tool_specs()))
 
 
 async def test_the_tools_are_described_as_clients_see_them(real_io: None) -> None:

@@ -19,13 +19,14 @@ from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.policy.narrowing import is_granted
 from ws_mcp.doors import policy_in_force
 from ws_mcp.edge.arguments import checked
+from ws_mcp.edge.bounded import Bounded
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.identity import Identity, local_principal
 from ws_mcp.edge.notifier import Notifier
 from ws_mcp.edge.tasks import Tasks
-from ws_mcp.edge.tool import tool_of
+from ws_mcp.edge.tool import ToolSpec, tool_of
 from ws_mcp.edge.watching import topics
 from ws_mcp.policy_shown import decided, granted
 from ws_mcp.settings import Settings
@@ -115,12 +116,17 @@ def doubts(policy: Policy) -> list[str]:
 
 def tools() -> dict[str, Tool]:
     """The tools of this server, to look at: nothing stands behind them."""
+    identity = Identity(cast("Core", None), local_principal, None)
+    tasks = Tasks(identity, cast("Core", None))
+    made = (tool_of(spec, Gate(identity, Guards()), tasks, Bounded()) for spec in tool_specs())
+    return {tool.name: tool for tool in made}
+
+
+def tool_specs() -> tuple[ToolSpec, ...]:
+    """What the tools are made of, to look at."""
     core = cast("Core", None)
     identity = Identity(core, local_principal, None)
-    specs = all_tools(core, identity, Notifier(topics(identity), identity.watcher))
-    tasks = Tasks(identity, core)
-    made = (tool_of(spec, Gate(identity, Guards()), tasks) for spec in specs)
-    return {tool.name: tool for tool in made}
+    return all_tools(core, identity, Notifier(topics(identity), identity.watcher))
 
 
 def _call(file: str) -> Call:

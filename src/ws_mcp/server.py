@@ -22,6 +22,7 @@ from ws_mcp.core.ids import Principal
 from ws_mcp.core.observed import takes_spans
 from ws_mcp.doors import choices_of, given_roots, limits_now, open_core_of, open_doors, policy_of
 from ws_mcp.edge.attention import Attention
+from ws_mcp.edge.bounded import Bounded
 from ws_mcp.edge.completions import Completions
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.gate import Gate
@@ -121,17 +122,17 @@ def build_server(
     if policy is not None:
         policy.listen(partial(notifier.publish, ToolsListChanged()))
 
-    attention = Attention(core, notifier)
+    attention, bounded = Attention(core, notifier), Bounded()
 
     @asynccontextmanager
     async def lifespan(_: MCPServer) -> AsyncGenerator[None]:
-        async with notifier.running(), anyio.create_task_group() as tasks:
+        async with notifier.running(), bounded.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(attention.run)
             yield
             tasks.cancel_scope.cancel()
 
     tasks = Tasks(identity, core)
-    tools = [tool_of(spec, gate, tasks) for spec in offer.tools(core, identity, notifier)]
+    tools = [tool_of(spec, gate, tasks, bounded) for spec in offer.tools(core, identity, notifier)]
     server = MCPServer(
         NAME,
         title="ws-mcp",

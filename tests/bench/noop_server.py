@@ -27,6 +27,7 @@ from ws_mcp.core.policy.limits import Limits
 from ws_mcp.core.policy.model import OPEN
 from ws_mcp.core.quotas import Quotas
 from ws_mcp.core.workspaces.rules import WorkspaceRules
+from ws_mcp.edge import deadlines
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
 from ws_mcp.edge.guards import Guards
 from ws_mcp.edge.http_choices import HttpChoices
@@ -53,7 +54,7 @@ async def _noop() -> Nothing:
 
 def _tools(*_: object) -> Iterable[ToolSpec]:
     _noop.__name__, _noop.__doc__ = "noop", "Do nothing."
-    return [ToolSpec(function=_noop, title="Nothing", effect=Effect(is_read_only=True))]
+    return [ToolSpec(function=_noop, title="Nothing", effect=Effect(is_read_only=True), deadline=deadlines.LOOKS)]
 
 
 def _add(*_: object) -> None: ...

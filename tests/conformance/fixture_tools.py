@@ -28,6 +28,7 @@ from mcp.types import (
 
 from ws_mcp.core.errors import StateError
 from ws_mcp.core.jobs import Jobs
+from ws_mcp.edge import deadlines
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity, request
 from ws_mcp.edge.notifier import Notifier
@@ -158,4 +159,7 @@ def fixture_tools(jobs: Jobs, _core: Core, _identity: Identity, notifier: Notifi
         test_trigger_tool_change,
         test_trigger_prompt_change,
     )
-    return [ToolSpec(function=each, title=each.__name__, effect=Effect(), is_structured=False) for each in functions]
+    return [
+        ToolSpec(function=each, title=each.__name__, effect=Effect(), deadline=deadlines.JOBS, is_structured=False)
+        for each in functions
+    ]

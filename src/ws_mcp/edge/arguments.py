@@ -24,6 +24,7 @@ MAX_ENVIRONMENT = 128
 MAX_ARGUMENTS = 4096
 MAX_INPUT_BYTES = 1024 * 1024
 MAX_WAIT_S = 45.0  # hosts give a call up after 60 s
+MAX_READ_WAIT_S = 30.0  # a read is cheap to repeat, and costs nothing but its time
 MAX_LIMIT_S = 30 * 24 * 3600.0
 MAX_NUMBER = 2**31  # of what is counted: more is a mistake, whatever it is
 MAX_PROBLEMS = 1000  # characters
@@ -102,6 +103,7 @@ Command = Annotated[str | list[str], BeforeValidator(_unpacked_words), AfterVali
 Environment = Annotated[dict[_Plain, _Plain], _Unpacked, AfterValidator(_environment)]
 Ports = Annotated[list[Annotated[int, Field(ge=1, le=65535)]], _Unpacked, Field(max_length=32)]
 WaitSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False), _at_most(MAX_WAIT_S)]
+ReadSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False), _at_most(MAX_READ_WAIT_S)]
 LimitSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False, le=MAX_LIMIT_S)]
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 

@@ -22,6 +22,7 @@ from ws_mcp.core.errors import (
     PlaceUnavailableError,
     WsError,
 )
+from ws_mcp.edge.deadlines import OverdueError
 
 P = ParamSpec("P")
 
@@ -37,6 +38,7 @@ CODES = {
     EngineUnavailableError: "unavailable",
     PlaceUnavailableError: "unavailable",
     EngineTimeoutError: "deadline_exceeded",
+    OverdueError: "deadline_exceeded",
 }
 """The kinds of failures for programs, in the words of gRPC's status codes."""
 OTHER = "unknown"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from mcp import MCPError
@@ -16,7 +17,9 @@ from pydantic import PrivateAttr
 from ws_mcp.core.errors import InvalidArgumentError, WsError
 from ws_mcp.edge.answer import answered
 from ws_mcp.edge.arguments import checked
+from ws_mcp.edge.bounded import Bounded, unbounded
 from ws_mcp.edge.confirming import Confirm, Question, UnansweredError, confirm
+from ws_mcp.edge.deadlines import Deadline
 from ws_mcp.edge.errors import failure_of
 from ws_mcp.edge.gate import Gate
 from ws_mcp.edge.intake import Intake
@@ -44,6 +47,7 @@ class ToolSpec:
     function: Callable[..., Awaitable[View | CallToolResult]]
     title: str
     effect: Effect
+    deadline: Deadline
     is_structured: bool = True
     question: Question | None = None  # what a person is to confirm of a call
     meta: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -52,11 +56,13 @@ class ToolSpec:
 class GuardedTool(Tool):
     """A tool behind the gate; its expected failures reach the model as they are worded, bugs as a reference only."""
 
-    _place: tuple[Gate, ToolSpec, Tasks] = PrivateAttr()  # one of them, for pydantic looks for each in many places
+    _place: tuple[Gate, ToolSpec, Tasks, Bounded] = (
+        PrivateAttr()
+    )  # one of them, for pydantic looks for each in many places
 
-    def stand_behind(self, gate: Gate, spec: ToolSpec, tasks: Tasks) -> None:
+    def stand_behind(self, gate: Gate, spec: ToolSpec, tasks: Tasks, bounded: Bounded) -> None:
         """Called once, for the SDK makes it and knows only its own fields."""
-        self._place = gate, spec, tasks
+        self._place = gate, spec, tasks, bounded
 
     async def run(
         self,
@@ -65,9 +71,23 @@ class GuardedTool(Tool):
         convert_result: bool = False,  # noqa: ARG002 - the SDK's signature
     ) -> CallToolResult | InputRequiredResult | TaskResult:
         intake = Intake(arguments)
-        gate, spec, tasks = self._place
+        _, spec, _, bounded = self._place
+        known, unfit = self._taken(arguments)
+        work = partial(self._answer, known, unfit, intake, context)
         try:
-            known, unfit = self._taken(arguments)
+            return await bounded.run(self.name, spec.deadline, spec.deadline.of(known), work)
+        except WsError as error:
+            return failure_of(self.name, error, intake.clean)
+
+    async def _answer(
+        self,
+        known: dict[str, object],
+        unfit: InvalidArgumentError | None,
+        intake: Intake,
+        context: Context[Any, Any],
+    ) -> CallToolResult | InputRequiredResult | TaskResult:
+        gate, spec, tasks, _ = self._place
+        try:
             async with gate.passed(
                 self.name, is_read_only=spec.effect.is_read_only, arguments=known, unfit=unfit, clean=intake.clean
             ) as passage:
@@ -103,7 +123,8 @@ async def _confirmed(how: Confirm, question: Question, known: dict[str, object],
     if how is not Confirm.NEVER:
         text = await question(known)
         if text:
-            await confirm(how, text, context)
+            with unbounded():
+                await confirm(how, text, context)
 
 
 def _made_by(result: View | CallToolResult) -> dict[str, str]:
@@ -113,7 +134,7 @@ def _made_by(result: View | CallToolResult) -> dict[str, str]:
     return {name: str(values[name]) for name in IDS if values.get(name)}
 
 
-def tool_of(spec: ToolSpec, gate: Gate, tasks: Tasks) -> Tool:
+def tool_of(spec: ToolSpec, gate: Gate, tasks: Tasks, bounded: Bounded) -> Tool:
     """The tool that the SDK registers. Name, words and schema come from the function.
 
     Raises:
@@ -133,7 +154,7 @@ def tool_of(spec: ToolSpec, gate: Gate, tasks: Tasks) -> Tool:
         structured_output=spec.is_structured,
     )
     assert isinstance(tool, GuardedTool)
-    tool.stand_behind(gate, spec, tasks)
+    tool.stand_behind(gate, spec, tasks, bounded)
     tool.parameters = slim(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = untitled(tool.fn_metadata.output_schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ws_mcp.edge import deadlines
 from ws_mcp.edge.core_port import Core
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
@@ -33,21 +34,47 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
             function=w.provision_workspace,
             title="Provision a workspace",
             effect=MAKES,
+            deadline=deadlines.JOBS,
             meta=ALWAYS,
             question=q.provision,
         ),
-        ToolSpec(function=p.start_process, title="Start a process", effect=RUNS, meta=ALWAYS),
         ToolSpec(
-            function=p.read_output, title="Read a process's output", effect=LOOKS, is_structured=False, meta=ALWAYS
+            function=p.start_process, title="Start a process", effect=RUNS, deadline=deadlines.STARTS, meta=ALWAYS
         ),
-        ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS, meta=SHOWN),
-        ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS),
-        ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS),
-        ToolSpec(function=w.list_containers, title="List workspaces", effect=LOOKS, meta=SHOWN),
-        ToolSpec(function=f.workspace_files, title="Files of a workspace", effect=SETS, is_structured=False),
         ToolSpec(
-            function=d.recreate_devcontainer, title="Make a dev container anew", effect=MAKES, question=q.recreate
+            function=p.read_output,
+            title="Read a process's output",
+            effect=LOOKS,
+            deadline=deadlines.READS,
+            is_structured=False,
+            meta=ALWAYS,
         ),
-        ToolSpec(function=w.stop_workspace, title="Stop a workspace", effect=ACTS),
-        ToolSpec(function=w.remove_workspace, title="Remove a workspace", effect=SETS, question=q.remove),
+        ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS, deadline=deadlines.LOOKS, meta=SHOWN),
+        ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS, deadline=deadlines.WRITES),
+        ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS, deadline=deadlines.SIGNALS),
+        ToolSpec(
+            function=w.list_containers, title="List workspaces", effect=LOOKS, deadline=deadlines.LOOKS, meta=SHOWN
+        ),
+        ToolSpec(
+            function=f.workspace_files,
+            title="Files of a workspace",
+            effect=SETS,
+            deadline=deadlines.FILES,
+            is_structured=False,
+        ),
+        ToolSpec(
+            function=d.recreate_devcontainer,
+            title="Make a dev container anew",
+            effect=MAKES,
+            deadline=deadlines.JOBS,
+            question=q.recreate,
+        ),
+        ToolSpec(function=w.stop_workspace, title="Stop a workspace", effect=ACTS, deadline=deadlines.ENDS),
+        ToolSpec(
+            function=w.remove_workspace,
+            title="Remove a workspace",
+            effect=SETS,
+            deadline=deadlines.ENDS,
+            question=q.remove,
+        ),
     )

@@ -25,7 +25,7 @@ from ws_mcp.core.processes.model import (
 )
 from ws_mcp.core.processes.render import Shown, show, show_receipt
 from ws_mcp.edge.answer import answered
-from ws_mcp.edge.arguments import Command, Environment, Input, LimitSeconds, Offset, Text, WaitSeconds
+from ws_mcp.edge.arguments import Command, Environment, Input, LimitSeconds, Offset, ReadSeconds, Text, WaitSeconds
 from ws_mcp.edge.core_port import Core, Processes
 from ws_mcp.edge.identity import Identity
 from ws_mcp.edge.notifier import Notifier
@@ -116,7 +116,7 @@ class ProcessTools:
             Field(description="Its end; new output; pattern; 2 s of silence"),
         ] = None,
         pattern: Annotated[Text, Field(description="RE2 expression to wait for")] = "",
-        wait_s: Annotated[WaitSeconds | None, Field(description="Seconds, 0-45, default 20 with wait_for")] = None,
+        wait_s: Annotated[ReadSeconds | None, Field(description="Seconds, 0-30, default 20 with wait_for")] = None,
         stream: Annotated[Literal["stdout", "stderr"], Field(description="Default stdout")] = "stdout",
         chat: Chat = "",
     ) -> CallToolResult:
