@@ -115,6 +115,7 @@ class ContainersView(View):
     chat: Annotated[str, Field(description="Handle of the chat")]
     workspaces: Annotated[tuple[WorkspaceView, ...], Field(description="Containers and local workspaces, oldest first")]
     unknown: Annotated[str, Field(description="Why containers could not be listed now: they are not gone")] = ""
+    age_s: Annotated[float | None, Field(description="Then: how old the list is; null: never seen")] = 0.0
     devcontainers: Annotated[
         tuple[DevContainerView, ...], Field(description="Dev containers below the operator's roots, by folder")
     ] = ()
@@ -126,5 +127,6 @@ class ContainersView(View):
             chat=chat,
             workspaces=tuple(map(_listed, listing.workspaces)),
             unknown=listing.unknown or found.unknown,
+            age_s=listing.age_s if listing.age_s is None else round(listing.age_s, 1),
             devcontainers=tuple(DevContainerView.of(each, taken=taken) for each in found.devcontainers),
         )

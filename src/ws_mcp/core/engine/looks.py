@@ -13,6 +13,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
+from ws_mcp.core.awaited import ENGINE, awaiting
 from ws_mcp.core.engine.model import EngineEvent
 from ws_mcp.core.errors import EngineError
 
@@ -103,8 +104,9 @@ class Looks:
         self._waiting += 1
         self._hurry.set()
         try:
-            while self._looked < wish:
-                await self._done.wait()
+            with awaiting(ENGINE):
+                while self._looked < wish:
+                    await self._done.wait()
         finally:
             self._waiting -= 1
 

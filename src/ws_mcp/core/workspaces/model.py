@@ -236,7 +236,11 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceListing:
-    """The workspaces of a chat. `unknown`: why containers could not be listed now; "" when the list is whole."""
+    """The workspaces of a chat. `unknown`: why containers could not be listed now; "" when the list is whole.
+
+    Then `age_s` says how long ago they were seen as they are listed; None: they were never seen.
+    """
 
     workspaces: tuple[Workspace, ...]
     unknown: str = ""
+    age_s: float | None = 0.0

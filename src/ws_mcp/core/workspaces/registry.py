@@ -62,7 +62,7 @@ class Workspaces:
             if workspace.state is not WorkspaceState.RUNNING:
                 # Its connection may not have noticed: a start would be sent into what cannot answer.
                 self.forget(scope, workspace.name)
-        return WorkspaceListing(workspaces=found, unknown=sight.unknown)
+        return WorkspaceListing(workspaces=found, unknown=sight.unknown, age_s=sight.age_s)
 
     def look_again(self) -> None:
         """Something was just done to a container: who asks for the list from now on sees it."""
