@@ -9,6 +9,7 @@ from simulation import guards_processes as processes
 from simulation import guards_workspaces as workspaces
 from simulation import scenes_chats as chats
 from simulation import scenes_processes as at_processes
+from simulation import scenes_time as times
 from simulation import scenes_workspaces as at_workspaces
 from simulation.scene import Play
 
@@ -59,6 +60,10 @@ BY_SCENE: tuple[tuple[Removal, Play], ...] = (
     (processes.owner_of_a_ticket, chats.somebody_has_the_ticket_of_another),
     (processes.seal_of_an_answer, chats.the_state_is_read_by_who_has_no_ticket),
     (processes.server_of_a_ticket, chats.a_server_dies_whose_ticket_somebody_has),
+    (processes.ages_beside_the_wall_clock, times.a_key_is_used_again_after_jumps),
+    (processes.ages_beside_the_wall_clock, times.a_ticket_is_asked_for_after_jumps),
+    (processes.ages_beside_the_wall_clock, times.a_chat_is_used_again_after_jumps),
+    (workspaces.a_moment_that_can_be, times.a_workspace_is_idle_while_the_clock_jumps),
     (processes.policy_before_a_bad_one, chats.a_policy_is_read_again_and_bad),
 )
 SCENES: tuple[Play, ...] = tuple(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import anyio.lowlevel
 import pytest
 
 from ws_mcp.core import ticket_notes, tickets
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.errors import PolicyError
 from ws_mcp.core.execd import client
 from ws_mcp.core.known_chats import ChatRecord, KnownChats
@@ -150,6 +152,15 @@ def policy_before_a_bad_one(patch: pytest.MonkeyPatch) -> None:
             return Policy(grants=(Grant(principal=EVERY, max_tier=4, images=("*",)),), max_tier=4)
 
     patch.setattr(PolicyInForce, "_read_now", lenient)
+
+
+def ages_beside_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """A clock that jumps makes everything old that is kept for a while."""
+
+    def by_the_wall(self: Ages) -> datetime:
+        return self.wall()
+
+    patch.setattr(Ages, "__call__", by_the_wall)
 
 
 def _yes(*_arguments: object) -> bool:

@@ -9,6 +9,7 @@ import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import anyio.lowlevel
@@ -264,6 +265,19 @@ def what_runs_is_not_idle(patch: pytest.MonkeyPatch) -> None:
         return real(before, replace(activity, running=0) if activity is not None else None, **others)
 
     patch.setattr(idle, "idle_of", blind)
+
+
+def a_moment_that_can_be(patch: pytest.MonkeyPatch) -> None:
+    """A workspace whose execd's clock is ahead is never stopped as idle."""
+    real = idle.idle_of
+
+    def credulous(before: Any, activity: Any, *, is_busy: bool, now: float, wall: datetime) -> Any:
+        found = real(before, activity, is_busy=is_busy, now=now, wall=wall)
+        if found is None or activity.last_at is None:
+            return found
+        return replace(found, since=max(found.since, now - max(0.0, (wall - activity.last_at).total_seconds())))
+
+    patch.setattr(idle, "idle_of", credulous)
 
 
 def wall_between_chats(patch: pytest.MonkeyPatch) -> None:

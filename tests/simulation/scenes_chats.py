@@ -33,7 +33,7 @@ async def somebody_has_the_handle_of_another(at: Scene) -> None:
 
 
 async def somebody_has_the_ticket_of_another(at: Scene) -> None:
-    ticket = await _ticket(at)
+    ticket = await ticket_of(at)
     bob = TicketOwner(principal=PrincipalId("bob"))
     for server in at.world.servers:
         found = await at.world.core(server).tickets.look(bob, ticket.id)
@@ -43,7 +43,7 @@ async def somebody_has_the_ticket_of_another(at: Scene) -> None:
 
 
 async def the_state_is_read_by_who_has_no_ticket(at: Scene) -> None:
-    await _ticket(at)
+    await ticket_of(at)
     await anyio.sleep(60)
     rows = database_of(at.world.core("s1").state).execute("SELECT * FROM tickets").fetchall()
     at.check(bool(rows), "no ticket was written down")
@@ -51,10 +51,10 @@ async def the_state_is_read_by_who_has_no_ticket(at: Scene) -> None:
 
 
 async def a_server_dies_whose_ticket_somebody_has(at: Scene) -> None:
-    ticket = await _ticket(at)
+    ticket = await ticket_of(at)
     at.world.servers["s1"].kill()
     await at.world.servers["s1"].over.wait()
-    found = await at.world.core("s2").tickets.look(_owner(at), ticket.id)
+    found = await at.world.core("s2").tickets.look(owner_of(at), ticket.id)
     is_over = found is not None and found.state is TicketState.FAILED
     at.check(is_over, f"a job whose server died was told as going on: {found}")
 
@@ -76,7 +76,7 @@ async def a_policy_is_read_again_and_bad(at: Scene) -> None:
     at.check(is_told, "a bad policy gave bob something in place of nothing")
 
 
-async def _ticket(at: Scene) -> Ticket:
+async def ticket_of(at: Scene) -> Ticket:
     at.world.engine.call_s = 0.5
     core = at.world.core("s1")
     with holding(0.1) as call:
@@ -86,10 +86,10 @@ async def _ticket(at: Scene) -> Ticket:
     def answered(_result: object, _failure: Exception | None) -> Answer:
         return Answer(state=TicketState.COMPLETED, text=SAID)
 
-    return await core.tickets.take(_owner(at), call.hold, TOOL, answered)
+    return await core.tickets.take(owner_of(at), call.hold, TOOL, answered)
 
 
-def _owner(at: Scene) -> TicketOwner:
+def owner_of(at: Scene) -> TicketOwner:
     return TicketOwner(principal=at.chat.scope.principal, chat=at.chat.scope.chat)
 
 
