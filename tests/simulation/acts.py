@@ -15,6 +15,7 @@ from ws_mcp.core.closing import Closing
 from ws_mcp.core.errors import NotFoundError, WsError
 from ws_mcp.core.ids import ProcessId, WorkspaceName
 from ws_mcp.core.processes.model import (
+    Listing,
     ProcessState,
     ReadRequest,
     SignalResult,
@@ -83,20 +84,33 @@ class Player:
     async def call(self, what: str, work: Callable[[Core], Awaitable[object]], wait_s: float = 0.0) -> object:
         """An answer of whichever server is chosen; None if there was none."""
         up = [name for name, server in self.world.servers.items() if server.core is not None]
-        server = self.world.servers[self.chance.choice(up or list(self.world.servers))]
+        chosen = self.chance.choice(up or list(self.world.servers))
+        patience_s = self.chance.choice((0.0, 0.02, 1.0, 6.0)) if self.chance.random() < 0.06 else math.inf
+        return await self.ask(chosen, what, work, wait_s, patience_s)
+
+    async def ask(
+        self,
+        chosen: str,
+        what: str,
+        work: Callable[[Core], Awaitable[object]],
+        wait_s: float = 0.0,
+        patience_s: float = math.inf,
+    ) -> object:
+        """An answer of this server; None if there was none."""
+        server = self.world.servers[chosen]
         number = self.world.next_call()
         self.world.say(f"#{number} {self.chat.name} -> {server.name} {what}")
         began = anyio.current_time()
         ASKED_AT.set(began)
-        patience_s = self.chance.choice((0.0, 0.02, 1.0, 6.0)) if self.chance.random() < 0.06 else math.inf
+        bound = BOUNDS_S.get(what.partition(" ")[0], SLOW_S) + wait_s + LATE_S
         answer = None
-        with anyio.move_on_after(patience_s) as scope:
+        # Nobody need wait for the end of what is late already.
+        with anyio.move_on_after(min(patience_s, bound + LATE_S)) as scope:
             answer = await server.call(number, work)
         if scope.cancelled_caught:
             self.world.say(f"#{number} stops waiting")
         took = anyio.current_time() - began
         self.world.say(f"#{number} <- {_short(answer)}")
-        bound = BOUNDS_S.get(what.partition(" ")[0], SLOW_S) + wait_s + LATE_S
         self.world.check(took <= bound, f"{what} took {took:.1f} s, more than {bound:g} s")
         if not isinstance(answer, NotFoundError) or "peek" not in what:
             self.book.see_text(self.chat, f"{answer} {answer!r}")
@@ -106,13 +120,24 @@ class Player:
         name = MAIN if self.is_keeper or self.is_rival else self.chance.choice((MAIN, MAIN, OTHER))
         spec = SPEC if self.is_keeper else self.chance.choice((SPEC, SPEC, OTHER_SPEC))
         how = Replace.ALWAYS if self.chance.random() < 0.3 and not self.is_keeper else Replace.IF_IDLE
-        wish, ask = replace(spec, name=name), Ask(replace=how)
-        began = anyio.current_time()
-        answer = await self.call(f"provision {name}", lambda core: core.provision(self.chat.scope, wish, ask, _quiet))
+        await self.provision_as("", replace(spec, name=name), Ask(replace=how))
+
+    async def provision_as(self, server: str, wish: WorkspaceSpec, ask: Ask) -> object:
+        """By this server; "": whichever."""
+        name, began = wish.name, anyio.current_time()
+        answer = await self._said(
+            server, f"provision {name}", lambda core: core.provision(self.chat.scope, wish, ask, _quiet)
+        )
         if isinstance(answer, Provisioned) and answer.workspace is not None:
             self.world.keep(self.chat, name, began)
             is_own = answer.workspace.place == self.world.place(self.chat, name)
             self.world.check(is_own, f"{self.chat.name} got {answer.workspace.place}")
+        return answer
+
+    async def _said(
+        self, server: str, what: str, work: Callable[[Core], Awaitable[object]], wait_s: float = 0.0
+    ) -> object:
+        return await (self.ask(server, what, work, wait_s) if server else self.call(what, work, wait_s))
 
     async def start(self) -> None:
         key = ""
@@ -126,15 +151,21 @@ class Player:
                 key = f"k{len(self.requests)}"
                 request = replace(request, request_key=key)
                 self.requests[key], self.homes[key] = request, name
-        answer = await self.call(
-            f"start {name} {key} {request.command!r}",
+        await self.start_as("", name, request)
+
+    async def start_as(self, server: str, name: WorkspaceName, request: StartRequest) -> object:
+        """By this server; "": whichever."""
+        answer = await self._said(
+            server,
+            f"start {name} {request.request_key} {request.command!r}",
             lambda core: core.processes(self.chat.scope).start(name, request),
             wait_s=5.0,
         )
         if isinstance(answer, Started):
-            self.book.started(self.chat, answer.info, key)
+            self.book.started(self.chat, answer.info, request)
             if answer.window is not None:
                 self.book.see_window(self.chat, 0, answer.window)
+        return answer
 
     def _request(self) -> StartRequest:
         marker = self.chat.marker
@@ -174,10 +205,14 @@ class Player:
             self.book.see_window(self.chat, offset, answer)  # pyright: ignore[reportArgumentType]
 
     async def list(self) -> None:
-        state = self.chance.choice((None, None, ProcessState.RUNNING))
-        answer = await self.call("list", lambda core: core.processes(self.chat.scope).list(state, 1000))
-        if answer is not None and not isinstance(answer, WsError):
-            self.book.see_list(self.chat, answer)  # pyright: ignore[reportArgumentType]
+        await self.list_as("", self.chance.choice((None, None, ProcessState.RUNNING)))
+
+    async def list_as(self, server: str, state: ProcessState | None = None) -> object:
+        """By this server; "": whichever."""
+        answer = await self._said(server, "list", lambda core: core.processes(self.chat.scope).list(state, 1000))
+        if isinstance(answer, Listing):
+            self.book.see_list(self.chat, answer)
+        return answer
 
     async def write(self) -> None:
         ran = self.world.execds.ran

@@ -13,7 +13,7 @@ from support.fake_process import FakeProcess
 from ws_mcp.core.errors import NotFoundError, WsError
 from ws_mcp.core.ids import ProcessId
 from ws_mcp.core.processes.finder import LostProcessError
-from ws_mcp.core.processes.model import Exit, Listing, OutputWindow, ProcessInfo, ProcessState
+from ws_mcp.core.processes.model import Exit, Listing, OutputWindow, ProcessInfo, ProcessState, StartRequest
 from ws_mcp.core.workspaces.model import WorkspaceListing
 
 ASKED_AT: ContextVar[float] = ContextVar("ASKED_AT", default=math.inf)  # when the call began whose answer is looked at
@@ -43,8 +43,13 @@ class Book:
     def of(self, chat: Chat) -> list[ProcessId]:
         return [process for process, told in self.told.items() if told.chat is chat]
 
-    def started(self, chat: Chat, info: ProcessInfo, key: str) -> None:
+    def started(self, chat: Chat, info: ProcessInfo, request: StartRequest) -> None:
         """A start was answered."""
+        key = request.request_key
+        self.world.check(
+            info.command == request.command,
+            f"{info.process} is {info.command!r}, and asked for was {request.command!r}",
+        )
         if key:
             before = self.keys.setdefault((chat.name, key), info.process)
             self.world.check(before == info.process, f"key {key} became {before}, and later {info.process}")
@@ -56,7 +61,6 @@ class Book:
         ran = self.world.execds.ran.get(info.process)
         if ran is None:
             self.world.violate(f"{info.process} was shown and never ran")
-            return
         truth = ran.process
         check(truth.chat == chat.scope.chat, f"{chat.name} was shown {info.process} of another chat")
         check(info.place == ran.place, f"{info.process} moved")

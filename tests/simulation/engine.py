@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -38,6 +38,10 @@ class Events(StrEnum):
     LATE = "late"  # and so in another order
 
 
+Between = Callable[[str, str], Awaitable[None]]
+"""Given a server and its call, before the call has any effect: what somebody does in between."""
+
+
 class SimEngine(FakeEngine):
     """See `ws_mcp.core.engine.port.Engine`. Whoever is no server (a test) has no faults."""
 
@@ -46,6 +50,7 @@ class SimEngine(FakeEngine):
         self.events = Events.TOLD
         self.call_s = 0.0  # the longest that a call takes, each way
         self.untold_at = -math.inf  # when an event was dropped or late
+        self.between: Between | None = None
         self._chance = chance
         self._execds = execds
 
@@ -57,6 +62,9 @@ class SimEngine(FakeEngine):
                 yield
             return
         server.check_alive()
+        if self.between is not None:
+            await self.between(server.name, call)
+            server.check_alive()
         fault = server.meets(Door.ENGINE, call)
         await self._pass()
         await self._before(fault, call)

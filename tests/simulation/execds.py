@@ -80,7 +80,14 @@ class SimExecd(FakeExecd):
         self._verifier = container.environment[VERIFIER]
         self._all = execds
         self._crashes: Server | None = None
-        self.disk.tree.add(inner_path(SECRETS), Entry(kind=b"5", mode=0o1777))
+        self.forget_secrets()
+
+    def forget_secrets(self) -> None:
+        """They are in memory, which goes with the container."""
+        secrets = inner_path(SECRETS)
+        for name in [name for name in self.disk.tree.entries if name.startswith(secrets)]:
+            del self.disk.tree.entries[name]
+        self.disk.tree.add(secrets, Entry(kind=b"5", mode=0o1777))
 
     @property
     def boot(self) -> str:
@@ -142,6 +149,7 @@ class Execds:
             execd = self._execds[container]
             execd.thaw()
             execd.restart()
+            execd.forget_secrets()
             execd.is_down = True
 
     def paused(self, container: str, *, is_paused: bool) -> None:

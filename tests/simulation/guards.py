@@ -1,232 +1,71 @@
-"""Takes one guard away, to show that the simulation notices. Each says what happens without it.
-
-A guard that is moved or renamed makes its removal fail: then it is named anew here.
-"""
+"""Every guard that the simulation notices the lack of: who takes it away, and by what its lack is seen."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
-import anyio.lowlevel
 import pytest
-
-from ws_mcp.core.engine import looks
-from ws_mcp.core.errors import EngineError
-from ws_mcp.core.execd import client
-from ws_mcp.core.known_chats import ChatRecord, KnownChats
-from ws_mcp.core.processes import reach
-from ws_mcp.core.processes.atlas import Atlas
-from ws_mcp.core.processes.receipts import StateReceipts
-from ws_mcp.core.state import State
-from ws_mcp.core.stores.lock import Lock
-from ws_mcp.core.workspaces import naming, objects, recovery, removal, service, watch
-from ws_mcp.core.workspaces.builder import Builder
-from ws_mcp.core.workspaces.ledger import EngineObject, Ledger, ObjectKind
+from simulation import guards_processes as processes
+from simulation import guards_workspaces as workspaces
+from simulation import scenes_chats as chats
+from simulation import scenes_processes as at_processes
+from simulation import scenes_time as times
+from simulation import scenes_workspaces as at_workspaces
+from simulation.scene import Play
 
 Removal = Callable[[pytest.MonkeyPatch], None]
 
-
-def signature(patch: pytest.MonkeyPatch) -> None:
-    """Whoever copies our labels has what is ours."""
-    patch.setattr(naming, "is_ours", _yes)
-
-
-def lock_of_a_place(patch: pytest.MonkeyPatch) -> None:
-    """Two servers make, swap and remove one workspace at once."""
-
-    @asynccontextmanager
-    async def unlocked(_self: State, name: str) -> AsyncGenerator[Lock]:
-        await anyio.lowlevel.checkpoint()
-        yield Lock(name, None)
-
-    patch.setattr(State, "lock", unlocked)
-
-
-def lock_before_a_repair(patch: pytest.MonkeyPatch) -> None:
-    """A repair undoes what another server is at."""
-
-    @asynccontextmanager
-    async def unlocked(_self: State, _name: str) -> AsyncGenerator[bool]:
-        await anyio.lowlevel.checkpoint()
-        yield True
-
-    patch.setattr(State, "lock_if_free", unlocked)
-
-
-def intent_before_the_effect(patch: pytest.MonkeyPatch) -> None:
-    """Nobody knows what a server that died had begun."""
-    patch.setattr(Ledger, "begin", _nothing)
-
-
-def repair(patch: pytest.MonkeyPatch) -> None:
-    """Nobody finishes or undoes it."""
-
-    async def none(_self: removal.Removal) -> int:
-        await anyio.lowlevel.checkpoint()
-        return 0
-
-    patch.setattr(removal.Removal, "repair_all", none)
-
-
-def old_one_is_taken_back(patch: pytest.MonkeyPatch) -> None:
-    """A workspace is gone when making it anew fails."""
-
-    def forgetful(current: Any, incoming: Any, outgoing: Any) -> recovery.Repair:
-        plan = recovery.plan_repair(current, incoming, outgoing)
-        kept = tuple(act for act in plan.acts if act[0] is recovery.Act.REMOVE)
-        return recovery.Repair(acts=kept, is_whole=plan.is_whole)
-
-    patch.setattr(removal, "plan_repair", forgetful)
-
-
-def only_what_was_made_is_undone(patch: pytest.MonkeyPatch) -> None:
-    """A provision that fails takes data with it that was there before."""
-    real = objects.Objects.ensure_volume
-
-    async def greedy(self: objects.Objects, kind: str, name: str) -> bool:
-        await self._will_make(EngineObject(kind=ObjectKind.VOLUME, name=name))
-        return await real(self, kind, name)
-
-    patch.setattr(objects.Objects, "ensure_volume", greedy)
-
-
-def what_a_change_leaves_is_removed(patch: pytest.MonkeyPatch) -> None:
-    """Configuration and networks that no container has any more stay."""
-    patch.setattr(Builder, "_forget_unused", _nothing)
-
-
-def receipt_of_a_start(patch: pytest.MonkeyPatch) -> None:
-    """A key that is used again starts again, where execd does not remember it."""
-
-    async def nothing(_self: StateReceipts, _chat: str, _key: str) -> None:
-        await anyio.lowlevel.checkpoint()
-
-    async def own(_self: StateReceipts, _chat: str, _key: str, claim: object) -> object:
-        await anyio.lowlevel.checkpoint()
-        return claim
-
-    patch.setattr(StateReceipts, "find", nothing)
-    patch.setattr(StateReceipts, "claim", own)
-
-
-def confirmation_of_a_start(patch: pytest.MonkeyPatch) -> None:
-    """What ran and is forgotten runs again under its old id."""
-    patch.setattr(StateReceipts, "confirm", _nothing)
-
-
-def input_goes_once(patch: pytest.MonkeyPatch) -> None:
-    """Input whose answer was lost is written a second time."""
-    patch.setattr(reach, "_may_repeat", _yes)
-
-
-def deadline_of_a_request(patch: pytest.MonkeyPatch) -> None:
-    """A call waits for ever for an execd that says nothing."""
-    real = client.ExecdClient.call
-
-    async def patient(self: client.ExecdClient, *arguments: Any, **options: Any) -> object:
-        return await real(self, *arguments, **{**options, "timeout_s": 1e6})
-
-    patch.setattr(client.ExecdClient, "call", patient)
-
-
-def look_from_time_to_time(patch: pytest.MonkeyPatch) -> None:
-    """What no event told is never seen."""
-    patch.setattr(looks, "SAFETY_S", math.inf)
-
-
-def a_failed_look_removes_nothing(patch: pytest.MonkeyPatch) -> None:
-    """An engine that does not answer is taken for one that has nothing."""
-    real = watch.Watch.look
-
-    async def rash(self: watch.Watch, marked: frozenset[str], is_all_old: bool) -> None:
-        await real(self, marked, is_all_old)
-        if self._unknown:
-            self._unknown, self._known, self._workspaces = "", {}, {}
-
-    patch.setattr(watch.Watch, "look", rash)
-
-
-def a_look_before_gone_is_said(patch: pytest.MonkeyPatch) -> None:
-    """A process is called lost since an event is late."""
-    patch.setattr(Atlas, "_lacks", _no)
-    real = Atlas.all
-
-    async def stale(self: Atlas, *, is_fresh: bool = False) -> object:
-        return await real(self)
-
-    patch.setattr(Atlas, "all", stale)
-
-
-def wall_between_chats(patch: pytest.MonkeyPatch) -> None:
-    """A chat sees the workspaces of all."""
-
-    def all_of(self: watch.Sight, _scope: object) -> tuple[object, ...]:
-        return tuple(each for found in self.workspaces.values() for each in found)
-
-    patch.setattr(watch.Sight, "of", all_of)
-
-
-def wall_between_principals(patch: pytest.MonkeyPatch) -> None:
-    """Whoever has a handle has the chat."""
-    real = KnownChats.find
-
-    async def anybodys(self: KnownChats, chat: str, principal: str) -> ChatRecord | None:
-        owners = await self._state.run(lambda db: db.execute("SELECT principal FROM chats WHERE chat = ?", (chat,)))
-        row = owners.fetchone()
-        return await real(self, chat, row[0] if row else principal)
-
-    patch.setattr(KnownChats, "find", anybodys)
-
-
-def _yes(*_arguments: object) -> bool:
-    return True
-
-
-def _no(*_arguments: object) -> bool:
-    return False
-
-
-async def _nothing(*_arguments: object) -> None:
-    await anyio.lowlevel.checkpoint()
-
-
-def engine_error_is_no_answer(patch: pytest.MonkeyPatch) -> None:
-    """A container that cannot be looked at is taken for one that is not there."""
-    real = service.Looking.container
-
-    async def rash(self: service.Looking, name: str) -> object:
-        try:
-            return await real(self, name)
-        except EngineError:
-            return None
-
-    patch.setattr(service.Looking, "container", rash)
-
-
-# With the seed that noticed when this was written.
-GUARDS: tuple[tuple[Removal, int], ...] = (
-    (signature, 0),
-    (look_from_time_to_time, 0),
-    (a_failed_look_removes_nothing, 2),
-    (repair, 1),
-    (what_a_change_leaves_is_removed, 0),
-    (wall_between_chats, 0),
-    (wall_between_principals, 0),
+# With the seed of a random run that noticed when this was written.
+BY_CHANCE: tuple[tuple[Removal, int], ...] = (
+    (workspaces.signature, 0),
+    (workspaces.look_from_time_to_time, 0),
+    (workspaces.what_a_change_leaves_is_removed, 0),
 )
-# Not noticed, or not within a few seeds: another guard stands behind them, or they meet too seldom.
-UNNOTICED: tuple[Removal, ...] = (
-    lock_of_a_place,
-    lock_before_a_repair,
-    input_goes_once,
-    deadline_of_a_request,
-    confirmation_of_a_start,
-    intent_before_the_effect,
-    receipt_of_a_start,
-    a_look_before_gone_is_said,
-    engine_error_is_no_answer,
-    old_one_is_taken_back,
-    only_what_was_made_is_undone,
+# With the scene that notices.
+BY_SCENE: tuple[tuple[Removal, Play], ...] = (
+    (workspaces.signature_of_a_volume, at_workspaces.somebody_has_a_volume_of_our_name),
+    (workspaces.lock_of_a_place, at_workspaces.two_servers_make_one_workspace),
+    (workspaces.lock_before_a_repair, at_workspaces.a_server_starts_while_another_makes_a_workspace),
+    (workspaces.grace_and_lock_before_a_sweep, at_workspaces.a_stopped_workspace_is_read_through_a_container),
+    (workspaces.intent_before_the_effect, at_workspaces.a_server_dies_between_the_two_renames),
+    (workspaces.intent_of_a_removal, at_workspaces.a_removal_is_cut_short),
+    (workspaces.a_refused_removal_is_over, at_workspaces.a_removal_is_refused),
+    (workspaces.repair, at_workspaces.a_server_dies_between_the_two_renames),
+    (workspaces.undoing_before_the_end, at_workspaces.a_server_is_told_to_end_in_the_middle),
+    (workspaces.old_one_is_taken_back, at_workspaces.making_it_anew_fails),
+    (workspaces.whole_ones_keep_their_secrets, at_workspaces.making_it_anew_fails),
+    (workspaces.only_what_was_made_is_undone, at_workspaces.making_it_again_over_its_data_fails),
+    (workspaces.engine_error_is_no_answer, at_workspaces.the_engine_hides_a_container),
+    (workspaces.a_list_that_fails_ends_the_sweep, at_workspaces.the_list_of_the_engine_fails),
+    (workspaces.a_failed_look_removes_nothing, at_workspaces.the_list_of_the_engine_fails),
+    (workspaces.nothing_follows_from_no_chats, at_workspaces.the_state_has_lost_its_chats),
+    (workspaces.who_changes_something_looks, at_workspaces.who_changed_something_looks),
+    (workspaces.nothing_is_closed_unseen, at_workspaces.a_chat_is_closed_while_nobody_knows),
+    (workspaces.request_key_of_a_provision, at_workspaces.a_request_key_is_used_for_another_wish),
+    (workspaces.only_equal_calls_share_a_job, at_workspaces.two_ask_for_different_things_at_once),
+    (workspaces.number_of_workspaces, at_workspaces.more_workspaces_than_there_may_be),
+    (workspaces.grant_of_a_tier, at_workspaces.a_tier_is_asked_for_that_is_not_granted),
+    (workspaces.what_runs_is_not_idle, at_workspaces.a_process_runs_in_what_is_to_stop_when_idle),
+    (workspaces.wall_between_chats, chats.two_chats_list_what_they_have),
+    (processes.receipt_of_a_start, at_processes.a_key_is_used_again_when_its_process_is_forgotten),
+    (processes.confirmation_of_a_start, at_processes.a_key_is_used_again_when_its_process_is_forgotten),
+    (processes.boot_of_a_start, at_processes.a_key_is_used_again_when_its_workspace_restarted),
+    (processes.digest_of_a_start, at_processes.a_key_is_used_for_another_command),
+    (processes.number_of_processes, at_processes.a_chat_starts_more_than_it_may),
+    (processes.input_goes_once, at_processes.the_answer_to_input_is_lost),
+    (processes.a_look_is_repeated, at_processes.a_connection_breaks_at_a_look),
+    (processes.deadline_of_a_request, at_processes.an_execd_says_nothing),
+    (processes.a_look_before_gone_is_said, at_processes.events_of_a_start_behind_our_back_are_lost),
+    (processes.wall_between_principals, chats.somebody_has_the_handle_of_another),
+    (processes.owner_of_a_ticket, chats.somebody_has_the_ticket_of_another),
+    (processes.seal_of_an_answer, chats.the_state_is_read_by_who_has_no_ticket),
+    (processes.server_of_a_ticket, chats.a_server_dies_whose_ticket_somebody_has),
+    (processes.ages_beside_the_wall_clock, times.a_key_is_used_again_after_jumps),
+    (processes.ages_beside_the_wall_clock, times.a_ticket_is_asked_for_after_jumps),
+    (processes.ages_beside_the_wall_clock, times.a_chat_is_used_again_after_jumps),
+    (workspaces.a_moment_that_can_be, times.a_workspace_is_idle_while_the_clock_jumps),
+    (processes.policy_before_a_bad_one, chats.a_policy_is_read_again_and_bad),
+)
+SCENES: tuple[Play, ...] = tuple(
+    dict.fromkeys((*(scene for _, scene in BY_SCENE), at_processes.two_servers_start_under_one_key))
 )

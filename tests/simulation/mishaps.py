@@ -17,9 +17,8 @@ from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId
 
-# No two are further apart than keys are kept (a week): whoever's clock jumps by more has lost them.
 OLD_S = 40.0  # longer than a start takes, in place of the day for which an execd remembers
-JUMPS = (timedelta(days=-2), timedelta(hours=-1), timedelta(), timedelta(minutes=7), timedelta(days=3))
+JUMPS = (timedelta(days=-3652), timedelta(hours=-1), timedelta(), timedelta(minutes=7), timedelta(days=3652))
 
 
 @dataclass(slots=True)

@@ -157,7 +157,7 @@ async def _story(directory: Path, name: str, nth: Nth, chance: random.Random) ->
             for command in ("cat", f"echo {chat.marker}; sleep 5000"):
                 request = StartRequest(command=command, keeps_stdin=True)
                 started = await world.core("s1").processes(chat.scope).start(MAIN, request)
-                book.started(chat, started.info, "")
+                book.started(chat, started.info, request)
         world.injector = nth
         await operation(Stage(world, player, chat))
         # What a server does by itself after the call is of no interest here.

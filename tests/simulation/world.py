@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import anyio
 from anyio.abc import TaskGroup
@@ -84,7 +85,7 @@ class World:
         """One line of the trace."""
         self.trace.append(f"{anyio.current_time():9.3f} {text}")
 
-    def violate(self, text: str) -> None:
+    def violate(self, text: str) -> NoReturn:
         self.say(f"VIOLATION {text}")
         raise ViolationError(text)
 

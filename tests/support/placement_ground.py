@@ -91,7 +91,9 @@ async def open_server(
         def rules_of(_: object) -> WorkspaceRules:
             return rules or WorkspaceRules()
 
-        async with open_cluster(doors, state, rules_of, open_node, changes=told, now=utc_now) as placement:
+        async with open_cluster(
+            doors, state, rules_of, open_node, changes=told, now=utc_now, ages=utc_now
+        ) as placement:
             yield Cluster(swarm, state, placement, inside)
 
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 
 import anyio
 
-from ws_mcp.core.clock import Now
+from ws_mcp.core.clock import Now, Shown, unchanged
 from ws_mcp.core.errors import EngineError, NotFoundError
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope
 from ws_mcp.core.known_chats import ChatRecord, KnownChats
@@ -60,11 +60,18 @@ class Chats:
     """The chats of one instance."""
 
     def __init__(
-        self, state: State, now: Now, make: Callable[[Scope], ProcessManager], owners: Callable[[], Awaitable[set[str]]]
+        self,
+        state: State,
+        now: Now,
+        make: Callable[[Scope], ProcessManager],
+        owners: Callable[[], Awaitable[set[str]]],
+        shown: Shown = unchanged,
     ) -> None:
+        """`now`: by which chats grow old; `shown`: what of that is shown."""
         self._key = state.instance.key
         self._known = KnownChats(state, now)
         self._now = now
+        self._shown = shown
         self._owners = owners
         self._make = make
         self._managers: dict[Scope, ProcessManager] = {}
@@ -113,8 +120,8 @@ class Chats:
                 id=ChatId(record.chat),
                 label=record.label,
                 is_default=self._is_default(principal, record),
-                created_at=datetime.fromisoformat(record.created_at),
-                used_at=datetime.fromisoformat(record.used_at),
+                created_at=self._shown(datetime.fromisoformat(record.created_at)),
+                used_at=self._shown(datetime.fromisoformat(record.used_at)),
             )
             for record in await self._known.list(principal)
         )

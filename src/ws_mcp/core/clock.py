@@ -1,4 +1,4 @@
-"""The wall clock as a value. It is for showing only: waiting and deadlines use `anyio.current_time()`."""
+"""The wall clock as a value. It is for showing only: deadlines use `anyio.current_time()`, what is kept grows old by `ages`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Now = Callable[[], datetime]
+Shown = Callable[[datetime], datetime]
+"""From a moment that is kept, to what people are shown."""
 
 
 def utc_now() -> datetime:
     """The present moment, aware."""
     return datetime.now(UTC)
+
+
+def unchanged(moment: datetime) -> datetime:
+    """A moment of the wall clock, to be shown."""
+    return moment

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from ws_mcp.core.ages import Ages, open_ages
 from ws_mcp.core.clock import Now
 from ws_mcp.core.ids import new_ticket_id
 from ws_mcp.core.job_notes import JobNotes
@@ -15,11 +16,11 @@ from ws_mcp.core.tickets import Tickets
 
 
 @asynccontextmanager
-async def open_remembered(state: State, now: Now) -> AsyncGenerator[tuple[JobNotes, Tickets]]:
-    """For who asks again by an equal call, and for who asks by a ticket.
+async def open_remembered(state: State, now: Now) -> AsyncGenerator[tuple[Ages, JobNotes, Tickets]]:
+    """By what it all grows old; for who asks again by an equal call, and for who asks by a ticket.
 
     To be left after the jobs have ended: what is not written down as ended by then was interrupted.
     """
-    async with open_servers(state) as servers:
-        tickets = Tickets(StateTickets(state, servers, now), now, new_ticket_id)
-        yield JobNotes(state, servers, now), tickets
+    async with open_servers(state) as servers, open_ages(state, servers, now) as ages:
+        tickets = Tickets(StateTickets(state, servers, ages, ages.shown), ages.wall, new_ticket_id)
+        yield ages, JobNotes(state, servers, ages), tickets

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.bus import open_bus
 from ws_mcp.core.ceilings import Ceilings
 from ws_mcp.core.changes import Changes
@@ -63,12 +64,12 @@ class Core:
         tickets: Tickets,
         kept: Kept | None,
         devcontainers: Chosen,
-        now: Now,
+        ages: Ages,
         changes: Changes,
         local_starts: LocalStarts,
         own_acts: OwnActs,
     ) -> None:
-        self.local = LocalWorkspaces(state, choices.local, now)
+        self.local = LocalWorkspaces(state, choices.local, ages.wall)
         self.rules_of = choices.rules_of
         self.places = places
         self.state = state
@@ -83,7 +84,7 @@ class Core:
         self.devcontainers_of = devcontainers.acts_of
         self._chat_places = ChatPlaces(self._workspaces, devcontainers.places_of)
         self.files = Exchange(self._workspaces, places)
-        self._receipts = StateReceipts(state, now)
+        self._receipts = StateReceipts(state, ages)
         self._holdings = Holdings(self._workspaces, places, state)
         self._ceilings = Ceilings(choices.ceilings, self._holdings)
         self._provisions = Provisions(
@@ -96,7 +97,7 @@ class Core:
         )
         self.provision, self.stop = self._provisions.provision, self._provisions.stop
         self.remove = self._provisions.remove
-        self._chats = Chats(state, now, self._make_manager, self._holdings.owners)
+        self._chats = Chats(state, ages, self._make_manager, self._holdings.owners, ages.shown)
         self.look_at_chat = self._chats.look
         self.default_chat_of = self._chats.default_of
         self._closer = Closer(self._chats, self._workspaces, self._provisions, self._holdings)
@@ -193,15 +194,14 @@ async def open_core(
         local_starts, acts = LocalStarts(), OwnActs()
         hearers = [local_starts.hear]
         async with AsyncExitStack() as stack:
+            ages, notes, tickets = await stack.enter_async_context(open_remembered(state, now))
             reach = Reach(engine)
             listen = _tell_all(hearers, changes)
             places = await stack.enter_async_context(open_places(dial_by(reach), secret_of, "ws-mcp", listen))
-            ground = Ground(state, places, choices.rules_of, choices.workspaces, acts, changes, now)
+            ground = Ground(state, places, choices.rules_of, choices.workspaces, acts, changes, ages)
             kept = await stack.enter_async_context(open_kept(engine, swarm, reach, ground))
-            notes, tickets = await stack.enter_async_context(open_remembered(state, now))
-            chosen = open_chosen(
-                choices.devcontainers, engine, state, places, notes, rules_of=choices.rules_of, changes=changes, now=now
-            )
+            rules_of, below = choices.rules_of, choices.devcontainers
+            chosen = open_chosen(below, engine, state, places, notes, rules_of=rules_of, changes=changes, ages=ages)
             devcontainers = await stack.enter_async_context(chosen)
             hearers.append(devcontainers.hear)
             jobs = await stack.enter_async_context(open_jobs(notes=notes))
@@ -214,7 +214,7 @@ async def open_core(
                 tickets=tickets,
                 kept=kept,
                 devcontainers=devcontainers,
-                now=now,
+                ages=ages,
                 changes=changes,
                 local_starts=local_starts,
                 own_acts=acts,

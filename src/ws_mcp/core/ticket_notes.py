@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from hashlib import sha256, shake_256
 
-from ws_mcp.core.clock import Now
+from ws_mcp.core.clock import Now, Shown, unchanged
 from ws_mcp.core.ids import PrincipalId, TicketId
 from ws_mcp.core.servers import Servers
 from ws_mcp.core.state import State
@@ -24,10 +24,12 @@ _Row = tuple[str, str, str, str, str, str, int, int, str, str, bytes]
 class StateTickets:
     """See `TicketNotes`."""
 
-    def __init__(self, state: State, servers: Servers, now: Now) -> None:
+    def __init__(self, state: State, servers: Servers, now: Now, shown: Shown = unchanged) -> None:
+        """`now`: by which they grow old; `shown`: what of that is shown."""
         self._state = state
         self._servers = servers
         self._now = now
+        self._shown = shown
 
     async def add(self, ticket: Ticket) -> None:
         """Write down one that is new; the principal's oldest make room, first those that are over."""
@@ -48,7 +50,7 @@ class StateTickets:
     async def end(self, ticket: Ticket) -> None:
         """Write down how it is now."""
         sealed = _sealed(ticket.answer.encode(errors="surrogatepass"), ticket.id)
-        said = (ticket.state.value, ticket.message, sealed, _stamp(ticket.changed_at), _name(ticket.id))
+        said = (ticket.state.value, ticket.message, sealed, _stamp(self._now()), _name(ticket.id))
         await self._state.run(
             lambda db: db.execute(
                 "UPDATE tickets SET state = ?, message = ?, answer = ?, ended_at = ? WHERE ticket = ?", said
@@ -69,22 +71,35 @@ class StateTickets:
         row = await self._state.run(work)
         if row is None:
             return None
-        found, server = _ticket(ticket, row), row[5]
+        found, server = self._ticket(ticket, row), row[5]
         if found.state is not TicketState.WORKING or server == self._servers.own:
             return found, False
         if await self._servers.lives(server):
             return found, True
         # It may have written down the end between the two looks, before it ended itself.
         row = await self._state.run(work)
-        return (_ticket(ticket, row), False) if row is not None else None
+        return (self._ticket(ticket, row), False) if row is not None else None
 
     def _oldest(self) -> int:
         return _stamp(self._now()) - KEEP_S * 1000
 
     def _row(self, ticket: Ticket) -> _Row:
-        owner, began = ticket.owner, _stamp(ticket.began_at)
+        owner, began = ticket.owner, _stamp(self._now())
         name, server, state = _name(ticket.id), self._servers.own, ticket.state.value
         return (name, owner.principal, owner.chat, ticket.tool, ticket.what, server, began, began, state, "", b"")
+
+    def _ticket(self, ticket: TicketId, row: _Row) -> Ticket:
+        return Ticket(
+            id=ticket,
+            owner=TicketOwner(principal=PrincipalId(row[1]), chat=row[2]),
+            tool=row[3],
+            what=row[4],
+            began_at=self._shown(_moment(row[6])),
+            changed_at=self._shown(_moment(row[7])),
+            state=TicketState(row[8]),
+            message=row[9],
+            answer=_sealed(row[10], ticket).decode(errors="surrogatepass"),
+        )
 
 
 def _stamp(at: datetime) -> int:
@@ -103,17 +118,3 @@ def _sealed(text: bytes, ticket: TicketId) -> bytes:
     """Seals, and opens again. Each id seals one text, once."""
     stream = shake_256(b"answer of " + ticket.encode()).digest(len(text))
     return bytes(one ^ other for one, other in zip(text, stream, strict=True))
-
-
-def _ticket(ticket: TicketId, row: _Row) -> Ticket:
-    return Ticket(
-        id=ticket,
-        owner=TicketOwner(principal=PrincipalId(row[1]), chat=row[2]),
-        tool=row[3],
-        what=row[4],
-        began_at=_moment(row[6]),
-        changed_at=_moment(row[7]),
-        state=TicketState(row[8]),
-        message=row[9],
-        answer=_sealed(row[10], ticket).decode(errors="surrogatepass"),
-    )

@@ -171,14 +171,14 @@ async def test_a_process_that_came_and_went_between_two_looks_counts(virtual_tim
     assert await stops.look() == (main.workspace,)
 
 
-async def test_a_clock_of_the_past_stops_nothing_early_and_one_of_the_future_only_delays(virtual_time: None) -> None:
+async def test_a_clock_of_the_past_or_the_future_stops_nothing_early_or_late(virtual_time: None) -> None:
     world = FakeWorld()
     behind, ahead = world.add("behind"), world.add("ahead")
     behind.last_at, ahead.last_at = BEGAN - timedelta(days=1), BEGAN + timedelta(days=1)
     await watched(world, STOP_S - 1)
     assert (behind.is_stopped, ahead.is_stopped) == (False, False)
-    await watched(world, 2 * STOP_S)
-    assert (behind.is_stopped, ahead.is_stopped) == (True, False)
+    await watched(world, STOP_S + LOOK_S)
+    assert (behind.is_stopped, ahead.is_stopped) == (True, True)
 
 
 async def test_a_restart_of_the_workspace_begins_its_time_anew(virtual_time: None) -> None:
@@ -250,6 +250,25 @@ def test_idleness_needs_every_sign_of_it() -> None:
         assert (found is not None) == is_idle
         if found is not None:
             assert found.since == (0.0 if before is not None and before.boot == "b" else 100.0)
+
+
+@pytest.mark.parametrize(
+    ("last_at", "since"),
+    [
+        (BEGAN, 40.0),  # as it was when it was first seen
+        (BEGAN + timedelta(seconds=70), 70.0),
+        (BEGAN + timedelta(seconds=20), 100.0),  # another moment than before, and yet from before that
+        (BEGAN + timedelta(days=3652), 100.0),
+        (BEGAN - timedelta(days=3652), 100.0),
+    ],
+)
+def test_of_clocks_that_disagree_only_what_can_be_is_believed(last_at: datetime, since: float) -> None:
+    before = Idle(boot="b", since=40.0, last_at=BEGAN)
+    activity = Activity(boot="b", running=0, last_at=last_at)
+    wall = BEGAN + timedelta(seconds=100)
+    assert idle_of(before, activity, is_busy=False, now=100.0, wall=wall) == Idle(
+        boot="b", since=since, last_at=last_at
+    )
 
 
 @pytest.mark.parametrize(

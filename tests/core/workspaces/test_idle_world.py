@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from ws_mcp.core.ids import ContainerId, PlaceId
 from ws_mcp.core.own_acts import OwnActs
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces.idle import IdleStops
-from ws_mcp.core.workspaces.idle_plan import Idle
 from ws_mcp.core.workspaces.idle_world import LiveIdleWorld
 from ws_mcp.core.workspaces.ledger import Intent, IntentKind, Ledger
 from ws_mcp.core.workspaces.model import Workspace
@@ -78,7 +77,7 @@ class Ground:
         """As if so much time had passed since the server last looked."""
         self.ahead += timedelta(seconds=seconds)
         self.stops._idle = {
-            place: Idle(boot=idle.boot, since=idle.since - seconds) for place, idle in self.stops._idle.items()
+            place: replace(idle, since=idle.since - seconds) for place, idle in self.stops._idle.items()
         }
 
     async def stopped_after(self, seconds: float) -> bool:
@@ -139,9 +138,7 @@ async def test_a_process_that_runs_keeps_it(tmp_path: Path) -> None:
 async def test_a_process_that_ended_keeps_it_for_a_while(tmp_path: Path) -> None:
     async with open_ground(tmp_path) as ground:
         await ground.stops.look()
-        ground.stops._idle = {
-            place: Idle(boot=i.boot, since=i.since - STOP_S) for place, i in ground.stops._idle.items()
-        }
+        ground.stops._idle = {place: replace(i, since=i.since - STOP_S) for place, i in ground.stops._idle.items()}
         await run(await ground.client(), "true")
         assert await ground.stops.look() == ()
         ground.pass_time(STOP_S)

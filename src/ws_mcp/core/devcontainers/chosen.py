@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.changes import Changes
-from ws_mcp.core.clock import Now
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.devcontainers.off import NoDevContainers
 from ws_mcp.core.engine.port import Engine
@@ -66,7 +66,7 @@ async def open_chosen(
     *,
     rules_of: RulesOf,
     changes: Changes,
-    now: Now,
+    ages: Ages,
 ) -> AsyncGenerator[Chosen]:
     """The dev containers below the roots that the operator chose; none without roots, or without an engine."""
     if engine is None or not choices.roots:
@@ -76,5 +76,6 @@ async def open_chosen(
     # A seventh of a server's start, which only those pay who have dev containers.
     from ws_mcp.core.devcontainers.composition import open_below  # noqa: PLC0415
 
-    async with open_below(choices, engine, state, places, changes=changes, now=now, notes=notes) as (acts, devplaces):
+    below = open_below(choices, engine, state, places, changes=changes, ages=ages, notes=notes)
+    async with below as (acts, devplaces):
         yield Chosen(acts=acts, places=devplaces, rules_of=rules_of, roots=choices.roots)

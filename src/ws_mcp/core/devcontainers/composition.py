@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.changes import Change, Changes, Subject
-from ws_mcp.core.clock import Now
 from ws_mcp.core.devcontainers.allowances import allowances_of
 from ws_mcp.core.devcontainers.choices import DevContainerChoices
 from ws_mcp.core.devcontainers.cli import RealDevcontainerCli
@@ -32,7 +32,7 @@ async def open_below(
     places: Places,
     *,
     changes: Changes,
-    now: Now,
+    ages: Ages,
     notes: JobNotes,
 ) -> AsyncGenerator[tuple[DevContainers, DevPlaces]]:
     """The dev containers below the roots that the operator chose, as acts and as places."""
@@ -46,7 +46,7 @@ async def open_below(
     cli = RealDevcontainerCli(
         info=engine.info, setting=choices.cli, engine=choices.engine, local=rules.allowances.local_env
     )
-    ground = ground_of(engine, state, places, cli, rules, now=now)
+    ground = ground_of(engine, state, places, cli, rules, ages=ages)
 
     def on_change() -> None:
         changes.emit(Change(subject=Subject.DEVCONTAINERS))

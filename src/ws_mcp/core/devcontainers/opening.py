@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from ws_mcp.core.clock import Now
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.devcontainers.allowances import Allowances
 from ws_mcp.core.devcontainers.base_images import TrackedDefinitions
 from ws_mcp.core.devcontainers.copies import private_copy
@@ -56,7 +56,7 @@ class DevContainerRules:
 
 
 def ground_of(
-    engine: Engine, state: State, places: Places, cli: DevcontainerCli, rules: DevContainerRules, *, now: Now
+    engine: Engine, state: State, places: Places, cli: DevcontainerCli, rules: DevContainerRules, *, ages: Ages
 ) -> Ground:
     """Everything on the real machine."""
 
@@ -82,7 +82,7 @@ def ground_of(
         cli=cli,
         definitions=TrackedDefinitions(definitions, engine),
         inside=ExecdInside(engine, state, CLIENT, rules.allowances.local_env),
-        records=Records(state, engine_id, now),
+        records=Records(state, engine_id, ages),
         locks=state,
         policing=Policing(engine, rules.allowances, rules.host.closed),
         copies=private_copy,
@@ -90,7 +90,7 @@ def ground_of(
         volume=volume,
         drop=places.drop,
         running=running,
-        now=now,
+        now=ages.wall,
         labels=rules.labels,
         stall_s=rules.stall_s,
         hints=hints_of,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.port import Engine
@@ -71,7 +72,7 @@ class Ground:
     defaults: WorkspaceRules
     acts: OwnActs
     changes: Changes
-    now: Now
+    ages: Ages
 
     def open_on(self, engine: Engine, site: Site = ONLY) -> AbstractAsyncContextManager[Keeping]:
         """What is kept for one engine."""
@@ -83,7 +84,7 @@ class Ground:
             self.defaults,
             acts=self.acts,
             changes=self.changes,
-            now=self.now,
+            ages=self.ages,
             site=site,
         )
 
@@ -96,7 +97,15 @@ async def open_placement(swarm: Swarm, ground: Ground) -> AsyncGenerator[Placeme
         if placement.survey.is_begun:
             await placement.overlays.sweep_unasked()
 
-    opened = open_cluster(swarm, ground.state, ground.rules_of, ground.open_on, changes=ground.changes, now=ground.now)
+    opened = open_cluster(
+        swarm,
+        ground.state,
+        ground.rules_of,
+        ground.open_on,
+        changes=ground.changes,
+        now=ground.ages.wall,
+        ages=ground.ages,
+    )
     async with opened as placement, anyio.create_task_group() as tasks:
         tasks.start_soon(repeat, "the upkeep of rooms", LOOK_S, placement.upkeep.look)
         tasks.start_soon(repeat, "the sweep of networks", SWEEP_S, sweep)
@@ -106,7 +115,14 @@ async def open_placement(swarm: Swarm, ground: Ground) -> AsyncGenerator[Placeme
 
 @asynccontextmanager
 async def open_cluster(
-    swarm: Swarm, state: State, rules_of: RulesOf, open_node: OpenNode, *, changes: Changes, now: Now
+    swarm: Swarm,
+    state: State,
+    rules_of: RulesOf,
+    open_node: OpenNode,
+    *,
+    changes: Changes,
+    now: Now,
+    ages: Now,
 ) -> AsyncGenerator[Placement]:
     """The same without the upkeep, and with whatever is kept for each node."""
 
@@ -128,10 +144,10 @@ async def open_cluster(
         opened = open_keepers(swarm.engines, open_one, told, now)
         keepers = await stack.enter_async_context(opened)
         sights = ClusterSights(survey, keepers, changes)
-        ledger = Ledger(state, now)
+        ledger = Ledger(state, ages)
         upkeep = Upkeep(state, ledger, survey, keepers, rooms=rooms, sights=sights, now=now)
         placing = Placing(state, ledger, survey, keepers, rooms=rooms, upkeep=upkeep)
-        workspaces = ClusterWorkspaces(state, rules_of, sights, survey, keepers, rooms=rooms, placing=placing, now=now)
+        workspaces = ClusterWorkspaces(state, rules_of, sights, survey, keepers, rooms=rooms, placing=placing, now=ages)
         yield Placement(
             workspaces=workspaces,
             watch=sights,

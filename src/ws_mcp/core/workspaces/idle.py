@@ -101,7 +101,7 @@ class IdleStops:
 
         async def look(workspace: Workspace) -> None:
             async with limit:
-                found = await self._idleness(workspace, is_thorough=False)
+                found = await self._idleness(workspace, is_thorough=workspace.place not in self._idle)
             if found is not None:
                 idle[workspace.place] = found
 

@@ -17,7 +17,7 @@ from ws_mcp.core.own_acts import OwnAct, OwnActs
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.as_seen import is_as_seen
-from ws_mcp.core.workspaces.idle_plan import Activity
+from ws_mcp.core.workspaces.idle_plan import CANNOT_BE, Activity
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.model import Workspace
 from ws_mcp.core.workspaces.watch import Watch
@@ -108,10 +108,10 @@ def _left_behind(processes: Iterable[Header]) -> int:
 
 
 def _moment(at_ms: int) -> datetime | None:
-    """None for "never"; one that cannot be is now or later than everything."""
+    """None for "never"."""
     if at_ms <= 0:
         return None
     try:
         return datetime.fromtimestamp(at_ms / 1000, UTC)
     except (OverflowError, OSError, ValueError):
-        return datetime.max.replace(tzinfo=UTC)
+        return CANNOT_BE

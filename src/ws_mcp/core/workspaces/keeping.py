@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import anyio
 
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.changes import Changes
-from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.execd.places import Places
 from ws_mcp.core.own_acts import OwnActs
@@ -45,15 +45,15 @@ async def open_keeping(
     *,
     acts: OwnActs,
     changes: Changes,
-    now: Now,
+    ages: Ages,
     site: Site = ONLY,
 ) -> AsyncGenerator[Keeping]:
     """Own the tasks; none asks the engine before somebody asks for a container."""
-    ledger = Ledger(state, now)
-    workspaces = ContainerWorkspaces(engine, state, rules_of, ExecdInside(engine, places, ledger), now, site=site)
+    ledger = Ledger(state, ages)
+    workspaces = ContainerWorkspaces(engine, state, rules_of, ExecdInside(engine, places, ledger), ages, site=site)
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(open_watch(engine, state.instance, changes, site))
-        sweeper = Sweeper(engine, state, ledger, now, site)
+        sweeper = Sweeper(engine, state, ledger, ages.wall, site)
         await stack.enter_async_context(open_sweeping(sweeper, workspaces.repair, lambda: watch.is_begun))
         world = LiveIdleWorld(
             engine,
@@ -64,8 +64,8 @@ async def open_keeping(
             acts=acts,
             client_of=lambda workspace: places.client(address_of(workspace)),
         )
-        stops = idle.IdleStops(world, defaults.idle_stop_s, now)
-        quota = DiskQuota(engine, state, ledger, watch, acts=acts, quota_mib=defaults.volume_mib, now=now)
+        stops = idle.IdleStops(world, defaults.idle_stop_s, ages.wall)
+        quota = DiskQuota(engine, state, ledger, watch, acts=acts, quota_mib=defaults.volume_mib, now=ages)
         await stack.enter_async_context(_open_looks(acts, stops, quota))
         yield Keeping(workspaces=workspaces, watch=watch)
 
