@@ -29,8 +29,9 @@ class Checks:
     findings: Findings
     hit: set[str]
 
-    async def settled(self, began_at: float) -> None:
-        """That a server that nobody asks anything puts right what another one left; how long since `began_at`."""
+    async def settled(self) -> None:
+        """That a server that nobody has asked anything puts right what another one left, and how long that takes."""
+        began_at = anyio.current_time()
         with anyio.move_on_after(SETTLE_S):
             while not await self.ground.is_settled():  # noqa: ASYNC110 - another program makes it so
                 await anyio.sleep(0.05)
@@ -56,7 +57,7 @@ class Checks:
         if LOST.search(said):
             self.findings.said_lost += 1
             return
-        ended = f"exited {record.code}" in said and record.code is not None
+        ended = f"exited {record.code} after" in said
         # How one had ended may go with its execd; one that ran must be said to be lost by every server that can know.
         may_be_unknown = record.code is not None or not (knows_all or record.key)
         if not ended and not (may_be_unknown and "no process" in said):
@@ -79,7 +80,8 @@ class Checks:
             may_be = {("running", None)}
         if (state, code) not in may_be:
             self.findings.lost.append(f"{record.kind} {record.id} is {state} {code}, not {may_be}: {found}")
-        self.check_lines(record, output)
+        if record.kind != "reader":  # its lines are what it was sent
+            self.check_lines(record, output)
 
     async def output(self, peer: Peer, record: Record) -> str:
         """All that a process has written up to now, from its first byte."""
@@ -142,11 +144,11 @@ class Checks:
         workspace = self.story.workspace
         is_hit = workspace in self.hit
         if is_refused:
-            is_known = is_hit and ("restarted" in said or "is lost" in said or "stopped" in said)
+            is_known = is_hit and any(word in said for word in ("restarted", "is lost", "stopped", "no workspace"))
             if not is_known:
                 self.findings.other.append(f"the start again was refused: {said}")
             # The first answer may have named it: whether it was started was not known then.
-            self._tell(PROCESS.findall(f"{said} {self.story.refusal}"), is_later=False)
+            self._tell(PROCESS.findall(f"{said} {self.story.refusal} {before}"), is_later=False)
         else:
             process = str(answer["process_id"])
             if before is not None and str(before["process_id"]) != process and not is_hit:
@@ -177,7 +179,7 @@ class Checks:
             await peer.call("write_input", process_id=record.id, chat=record.chat, text="line 2\n", close=True)
         result = await peer.call("read_output", process_id=record.id, chat=record.chat, wait_for="exit", wait_s=END_S)
         page = page_of(text_of(result))
-        if f"exited {record.code}" not in page.status:
+        if f"exited {record.code} after" not in page.status:
             self.findings.lost.append(f"{record.kind} {record.id}: {page.status}; the act again: {said[-200:]}")
         if record.kind == "reader":
             self._check_input(record, page.output)

@@ -27,7 +27,8 @@ class Findings:
     other: list[str] = field(default_factory=list[str])
     processes: int = 0
     said_lost: int = 0
-    reconciled_s: float = 0.0
+    started_s: float = 0.0  # until the next server answered its client
+    reconciled_s: float = 0.0  # from then on, until nothing was half-made any more
     was_in_time: bool = False  # the fault came while the act went on
     seconds: float = 0.0
 
@@ -44,7 +45,7 @@ class Findings:
         }
         words = [f"{what}: {text}" for what, texts in named.items() for text in texts]
         if self.reconciled_s > RECONCILED_S:
-            words.append(f"slow: reconciled {self.reconciled_s:.1f} s after the start")
+            words.append(f"slow: reconciled {self.reconciled_s:.1f} s after its start")
         return words
 
     def __str__(self) -> str:

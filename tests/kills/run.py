@@ -95,7 +95,8 @@ async def _story(plan: Plan, ground: Ground, proxy: EngineProxy, stage: Stage, f
         environment = another_build(stage.directory / "another") if plan.fault is Fault.UPGRADE else None
         began_at = anyio.current_time()
         async with open_server(state, door, proxy.url, environment) as peer:
-            await checks.settled(began_at)
+            findings.started_s = anyio.current_time() - began_at
+            await checks.settled()
             await _look_at(checks, peer, knows_all=False)
             checks.bridges(2 if survivor is not None else 1)
             await checks.provision_again(peer)

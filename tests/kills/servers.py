@@ -11,8 +11,9 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from mcp.types import CallToolResult
 from support.images import BUSYBOX
-from support.peers import Peer, open_peer
+from support.peers import Peer, open_peer, text_of
 from support.server_process import HttpServer, open_http
 
 import ws_mcp
@@ -20,9 +21,17 @@ import ws_mcp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpPeer(Peer):
-    """A client of a server over HTTP."""
+    """A client of a server over HTTP, which lets one chat make ten calls a second."""
 
     server: HttpServer
+
+    async def call(self, tool: str, **arguments: object) -> CallToolResult:
+        """Call a tool, later if that is how soon it may be called."""
+        while True:
+            result = await self.client.call_tool(tool, arguments)
+            if not (result.is_error and "`calls_per_s`" in text_of(result)):
+                return result
+            await anyio.sleep(0.2)
 
 
 @asynccontextmanager
