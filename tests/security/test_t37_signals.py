@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 from support.edge_client import MODES, ok, refused
@@ -99,3 +102,80 @@ async def test_a_process_that_ended_is_no_name_for_the_next_one_with_its_number(
         for process in old:
             assert "ended" in await refused(client, "signal_process", process_id=process, signal="KILL")
         assert (await states(client))[new] == "running"
+
+
+LEAVES = (
+    "sleep 600 &",
+    "setsid sleep 600 &",
+    "(setsid setsid sleep 600 &) &",
+    "(setsid sh -c 'sleep 600 & exec sleep 600' &) &",
+    "(trap '' TERM INT HUP; exec sleep 600) &",
+    "setsid sh -c \"trap '' TERM; sleep 600 & wait; exec sleep 600\" &",
+    "env -i setsid sleep 600 &",
+)
+TREES, GONE_S = 20, 5.0
+
+
+def tree(chance: random.Random, depth: int) -> str:
+    """A shell line that starts many and waits for them: beside, below, behind and away from it."""
+    words = [chance.choice(LEAVES) for _ in range(chance.randint(1, 3))]
+    if depth:
+        inner = tree(chance, depth - 1)
+        words.append(chance.choice((f"( {inner} wait ) &", f"( ( {inner} wait ) & ) &")))
+    return " ".join(words)
+
+
+def families(processes: list[str]) -> dict[str, set[tuple[int, str]]]:
+    """For each process of ours what of this machine carries its mark, and all that this has started: pid and birth."""
+    marked: dict[str, set[int]] = {process: set() for process in processes}
+    children: dict[int, set[int]] = {}
+    births: dict[int, str] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            environment = (path / "environ").read_bytes()
+        except OSError:
+            continue
+        pid, births[int(path.name)] = int(path.name), fields[19]
+        children.setdefault(int(fields[1]), set()).add(pid)
+        for process in processes:
+            if f"/{process}\0".encode() in environment:
+                marked[process].add(pid)
+    return {process: {(pid, births[pid]) for pid in below(pids, children)} for process, pids in marked.items()}
+
+
+def below(pids: set[int], children: dict[int, set[int]]) -> set[int]:
+    """These and all their descendants."""
+    found, front = set(pids), set(pids)
+    while front := set[int]().union(*(children.get(pid, set()) for pid in front)) - found:
+        found |= front
+    return found
+
+
+def lives(pid: int, birth: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19] == birth
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+async def test_random_trees_are_gone_within_five_seconds_and_their_neighbours_are_not(tmp_path: Path) -> None:
+    chance = random.Random(6)
+    async with open_client(tmp_path, MODES[-1]) as client:
+        lines = [f"{tree(chance, chance.randint(0, 3))} echo all; wait" for _ in range(TREES)]
+        ids = [(await ok(client, "start_process", command=line, wait_s=0))["process_id"] for line in lines]
+        for process in ids:
+            await ok(client, "read_output", process_id=process, wait_for="pattern", pattern="all", wait_s=20)
+        await anyio.sleep(0.5)  # until the shells in sessions of their own have started theirs
+        before = families(ids)
+        assert all(len(pids) >= 2 for pids in before.values())
+        for number, process in enumerate(ids):
+            signal: dict[str, Any] = {"signal": "KILL"} if number % 2 else {"signal": "TERM", "grace_s": 0.2}
+            began_at = time.monotonic()
+            ended = await ok(client, "signal_process", process_id=process, **signal)
+            assert (ended["state"], ended["left"]) == ("ended", 0)
+            assert not [pid for pid, birth in before[process] if lives(pid, birth)]
+            assert time.monotonic() - began_at < GONE_S
+            left = ids[number + 1 :]
+            assert families(left) == {neighbour: before[neighbour] for neighbour in left}

@@ -48,7 +48,7 @@ class JobBounds:
     keep_s: float = 600.0  # of a result that somebody was told to come back for
     running: int = 64  # jobs at once
     kept: int = 256  # results
-    callers: int = 64  # of one job
+    callers: int = 128  # of one job: a hundred equal calls at once get an answer each
 
 
 BOUNDS = JobBounds()
