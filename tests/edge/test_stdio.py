@@ -163,6 +163,31 @@ async def test_answers_of_one_moment_arrive_whole_and_once(real_io_both: None) -
     assert all(json.loads(line)["result"] in results for line in found.splitlines())
 
 
+async def test_who_stops_waiting_for_a_client_that_does_not_read_cuts_no_line(real_io_both: None) -> None:
+    text = "x" * 50_000
+    with pipes() as ends, anyio.fail_after(30):
+        async with open_stdio(ends.reading, ends.writing) as (_, answers):
+            sent: list[int] = []
+
+            async def send(number: int) -> None:
+                one = JSONRPCResponse(jsonrpc="2.0", id=number, result={"text": text})
+                await answers.send(SessionMessage(one))
+                sent.append(number)
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(10):
+                    tasks.start_soon(send, number)
+                await anyio.wait_all_tasks_blocked()
+                assert 0 < len(sent) < 10  # a pipe and what waits behind it have an end
+                tasks.cancel_scope.cancel()
+            taken = sorted(sent)
+            found = [await answer(ends.back) for _ in taken]
+            assert sorted(each["id"] for each in found) == taken
+            assert all(each["result"] == {"text": text} for each in found)
+            await send(11)
+            assert (await answer(ends.back))["id"] == 11
+
+
 async def test_the_end_of_stdin_ends_the_messages(real_io_both: None) -> None:
     with pipes() as ends, anyio.fail_after(30):
         async with open_stdio(ends.reading, ends.writing) as (messages, _):

@@ -10,20 +10,20 @@ from __future__ import annotations
 import logging
 import os
 import select
+from collections import deque
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Self
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+import anyio.lowlevel
 from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCError
 
 from ws_mcp.edge.messages import EDGE_BYTES, MAX_BYTES, parsed
 
 READ_BYTES = 64 * 1024
-WRITE_BYTES = 64 * 1024  # of answers that are put together for one write
-
-Messages = MemoryObjectReceiveStream[SessionMessage | Exception]
-Answers = MemoryObjectSendStream[SessionMessage]
+WRITE_BYTES = 64 * 1024  # of answers that wait for a client that does not read: the next one is not taken before
 
 log = logging.getLogger(__name__)
 
@@ -65,53 +65,137 @@ def standard_streams() -> Generator[tuple[int, int]]:
             os.close(fd)
 
 
+class Messages:
+    """What comes by one descriptor: who asks for the next message reads it, so that none waits for another task."""
+
+    def __init__(self, fd: int, answers: Answers) -> None:
+        self._fd = fd
+        self._answers = answers
+        self._line = Line()
+        self._found: deque[SessionMessage | JSONRPCError] = deque()
+
+    async def receive(self) -> SessionMessage | Exception:
+        """The next message; each line before it that is none is refused.
+
+        Raises:
+            EndOfStream: stdin has ended.
+        """
+        while True:
+            while self._found:
+                found = self._found.popleft()
+                if isinstance(found, SessionMessage):
+                    return found
+                await self._answers.send(SessionMessage(found))
+            block = await _read(self._fd)
+            if not block:
+                raise anyio.EndOfStream
+            self._cut(block)
+
+    async def aclose(self) -> None:
+        """The descriptor stays open: it is not ours."""
+        await anyio.lowlevel.checkpoint()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _cut(self, block: bytes) -> None:
+        *parts, rest = block.split(b"\n")
+        for part in parts:
+            self._line.add(part)
+            whole, is_whole = self._line.take()
+            if whole.strip():
+                self._found.append(parsed(whole, is_whole=is_whole))
+        self._line.add(rest)
+
+
+class Answers:
+    """What goes by one descriptor: at once where that can be, else by a task, so that a cancel cuts no line."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._ready = select.poll()
+        self._ready.register(fd, select.POLLOUT)
+        self._rest = bytearray()
+        self._is_stuck, self._is_free = anyio.Event(), anyio.Event()
+        self.broken = anyio.Event()
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Write a line; returns when it is written, or is the next to be, in `WRITE_BYTES` at most.
+
+        Raises:
+            BrokenResourceError: nobody reads.
+        """
+        while len(self._rest) >= WRITE_BYTES:
+            await self._is_free.wait()
+        is_behind = bool(self._rest)
+        self._rest += _line(item)
+        if not is_behind:
+            self._write()
+        if self._rest:
+            self._is_stuck.set()
+        await anyio.lowlevel.checkpoint()
+
+    async def run(self) -> None:
+        """Write what could not be written at once, until cancelled."""
+        while True:
+            await self._is_stuck.wait()
+            self._is_stuck = anyio.Event()
+            while self._rest:
+                await anyio.wait_writable(self._fd)
+                with suppress(anyio.BrokenResourceError):
+                    self._write()
+                self._is_free.set()
+                self._is_free = anyio.Event()
+
+    async def aclose(self) -> None:
+        """The descriptor stays open: it is not ours."""
+        await anyio.lowlevel.checkpoint()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _write(self) -> None:
+        # Where a pipe can be written to at all, it takes PIPE_BUF bytes at once: so a blocking descriptor never blocks,
+        # and its flags, which other processes share, stay as they are.
+        try:
+            while self._rest and self._ready.poll(0):
+                del self._rest[: os.write(self._fd, self._rest[: select.PIPE_BUF])]
+        except (BrokenPipeError, ConnectionResetError):
+            self._rest.clear()
+            self.broken.set()
+            raise anyio.BrokenResourceError from None
+
+
 @asynccontextmanager
 async def open_stdio(reading: int, writing: int) -> AsyncGenerator[tuple[Messages, Answers]]:
-    """Messages from one descriptor, answers to another; both ends close when stdin ends or nobody reads stdout."""
-    arrived, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-    answers, leaving = anyio.create_memory_object_stream[SessionMessage](0)
-    async with anyio.create_task_group() as tasks, messages, answers:
-        tasks.start_soon(_read_messages, reading, arrived, answers.clone())
-        tasks.start_soon(_write_messages, writing, leaving, tasks.cancel_scope)
-        yield messages, answers
+    """Messages from one descriptor, answers to another; the block is cancelled when nobody reads stdout."""
+    answers = Answers(writing)
+
+    async def end_when_broken() -> None:
+        await answers.broken.wait()
+        log.info("the client closed its end of stdout")
         tasks.cancel_scope.cancel()
 
-
-async def _read_messages(
-    fd: int, arrived: MemoryObjectSendStream[SessionMessage | Exception], refusals: Answers
-) -> None:
-    line = Line()
-    async with arrived, refusals:
-        while block := await _read(fd):
-            *parts, rest = block.split(b"\n")
-            for part in parts:
-                line.add(part)
-                whole, is_whole = line.take()
-                if not whole.strip():
-                    continue
-                found = parsed(whole, is_whole=is_whole)
-                if isinstance(found, SessionMessage):
-                    await arrived.send(found)
-                else:
-                    await refusals.send(SessionMessage(found))
-            line.add(rest)
-
-
-async def _write_messages(
-    fd: int, leaving: MemoryObjectReceiveStream[SessionMessage], scope: anyio.CancelScope
-) -> None:
-    try:
-        async with leaving:
-            async for message in leaving:
-                lines = _line(message)
-                # What waits to be sent at the same moment goes in one write: each one wakes the client.
-                with suppress(anyio.WouldBlock, anyio.EndOfStream):
-                    while len(lines) < WRITE_BYTES:
-                        lines += _line(leaving.receive_nowait())
-                await _write(fd, lines)
-    except (BrokenPipeError, ConnectionResetError):
-        log.info("the client closed its end of stdout")
-        scope.cancel()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(answers.run)
+        tasks.start_soon(end_when_broken)
+        yield Messages(reading, answers), answers
+        tasks.cancel_scope.cancel()
 
 
 def _line(message: SessionMessage) -> bytes:
@@ -125,15 +209,3 @@ async def _read(fd: int) -> bytes:
         return os.read(fd, READ_BYTES)
     except ConnectionResetError:  # stdin is a socket whose other end has gone
         return b""
-
-
-async def _write(fd: int, data: bytes) -> None:
-    # Where a pipe can be written to at all, it takes PIPE_BUF bytes at once: so a blocking descriptor never blocks, and
-    # its flags, which other processes share, stay as they are.
-    ready = select.poll()
-    ready.register(fd, select.POLLOUT)
-    rest = memoryview(data)
-    while rest:
-        if not ready.poll(0):
-            await anyio.wait_writable(fd)
-        rest = rest[os.write(fd, rest[: select.PIPE_BUF]) :]

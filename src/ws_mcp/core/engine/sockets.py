@@ -41,6 +41,7 @@ class SocketStream(ByteStream):
         return received
 
     async def send(self, item: bytes) -> None:
+        """Returns at once where the socket has room, without letting others run: it is called for whole requests."""
         await anyio.lowlevel.checkpoint_if_cancelled()
         rest = memoryview(item)
         while rest:
@@ -50,7 +51,6 @@ class SocketStream(ByteStream):
                 await anyio.wait_writable(self._socket)
             except OSError as error:
                 raise self._lost() from error
-        await anyio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_eof(self) -> None:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -36,7 +36,7 @@ STREAM_ERRORS = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResou
 
 T = TypeVar("T")
 OnEvent = Callable[[Event], None]
-WaitFor = Callable[[anyio.Event], Awaitable[None]]  # may give up by raising ExecdUnavailableError
+WaitFor = Callable[[anyio.Event, float], Awaitable[None]]  # seconds; may give up by raising ExecdUnavailableError
 
 
 @dataclass(slots=True)
@@ -94,8 +94,8 @@ class ExecdClient:
             waiter = _Waiter()
             await self._send(frame, number, waiter)
             try:
-                with anyio.move_on_after(timeout_s):
-                    await (waiter.done.wait() if wait is None else wait(waiter.done))
+                with anyio.move_on_after(timeout_s) if wait is None else nullcontext():
+                    await (waiter.done.wait() if wait is None else wait(waiter.done, timeout_s))
             finally:
                 self._waiting.pop(number, None)
                 if not waiter.done.is_set() and (op == "probe" or "wait" in fields or "first" in fields):

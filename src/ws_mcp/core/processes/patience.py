@@ -27,21 +27,30 @@ async def no_obstacle(_place: PlaceRef) -> str:
     return ""
 
 
-async def wait_for(done: anyio.Event, *, client: ExecdClient, obstacle_of: Callable[[], Awaitable[str]]) -> None:
-    """Wait, and look from time to time whether the answer can come at all.
+async def wait_for(
+    done: anyio.Event, timeout_s: float, *, client: ExecdClient, obstacle_of: Callable[[], Awaitable[str]]
+) -> None:
+    """Wait for at most `timeout_s`, and look from time to time whether the answer can come at all.
 
     Raises:
         ExecdUnavailableError: it cannot.
     """
-    with anyio.move_on_after(PATIENCE_S):
-        return await done.wait()
-    while True:
-        if not await _pongs(client):
-            obstacle = await obstacle_of()
-            if obstacle and not done.is_set():
-                raise ExecdUnavailableError(obstacle, was_sent=True)
-        with anyio.move_on_after(LOOK_EVERY_S):
-            return await done.wait()
+    with anyio.move_on_after(min(timeout_s, PATIENCE_S)):
+        await done.wait()
+        return
+    with anyio.move_on_after(timeout_s - PATIENCE_S):
+        while not await _came(done, client, obstacle_of):
+            continue
+
+
+async def _came(done: anyio.Event, client: ExecdClient, obstacle_of: Callable[[], Awaitable[str]]) -> bool:
+    if not await _pongs(client):
+        obstacle = await obstacle_of()
+        if obstacle and not done.is_set():
+            raise ExecdUnavailableError(obstacle, was_sent=True)
+    with anyio.move_on_after(LOOK_EVERY_S):
+        await done.wait()
+    return done.is_set()
 
 
 async def _pongs(client: ExecdClient) -> bool:

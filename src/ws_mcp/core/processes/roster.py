@@ -58,7 +58,7 @@ class Roster:
 
     def keeps(self, places: Iterable[PlaceId]) -> None:
         """These are all places that there are."""
-        for place in {known.info.place for known in self._known.values()} - set(places):
+        for place in self._boots.keys() - set(places):
             self.gone(place, "its workspace was removed")
 
     def find(self, process: ProcessId) -> Known | None:

@@ -95,9 +95,9 @@ class Workspaces:
         # "main" wins wherever it exists, so without a name it need not be looked for as long as it is connected.
         meant = MAIN if name is None else name
         known = self._resolved.get((scope, meant))
-        if known is not None and self._places.has(self.address(known)):
+        if known is not None and self._places.has(address := self.address(known)):
             self.check_granted(scope, known)
-            return meant, self.address(known)
+            return meant, address
         workspace = await self.meant(scope, name)
         if workspace.obstacle:
             raise PlaceUnavailableError(f"workspace {workspace.name!r} does not answer now: {workspace.obstacle}")
