@@ -7,6 +7,7 @@ sure. Waiting for stdin can be cancelled, so that a server ends when it is asked
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -21,6 +22,9 @@ from ws_mcp.edge.messages import EDGE_BYTES, MAX_BYTES, parsed
 
 READ_BYTES = 64 * 1024
 WRITE_BYTES = 64 * 1024  # of answers that are put together for one write
+
+# The other end has gone: of a pipe, of a socket, of a terminal.
+GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)
 
 Messages = MemoryObjectReceiveStream[SessionMessage | Exception]
 Answers = MemoryObjectSendStream[SessionMessage]
@@ -109,7 +113,9 @@ async def _write_messages(
                     while len(lines) < WRITE_BYTES:
                         lines += _line(leaving.receive_nowait())
                 await _write(fd, lines)
-    except (BrokenPipeError, ConnectionResetError):
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
         log.info("the client closed its end of stdout")
         scope.cancel()
 
@@ -123,7 +129,9 @@ async def _read(fd: int) -> bytes:
         await anyio.wait_readable(fd)
     try:
         return os.read(fd, READ_BYTES)
-    except ConnectionResetError:  # stdin is a socket whose other end has gone
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
         return b""
 
 
