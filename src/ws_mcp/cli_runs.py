@@ -30,9 +30,10 @@ def stdio(settings: Settings, _options: dict[str, object]) -> int:
     """Serve over stdin and stdout."""
     with _importing():
         from ws_mcp.edge.identity import stdio_hint  # noqa: PLC0415 - each command pays only for its own imports
+        from ws_mcp.edge.serve import run  # noqa: PLC0415 - as above
         from ws_mcp.server import run_stdio  # noqa: PLC0415 - as above
 
-    anyio.run(run_stdio, settings, stdio_hint(os.environ, _directory()))
+    run(run_stdio, settings, stdio_hint(os.environ, _directory()))
     return 0
 
 
@@ -47,9 +48,10 @@ def http(settings: Settings, options: dict[str, object]) -> int:
     """Serve over HTTP."""
     choices = http_choices_of(options)
     with _importing():
+        from ws_mcp.edge.serve import run  # noqa: PLC0415 - as above
         from ws_mcp.over_http import run_http  # noqa: PLC0415 - as above
 
-    anyio.run(run_http, settings, choices, auth_of(options))
+    run(run_http, settings, choices, auth_of(options))
     return 0
 
 

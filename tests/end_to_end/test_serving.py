@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ HELLO = {
 }
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 MIB = 1024 * 1024
+PROMISED_S = 5.0  # from the end of stdin to the exit
 
 
 class Child:
@@ -118,13 +120,22 @@ def test_a_call_in_flight_does_not_hold_up_the_end(how: str) -> None:
         assert end(server, how) == CODES[how]
 
 
-def test_the_second_signal_ends_it_at_once() -> None:
-    with child("stdio", "slow") as server:
+@pytest.mark.parametrize("closing", ["slow", "stuck"])
+def test_the_second_signal_ends_it_at_once(closing: str) -> None:
+    with child("stdio", closing) as server:
         server.hello()
         server.process.send_signal(signal.SIGTERM)
         assert server.stderr.readline() == b"serving ended\n"
         assert end(server, "SIGINT") == 130
         assert server.stderr.read() == b""
+
+
+def test_an_event_loop_that_is_held_up_does_not_hold_up_the_end() -> None:
+    with child("stdio", "stuck") as server:
+        server.hello()
+        began = time.monotonic()
+        assert end(server, "EOF") == 0
+        assert time.monotonic() - began <= PROMISED_S
 
 
 def test_a_client_that_goes_away_without_a_word_ends_it() -> None:

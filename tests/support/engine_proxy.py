@@ -33,6 +33,7 @@ class EngineProxy:
     """Forwards connections to the engine while `is_open`; `cut` ends those that there are.
 
     `is_fatal` says at which calls `kill` is called: when the engine has answered, before the client hears of it.
+    `hangs_at` says at which calls it stops to answer anything, until `go_on`; the engine does what it was asked.
     """
 
     def __init__(self, path: Path, engine: str) -> None:
@@ -40,6 +41,10 @@ class EngineProxy:
         self.is_open = True
         self.is_fatal: OnCall = lambda _call: False
         self.kill: Callable[[], None] = lambda: None
+        self.hangs_at: OnCall = lambda _call: False
+        self.hangs = anyio.Event()
+        self._flows = anyio.Event()
+        self._flows.set()
         self._engine = engine
         self._connections: set[_Connection] = set()
 
@@ -48,6 +53,10 @@ class EngineProxy:
         for connection in tuple(self._connections):
             await connection.client.aclose()
             await connection.engine.aclose()
+
+    def go_on(self) -> None:
+        """Answer again, also what was asked meanwhile."""
+        self._flows.set()
 
     async def serve(self, client: SocketStream) -> None:
         """One connection."""
@@ -68,6 +77,9 @@ class EngineProxy:
         async def send(chunk: bytes) -> None:
             for call in connection.calls.feed(chunk):
                 connection.is_fatal = self.is_fatal(call)
+                if self.hangs_at(call):
+                    self.hangs.set()
+                    self._flows = anyio.Event()
             await connection.engine.send(chunk)
 
         await _forward(connection.client, connection.engine, send)
@@ -77,6 +89,7 @@ class EngineProxy:
             if connection.is_fatal:
                 self.kill()
                 return
+            await self._flows.wait()
             await connection.client.send(chunk)
 
         await _forward(connection.engine, connection.client, send)

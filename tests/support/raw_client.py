@@ -159,6 +159,15 @@ class RawClient:
             continue
         return message
 
+    def until_end(self) -> list[Json]:
+        """All that the server still says until it has ended."""
+        said: list[Json] = []
+        try:
+            while True:
+                said.append(cast("Json", json.loads(self._next_line())))
+        except RawClientError:
+            return said
+
     def forget_unread(self) -> None:
         """Pass over what the server has said so far."""
         while select.select([self._output], [], [], 0)[0]:

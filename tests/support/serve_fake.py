@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,6 +47,8 @@ async def open_core(slow: bool) -> AsyncGenerator[FakeCore]:
     try:
         yield FakeCore(script=script)
     finally:
+        if "stuck" in sys.argv:
+            time.sleep(SLOW_S)  # noqa: ASYNC251 - it holds up the event loop, as only a bug would
         with anyio.CancelScope(shield=True):
             await anyio.sleep(SLOW_S if slow else 0.05)
         say("core closed")

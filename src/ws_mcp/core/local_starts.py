@@ -13,8 +13,8 @@ from ws_mcp.core.ids import PlaceId, ProcessId, Scope
 
 log = logging.getLogger(__name__)
 
-END_S = 5.0  # TERM to KILL at a clean stop
-CLOSE_S = 10.0  # bound of everything that a clean stop waits for
+END_S = 3.0  # TERM to KILL at a clean stop
+CLOSE_S = 4.0  # bound of everything that a clean stop waits for here; a host gives a server some 4 s to end
 
 
 class LocalStarts:
@@ -47,10 +47,12 @@ class LocalStarts:
         """End all of them."""
         if not self._running:
             return
-        with anyio.move_on_after(CLOSE_S, shield=True):
+        with anyio.move_on_after(CLOSE_S, shield=True) as patience:
             async with anyio.create_task_group() as tasks:
                 for process, (scope, address) in self._running.items():
                     tasks.start_soon(_end, places, address, scope, process)
+        if patience.cancelled_caught:
+            log.warning("local processes may go on: their execd did not answer within %g s", CLOSE_S)
 
 
 async def _end(places: Places, address: PlaceAddress, scope: Scope, process: ProcessId) -> None:

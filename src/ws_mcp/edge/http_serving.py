@@ -25,16 +25,18 @@ from ws_mcp.edge.guards import HoldStream
 from ws_mcp.edge.http_bodies import Bodies
 from ws_mcp.edge.http_choices import PATH, HttpChoices, Names, names_of
 from ws_mcp.edge.http_door import Door
+from ws_mcp.edge.http_ending import Ending
 from ws_mcp.edge.http_listening import listening
 from ws_mcp.edge.http_page import Page
 from ws_mcp.edge.http_protocol import IDLE_S, BoundedProtocol
 from ws_mcp.edge.http_sessions import MOST, Sessions
 from ws_mcp.edge.http_streams import Streams
 from ws_mcp.edge.messages import MAX_BYTES
-from ws_mcp.edge.serve import Stop
+from ws_mcp.edge.serve import Stop, fault_seen
 
 METADATA = "/.well-known/oauth-protected-resource"
-END_S = 2  # how long open calls and streams may go on after serving was asked to end; uvicorn takes whole seconds
+END_S = 2.0  # how long open calls and streams may go on after serving was asked to end
+CUT_S = 4  # when uvicorn cuts what has not ended by then; it takes whole seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +78,22 @@ async def serve_http(
         InvalidArgumentError: the address is taken, or none; the certificate cannot be used.
     """
     assert by or choices.unix
-    with listening(choices) as listener:
+    with fault_seen(stop), listening(choices) as listener:
         port = 0 if choices.unix else int(listener.getsockname()[1])
-        http = _http_server(_application(server, names_of(choices, port), by, hold_stream), choices)
+        ending = Ending(_application(server, names_of(choices, port), by, hold_stream))
+        http = _http_server(ending, choices)
         async with anyio.create_task_group() as tasks:
 
             async def serve() -> None:
                 await http.serve(sockets=[listener])
                 stop.ask()
+                tasks.cancel_scope.cancel()
 
             tasks.start_soon(serve)
             ready(_address(choices, port))
             await stop.wait()
             http.should_exit = True
+            await ending.end(END_S)
     return stop.code
 
 
@@ -157,7 +162,7 @@ def _http_server(app: ASGIApp, choices: HttpChoices) -> Server:
         ws="none",
         server_header=False,
         timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=END_S,
+        timeout_graceful_shutdown=CUT_S,
         ssl_certfile=choices.tls_cert or None,
         ssl_keyfile=choices.tls_key or None,
     )

@@ -1,7 +1,8 @@
-"""How serving begins and ends: at the end of stdin, at TERM and INT, and at once when asked twice.
+"""How serving begins and ends: at the end of stdin, at TERM, INT and HUP, in bounded time, at once when asked twice.
 
 The SDK's `run` and uvicorn's signal handling both end without closing what stands around them; here the signals are
-taken once, outside of everything, and serving ends like any other block.
+taken once, outside of everything, and serving ends like any other block. One that cannot be closed in time ends as if
+it were killed, which loses nothing: what is half done is put right by the next server.
 """
 
 from __future__ import annotations
@@ -10,20 +11,50 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import NoReturn
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from types import FrameType
+from typing import NoReturn, TypeVarTuple, Unpack, cast
 
 import anyio
 from anyio.abc import TaskStatus
 from mcp.server import MCPServer
 
+from ws_mcp.core.errors import WsError
 from ws_mcp.edge.stdio import open_stdio, standard_streams
 
 log = logging.getLogger(__name__)
 
+SIGNALLED_S = 18.0  # from a signal to the exit; the promise is 20
+LEFT_S = 4.5  # from the end of stdin to the exit; the promise is 5, since hosts wait no longer before they kill
+SAID_S = 0.5  # before that, so that the log says why it was not waited for any longer
+FAULT = 70  # the exit code of a server that ends by a fault of its own; EX_SOFTWARE of sysexits.h
+
+Ts = TypeVarTuple("Ts")
 OnReload = Callable[[], Awaitable[None]]
 """Reads again what the operator may have changed."""
+
+
+def run(serve: Callable[[Unpack[Ts]], Awaitable[None]], *arguments: *Ts) -> None:
+    """Serve with an event loop of its own; a fault of ours ends the process, and the exit code says so.
+
+    Raises:
+        WsError: or a group of such: what is expected.
+    """
+    try:
+        anyio.run(serve, *arguments)
+    except Exception as error:
+        if _is_expected(error):
+            raise
+        log.critical("this server ended by a fault of its own; please report it", exc_info=error)
+        end(FAULT)
+
+
+def _is_expected(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_expected, cast("BaseExceptionGroup[BaseException]", error).exceptions))
+    return isinstance(error, WsError)
 
 
 class Stop:
@@ -32,6 +63,7 @@ class Stop:
     def __init__(self) -> None:
         self._asked = anyio.Event()
         self.signal: signal.Signals | None = None
+        self._is_fault = False
 
     @property
     def is_asked(self) -> bool:
@@ -40,12 +72,18 @@ class Stop:
 
     @property
     def code(self) -> int:
-        """The exit code that says how the server ended: 0, or 128 and the signal, as shells count."""
-        return 128 + self.signal if self.signal else 0
+        """The exit code that says how the server ended: 0, or 128 and the signal, as shells count; or `FAULT`."""
+        return FAULT if self._is_fault else 128 + self.signal if self.signal else 0
 
-    def ask(self, by: signal.Signals | None = None) -> None:
-        """End soon."""
-        self.signal = self.signal or by
+    @property
+    def within_s(self) -> float:
+        """How long the end may take, from when it was asked for."""
+        return SIGNALLED_S if self.signal or self._is_fault else LEFT_S
+
+    def ask(self, by: signal.Signals | None = None, *, is_fault: bool = False) -> None:
+        """End soon. What asks first decides how: a host that closed stdin sends signals when it gets impatient."""
+        if not self.is_asked:
+            self.signal, self._is_fault = by, is_fault
         self._asked.set()
 
     async def wait(self) -> None:
@@ -57,26 +95,46 @@ class Stop:
 async def open_stop(on_reload: OnReload | None = None) -> AsyncGenerator[Stop]:
     """Take the signals of this process, outside of all that has to be closed: the second one ends it at once.
 
-    HUP does not end a server that has something to read again.
+    HUP does not end a server that has something to read again, or that was started deaf to it (`nohup`).
     """
     stop = Stop()
     async with anyio.create_task_group() as tasks:
         await tasks.start(_take_signals, stop, on_reload)
+        tasks.start_soon(_bound, stop)
         yield stop
         tasks.cancel_scope.cancel()
 
 
 async def _take_signals(stop: Stop, on_reload: OnReload | None, *, task_status: TaskStatus[None]) -> None:
-    wanted = (signal.SIGTERM, signal.SIGINT, *((signal.SIGHUP,) if on_reload else ()))
-    with anyio.open_signal_receiver(*wanted) as signals:
+    ends = [signal.SIGTERM, signal.SIGINT]
+    if on_reload is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
+    with anyio.open_signal_receiver(*ends, *((signal.SIGHUP,) if on_reload else ())) as signals:
         task_status.started()
         async for taken in signals:
             if on_reload and taken is signal.SIGHUP:
                 await _reloaded(on_reload)
                 continue
-            if stop.is_asked:
-                os._exit(128 + taken)
             stop.ask(taken)
+            for each in ends:  # without the event loop, which may be held up by what is being closed
+                signal.signal(each, _leave)
+
+
+def _leave(taken: int, _: FrameType | None) -> None:
+    os._exit(128 + taken)
+
+
+async def _bound(stop: Stop) -> None:
+    await stop.wait()
+    last = threading.Timer(stop.within_s, os._exit, (stop.code,))  # a thread, for the same reason
+    last.daemon = True
+    last.start()
+    try:
+        await anyio.sleep(stop.within_s - SAID_S)
+        log.warning("not everything could be closed in time: the next server puts right what is half done")
+        await anyio.sleep_forever()
+    finally:
+        last.cancel()
 
 
 async def _reloaded(on_reload: OnReload) -> None:
@@ -90,14 +148,25 @@ async def _reloaded(on_reload: OnReload) -> None:
 def end(code: int) -> NoReturn:
     """Leave the process after everything was closed, past worker threads that wait for an engine which hangs."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody is at the other end any more
+            stream.flush()
     os._exit(code)
+
+
+@contextmanager
+def fault_seen(stop: Stop) -> Generator[None]:
+    """What breaks here ends the server, so from now on its end is bounded."""
+    try:
+        yield
+    except BaseException:
+        stop.ask(is_fault=True)
+        raise
 
 
 async def serve_stdio(server: MCPServer, stop: Stop) -> int:
     """Serve one client over stdin and stdout until stdin ends or `stop` is asked; returns the exit code."""
-    with standard_streams() as (reading, writing):
+    with standard_streams() as (reading, writing), fault_seen(stop):
         await serve_descriptors(server, stop, reading, writing)
     return stop.code
 

@@ -7,6 +7,7 @@ sure. Waiting for stdin can be cancelled, so that a server ends when it is asked
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -24,6 +25,9 @@ from ws_mcp.edge.messages import EDGE_BYTES, MAX_BYTES, parsed
 
 READ_BYTES = 64 * 1024
 WRITE_BYTES = 64 * 1024  # of answers that wait for a client that does not read: the next one is not taken before
+
+# The other end has gone: of a pipe, of a socket, of a terminal.
+GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +179,9 @@ class Answers:
         try:
             while self._rest and self._ready.poll(0):
                 del self._rest[: os.write(self._fd, self._rest[: select.PIPE_BUF])]
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             self._rest.clear()
             self.broken.set()
             raise anyio.BrokenResourceError from None
@@ -207,5 +213,7 @@ async def _read(fd: int) -> bytes:
         await anyio.wait_readable(fd)
     try:
         return os.read(fd, READ_BYTES)
-    except ConnectionResetError:  # stdin is a socket whose other end has gone
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
         return b""

@@ -72,14 +72,16 @@ async def open_telling(where: str, pages: Pages, check: Check | None) -> AsyncGe
             finally:
                 open_now.discard(stream)
 
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, serve)
-        port = 0 if is_unix else listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
-        yield where if is_unix else f"http://{where.rpartition(':')[0]}:{port}"
-        await _close(open_now)
-        tasks.cancel_scope.cancel()
-    if is_unix:
-        _remove(Path(where.removeprefix(UNIX)))
+    try:
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, serve)
+            port = 0 if is_unix else listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
+            yield where if is_unix else f"http://{where.rpartition(':')[0]}:{port}"
+            await _close(open_now)
+            tasks.cancel_scope.cancel()
+    finally:
+        if is_unix:
+            _remove(Path(where.removeprefix(UNIX)))
 
 
 async def _close(streams: set[SocketStream]) -> None:
