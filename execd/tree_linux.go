@@ -108,6 +108,9 @@ func census() []member {
 	return members
 }
 
+// everybody is the census of this execd's own callers.
+var everybody = &sharedLook{look: census}
+
 // lastBorn is the pid that was given out last in this pid namespace.
 func lastBorn() string {
 	text, _ := os.ReadFile("/proc/loadavg")
@@ -194,7 +197,7 @@ func closure(all []member, set map[int]member, self int) []member {
 // its mark in their environment. A session number is trusted only as long as it cannot have been recycled: while the
 // leader is not reaped, or for processes that are older than its end.
 func (r *registry) family(p *process) []member {
-	all := census()
+	all := everybody.census()
 	k := p.kin() // after the census: a leader that is not reaped now had its number all the time
 	return k.among(all, os.Getpid(), r.reaper.owns, environHolds)
 }
