@@ -42,6 +42,27 @@ class Answer:
     is_error: bool
     seconds: float = 0.0
 
+    @classmethod
+    def of(cls, result: Json, seconds: float) -> Answer:
+        """What a result says."""
+        content = cast("list[dict[str, str]]", result.get("content", []))
+        return cls(
+            text="\n".join(block.get("text", "") for block in content),
+            structured=cast("Json", result.get("structuredContent") or {}),
+            is_error=bool(result.get("isError", False)),
+            seconds=seconds,
+        )
+
+    def sound(self, tool: str) -> Answer:
+        """Itself, if it is no failure.
+
+        Raises:
+            RawClientError: with what it said.
+        """
+        if self.is_error:
+            raise RawClientError(f"{tool}: {self.text}")
+        return self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -90,7 +111,7 @@ class RawClient:
         """
         start = time.perf_counter()
         result = self.request("tools/call", {"name": tool, "arguments": arguments})
-        return _answer(result, time.perf_counter() - start)
+        return Answer.of(result, time.perf_counter() - start)
 
     def ok(self, tool: str, **arguments: object) -> Answer:
         """Call a tool that must succeed.
@@ -98,7 +119,7 @@ class RawClient:
         Raises:
             RawClientError: it did not; with what it said.
         """
-        return _sound(tool, self.call(tool, **arguments))
+        return self.call(tool, **arguments).sound(tool)
 
     def call_all(self, calls: Sequence[Call], at_once: int) -> list[Answer]:
         """Make all calls with `at_once` open at any time, like that many callers; answers in the order of the calls.
@@ -125,7 +146,7 @@ class RawClient:
                 place, started = open_calls.pop(number)
                 took = time.perf_counter() - started
                 ask_next()
-                answers[place] = _sound(calls[place].tool, _answer(self._result(message), took))
+                answers[place] = Answer.of(self._result(message), took).sound(calls[place].tool)
         return [answer for answer in answers if answer is not None]
 
     def next_notification(self) -> Json:
@@ -277,19 +298,3 @@ def timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _answer(result: Json, seconds: float) -> Answer:
-    content = cast("list[dict[str, str]]", result.get("content", []))
-    return Answer(
-        text="\n".join(block.get("text", "") for block in content),
-        structured=cast("Json", result.get("structuredContent") or {}),
-        is_error=bool(result.get("isError", False)),
-        seconds=seconds,
-    )
-
-
-def _sound(tool: str, answer: Answer) -> Answer:
-    if answer.is_error:
-        raise RawClientError(f"{tool}: {answer.text}")
-    return answer
