@@ -71,19 +71,19 @@ def growth(
     every = [point for one in series for point in one.points]
     x = axis_of([point.x for point in every], LEFT, WIDTH - RIGHT)
     y = axis_of([point.y for point in every], HEIGHT - BOTTOM, TOP)
-    parts = [_text(LEFT, 20, title, size=14), _text((x.begin + x.end) / 2, HEIGHT - 8, across, anchor="middle")]
+    parts = [text(LEFT, 20, title, size=14), text((x.begin + x.end) / 2, HEIGHT - 8, across, anchor="middle")]
     for value in x.decades:
-        parts.append(_line(x.at(value), y.begin, x.at(value), y.end, GRID))
-        parts.append(_text(x.at(value), y.begin + 16, show_x(value), anchor="middle"))
+        parts.append(line(x.at(value), y.begin, x.at(value), y.end, GRID))
+        parts.append(text(x.at(value), y.begin + 16, show_x(value), anchor="middle"))
     for value in y.decades:
-        parts.append(_line(x.begin, y.at(value), x.end, y.at(value), GRID))
-        parts.append(_text(x.begin - 6, y.at(value) + 4, show_y(value), anchor="end"))
+        parts.append(line(x.begin, y.at(value), x.end, y.at(value), GRID))
+        parts.append(text(x.begin - 6, y.at(value) + 4, show_y(value), anchor="end"))
     for number, one in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
         parts += _fitted(one, x, y, colour)
         words = f"{one.name}: exponent {one.law.exponent:.2f}"
-        parts.append(_text(x.begin + 10, TOP + 16 + 16 * number, words, colour=colour))
-    return _whole(WIDTH, HEIGHT, title, parts)
+        parts.append(text(x.begin + 10, TOP + 16 + 16 * number, words, colour=colour))
+    return whole(WIDTH, HEIGHT, title, parts)
 
 
 def bars(title: str, rows: Sequence[Bar]) -> str:
@@ -93,36 +93,38 @@ def bars(title: str, rows: Sequence[Bar]) -> str:
     room = WIDTH - left - 150
     low = min(values, default=1) / 10
     span = math.log10(max(values, default=1) / low)
-    parts = [_text(10, 20, title, size=14)]
+    parts = [text(10, 20, title, size=14)]
     for number, row in enumerate(rows):
         top, colour = TOP + BAR * number, OURS if row.is_ours else THEIRS
         length = room * math.log10(row.value / low) / span if row.value else 0
-        parts.append(_text(left - 8, top + 14, row.name, anchor="end"))
+        parts.append(text(left - 8, top + 14, row.name, anchor="end"))
         parts.append(f'<rect x="{left}" y="{top + 2}" width="{length:.1f}" height="{BAR - 6}" fill="{colour}"/>')
-        parts.append(_text(left + length + 6, top + 14, row.text))
-    return _whole(WIDTH, height, title, parts)
+        parts.append(text(left + length + 6, top + 14, row.text))
+    return whole(WIDTH, height, title, parts)
 
 
 def _fitted(one: Series, x: Axis, y: Axis, colour: str) -> Iterator[str]:
     ends = [min(point.x for point in one.points), max(point.x for point in one.points)]
     heights = [min(max(one.law.at(end), y.low), y.high) for end in ends]
-    yield _line(*(x.at(ends[0]), y.at(heights[0]), x.at(ends[1]), y.at(heights[1])), colour, dash="5 4")
+    yield line(*(x.at(ends[0]), y.at(heights[0]), x.at(ends[1]), y.at(heights[1])), colour, dash="5 4")
     for point in one.points:
         yield f'<circle cx="{x.at(point.x):.1f}" cy="{y.at(point.y):.1f}" r="3.5" fill="{colour}"/>'
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 12, colour: str = INK) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}">{escape(text)}</text>'
-    )
+def text(x: float, y: float, words: str, *, anchor: str = "start", size: int = 12, colour: str = INK) -> str:
+    """Words beside, around or before a point."""
+    shown = f'text-anchor="{anchor}" font-size="{size}" fill="{colour}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {shown}>{escape(words)}</text>'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, dash: str = "") -> str:
+def line(x1: float, y1: float, x2: float, y2: float, colour: str, *, dash: str = "") -> str:
+    """From one point to another."""
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"{dashes}/>'
 
 
-def _whole(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+def whole(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    """The picture with all its parts."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="sans-serif" role="img"><title>{escape(title)}</title>'
