@@ -15,7 +15,7 @@ GO_ENV := GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
 # Where it is set (images for containers set it), each server that a test starts compiles all its libraries first.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench bench-peers soak fuzz format snapshots clean
+.PHONY: help setup execd devcontainers conformance inspector packer hosts wheelhouse mcpb sbom changelog image dist demo test check bench bench-peers soak soak-simulation soak-faults soak-kills soak-load fuzz format snapshots clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -112,9 +112,35 @@ bench-peers: setup  ## we and our peers with the same steps, as a table: those t
 	@$(BIN)/python -m tests.bench.peers install
 	@$(if $(filter 0,$(shell id -u)),bash .ci/with-engine) $(BIN)/python -m tests.bench.peers measure $(ARGS)
 
-soak: setup  ## the core in a simulation, long: SOAK_MINUTES (default 10) of seeds from SOAK_FIRST (default: by the clock), then every fault at every call
-	@cd tests && PYTHONPATH=.:../src ../$(BIN)/python -W ignore -m simulation.run --minutes $${SOAK_MINUTES:-10} --first $${SOAK_FIRST:-$$(date +%s)}
+# Parts of the soak, each with a target of its own below. A part that fails does not keep the next one from running.
+PARTS ?= simulation faults kills load
+TAKES_simulation = $(SOAK_MINUTES) minutes
+TAKES_faults = about 5 minutes
+TAKES_kills = about 5 minutes
+TAKES_load = $(LOAD_MINUTES) minutes of mixed work, and about 6 of the rest
+SOAK_MINUTES ?= 10
+LOAD_MINUTES ?= 20
+SOAK_FIRST ?= $(shell date +%s)
+WITH_ENGINE = $(if $(filter 0,$(shell id -u)),bash .ci/with-engine)
+
+soak: setup  ## everything that takes long: simulation, faults, kills, load (45 minutes); PARTS=load for one; docs/soak.md
+	@FAILED=; BEGAN=$$(date +%s); \
+	$(foreach part,$(PARTS),echo "== soak: $(part), $(TAKES_$(part)) =="; \
+	$(MAKE) --no-print-directory soak-$(part) || FAILED="$$FAILED $(part)"; \
+	echo "== soak: $(part) is over, $$(( ($$(date +%s) - BEGAN) / 60 )) min since the beginning ==";) \
+	test -z "$$FAILED" || { echo "== soak: not everything held:$$FAILED =="; exit 1; }
+
+soak-simulation: setup
+	@cd tests && PYTHONPATH=.:../src ../$(BIN)/python -W ignore -m simulation.run --minutes $(SOAK_MINUTES) --first $(SOAK_FIRST)
+
+soak-faults: setup
 	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation)
+
+soak-kills: setup
+	@$(if $(wildcard tests/kills),$(WITH_ENGINE) env -C tests PYTHONPATH=.:../src $(CURDIR)/$(BIN)/python -m kills.run,echo "there is none")
+
+soak-load: setup
+	@$(WITH_ENGINE) $(BIN)/python -m tests.load --minutes $(LOAD_MINUTES) $(ARGS)
 
 format: setup  ## put the code into our format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -1,0 +1,1 @@
+"""Floods, storms, crowds and hours of mixed work on real servers, with figures; docs/soak.md says what they mean."""
