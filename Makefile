@@ -140,7 +140,7 @@ soak-kills: setup
 	@$(if $(wildcard tests/kills),$(WITH_ENGINE) env -C tests PYTHONPATH=.:../src $(CURDIR)/$(BIN)/python -m kills.run,echo "there is none")
 
 soak-load: setup
-	@$(WITH_ENGINE) $(BIN)/python -m tests.load --minutes $(LOAD_MINUTES) $(ARGS)
+	@$(WITH_ENGINE) $(BIN)/python -m tests.load $(if $(findstring --quick,$(ARGS)),,--minutes $(LOAD_MINUTES)) $(ARGS)
 
 format: setup  ## put the code into our format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -33,7 +33,8 @@ class Cat:
 class Worker:
     """One caller with a chat of its own. `wrong`: what was not as it had to be. Not safe for threads.
 
-    `engine`: it has containers, too. `project`: the folder of a dev container, or "".
+    `engine`: it has containers, too.
+    `project`: the folder of a dev container, or ""; `devcontainer`: its name, when made.
     """
 
     caller: Caller
@@ -41,6 +42,7 @@ class Worker:
     engine: bool = False
     project: str = ""
     chat: str = ""
+    devcontainer: str = ""
     done: int = 0
     took: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     wrong: list[str] = field(default_factory=list[str])
@@ -61,6 +63,9 @@ class Worker:
         """Take away all that is there."""
         for name in sorted(self.workspaces):
             self.ok("remove_workspace", name=name, keep_data=False)
+        if self.devcontainer:
+            self.ok("remove_workspace", name=self.devcontainer, keep_data=False)
+            self.devcontainer = ""
         for known in (self.workspaces, self.cats, self.floods, self.kept):
             known.clear()
 
@@ -166,8 +171,7 @@ class Worker:
         """A second workspace comes or goes; where an engine is it is a container, and now and then a dev container."""
         name = BOX if self.engine and self.chance.random() < 0.5 else SECOND
         if self.project and self.chance.random() < 0.2:
-            answer = self.ok("recreate_devcontainer", folder=self.project, force=True, wait_s=45)
-            self._expect(answer.structured["change"] in {"created", "recreated"}, "a dev container", answer)
+            self._makes()
         elif name in self.workspaces:
             self._forget(name)
             self.ok("remove_workspace", name=name, keep_data=False)
@@ -175,6 +179,15 @@ class Worker:
         else:
             self.ok("provision_workspace", name=name, kind="container" if name == BOX else "local")
             self.workspaces.add(name)
+
+    def _makes(self) -> None:
+        """A dev container, made anew each time, and found by its command."""
+        answer = self.ok("recreate_devcontainer", folder=self.project, force=True, wait_s=45)
+        made = cast("Json", answer.structured["devcontainer"])
+        self._expect(answer.structured["change"] in {"created", "recreated"}, "a dev container", answer)
+        self.devcontainer = str(made["name"])
+        said = self.ok("start_process", command="echo in it", workspace=self.devcontainer, wait_s=30)
+        self._expect(said.structured.get("output") == "in it\n", "echo in a dev container", said)
 
     def _stops(self) -> None:
         """A second one stops and starts again."""

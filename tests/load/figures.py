@@ -20,6 +20,7 @@ RATE, RSS, EACH, DESCRIPTORS, LIST_S = 100.0, 300 * MIB, 4096, 4.0, 0.1
 ANSWERED_S, OFFERED_S = 15.0, 10.0
 LAG_S, BEYOND = 0.1, 32 * MIB
 TIMES = 2.0
+ENOUGH = 5000  # calls; of fewer what is cached once weighs too much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,29 +130,28 @@ def of_mixed(done: Mixed) -> list[Line]:
     for watch in done.watches:
         of = f"server over {watch.name}"
         lines += [
-            table.below(f"P15 {of}: memory for 10,000 calls more", watch.growth, MIB, table.amount),
+            _slope(f"P15 {of}: memory for 10,000 calls more", watch.growth, done.calls),
             _none(f"P15 {of}: descriptors, threads, tasks, execds, files, objects more than before", watch.above),
         ]
     return lines
 
 
-def pictures_of(mixed: Mixed, floods: Flooded) -> Mapping[str, str]:
+def pictures_of_mixed(done: Mixed) -> Mapping[str, str]:
     """SVG by the name of its file, without the ending."""
-    memory = {f"server over {watch.name}": watch.memory.points for watch in mixed.watches}
-    descriptors = {f"server over {watch.name}": watch.descriptors.points for watch in mixed.watches}
+    memory = {f"server over {watch.name}": watch.memory.points for watch in done.watches}
+    descriptors = {f"server over {watch.name}": watch.descriptors.points for watch in done.watches}
     return {
         "soak-memory": course("Memory over mixed work", "minutes", memory, _minutes, table.size),
         "soak-descriptors": course("Open descriptors over mixed work", "minutes", descriptors, _minutes, _count),
-        "soak-floods": course(
-            f"{floods.count} floods: bytes a second", "seconds", {"all": _rates(floods)}, _count, table.size
-        ),
-        "soak-flood-memory": course(
-            "Memory of server and execd while they write",
-            "seconds",
-            {"server and execd": floods.resident.points},
-            _count,
-            table.size,
-        ),
+    }
+
+
+def pictures_of_floods(done: Flooded) -> Mapping[str, str]:
+    """The same."""
+    rates, resident = {"all of them": _rates(done)}, {"server and execd": done.resident.points}
+    return {
+        "soak-floods": course(f"{done.count} floods: bytes a second", "seconds", rates, _count, table.size),
+        "soak-flood-memory": course("Memory while they write", "seconds", resident, _count, table.size),
     }
 
 
@@ -162,9 +162,14 @@ def page_of(where: str, lines: Sequence[Line], pictures: Sequence[str]) -> str:
 
 
 def _rates(floods: Flooded) -> Sequence[Point]:
-    points = floods.written.points
-    first = [Point(points[0].x, points[0].y / points[0].x)]
-    return first + [Point(new.x, max(0.0, (new.y - old.y) / (new.x - old.x))) for old, new in pairwise(points)]
+    noted = [Point(0, 0), *(point for point in floods.written.points if point.x > 0)]
+    return [Point(new.x, max(0.0, (new.y - old.y) / (new.x - old.x))) for old, new in pairwise(noted)]
+
+
+def _slope(name: str, growth: float, calls: int) -> Line:
+    """A claim only where there were enough calls to tell."""
+    line = table.below(name, growth, MIB, table.amount)
+    return line if calls >= ENOUGH else Line(name=name, ours=f"{line.ours} (of {calls:,} calls: too few to tell)")
 
 
 def _none(name: str, wrong: Sequence[str]) -> Line:

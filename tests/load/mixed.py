@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -17,6 +19,8 @@ from tests.load.serving import open_http, open_state, open_stdio
 from tests.load.vitals import Course, Server, Vitals, above, descriptors_of, execds_of, returned, vitals_of
 from tests.support.docker_cli import containers_of, networks_of, remove_instance, volumes_of
 from tests.support.memory import memory_of
+from ws_mcp.core.devcontainers.cli_found import find_cli
+from ws_mcp.core.devcontainers.port import CliMissingError
 from ws_mcp.core.state import open_state as open_store
 
 WARM_UP = 150  # steps of each worker before it counts: what is loaded and cached once is there then
@@ -96,15 +100,18 @@ def mix(
         if engine:
             stack.callback(remove_instance, instance)
         flags = ("--image", IMAGE) if engine else ("--engine", "none")
+        project = _project(state.parent / "root") if engine and _has_cli() else ""
+        own = ("--root", str(Path(project).parent)) if project else ()
         policy = state.parent / "policy.toml"
         policy.write_text(POLICY)
-        client, near = stack.enter_context(open_stdio(state, *flags))
+        client, near = stack.enter_context(open_stdio(state, *flags, *own))
         far = stack.enter_context(open_http(state, "--policy", str(policy), "--audit", "on", *flags))
         callers = [client, *(far.caller(person) for person in CHATS_OVER_HTTP)]
         workers = [
             Worker(caller=caller, seed=seed * 100 + number, engine=engine and number < 2)
             for number, caller in enumerate(callers)
         ]
+        workers[0].project = project
         watches = [Watch(name="stdio", server=near), Watch(name="HTTP", server=far.server)]
         on_engine = (lambda: _count(instance)) if engine else int
         work(workers, lambda worker: worker.done < warm_up)
@@ -189,6 +196,22 @@ def _memory(pids: Sequence[int]) -> int:
         except (OSError, StopIteration):  # it ended in the meantime
             continue
     return total
+
+
+def _has_cli() -> bool:
+    try:
+        anyio.run(find_cli, "", os.environ)
+    except CliMissingError:
+        return False
+    return True
+
+
+def _project(root: Path) -> str:
+    """A folder with the definition of a dev container, below a root."""
+    folder = root.resolve() / "project"
+    (folder / ".devcontainer").mkdir(parents=True)
+    (folder / ".devcontainer" / "devcontainer.json").write_text(json.dumps({"image": IMAGE}))
+    return str(folder)
 
 
 async def _instance(state: Path) -> str:

@@ -54,9 +54,9 @@ def fare(rounds: int, seconds: float, pressure: Pressure) -> Fared:
     """So many rounds, with so many seconds for each side."""
     fared = Fared()
     with open_state() as state, open_http(state, "--engine", "none") as server, _at_home(server) as homes:
+        caller = server.caller("bob")
         processes = {
-            chat: _process(_ok(server.caller("bob"), "start_process", command="echo hi", chat=chat))
-            for chat in homes["bob"]
+            chat: _process(_ok(caller, "start_process", command="echo hi", chat=chat)) for chat in homes["bob"]
         }
         home = _filled(server.caller("alice"), homes["alice"][0], fared)
         for _ in range(rounds):

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
@@ -41,10 +41,12 @@ class OverHttp:
     server: Server
     port: int
     tokens: Mapping[str, str]
+    callers: list[Posted] = field(default_factory=list["Posted"])
 
     def caller(self, person: str) -> Posted:
-        """A connection of somebody; not safe for threads."""
-        return Posted(self.port, self.tokens[person])
+        """A connection of somebody, closed with the server; not safe for threads."""
+        self.callers.append(Posted(self.port, self.tokens[person]))
+        return self.callers[-1]
 
 
 class Posted:
@@ -54,6 +56,10 @@ class Posted:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._token = token
         self._last_id = 0
+
+    def close(self) -> None:
+        """No more calls."""
+        self._connection.close()
 
     def call(self, tool: str, **arguments: object) -> Answer:
         """See `Caller`.
@@ -116,7 +122,12 @@ def open_http(state: Path, *flags: str) -> Generator[OverHttp]:
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
     try:
         wait_until_it_listens(child, port, log)
-        yield OverHttp(server=Server(pid=child.pid, state=state, told=told), port=port, tokens=tokens)
+        served = OverHttp(server=Server(pid=child.pid, state=state, told=told), port=port, tokens=tokens)
+        try:
+            yield served
+        finally:
+            for caller in served.callers:
+                caller.close()
     finally:
         child.terminate()
         try:
