@@ -162,7 +162,7 @@ def _has_longer(text: str, longest: int) -> bool:
     """Whether a text in JSON may be too long; it has as many characters as it is written with, or fewer."""
     if len(text) <= longest:
         return False
-    # Without a backslash each quotation mark begins or ends a text: that is found five times as fast.
+    # Without a backslash each quotation mark begins or ends a text: that is found much faster.
     parts = _TEXT.findall(text) if "\\" in text else text.split('"')
     return max(map(len, parts), default=0) > longest
 
