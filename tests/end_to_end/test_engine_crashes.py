@@ -114,29 +114,31 @@ async def _die_at(where: str, engine: PrivateEngine, proxy: EngineProxy, act: Ca
     await anyio.to_thread.run_sync(engine.start)
 
 
-async def test_a_hang_and_the_end_of_its_containerd_lose_no_process(
-    engine_ground: EngineGround, tmp_path: Path
-) -> None:
-    with open_private_engine(IMAGE) as engine, anyio.fail_after(150):
-        async with _open_ground(tmp_path, engine) as (peer, _):
-            await peer.ok("provision_workspace")
-            process = await peer.start(TICKER, wait_s=0)
-            engine.hang()
-            assert "did not answer in time" in await peer.refused("provision_workspace")
-            engine.go_on()
-            await _is_back_in_time(peer)
-            await _check_no_gap(peer, process)
+if IS_LONG:
 
-            before = engine.containerd
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(peer.call, "provision_workspace")
-                engine.kill_containerd()
-            await anyio.to_thread.run_sync(engine.await_containerd, before)
-            await _is_back_in_time(peer)
-            await _check_no_gap(peer, process)
-            await peer.call("provision_workspace", name="other")  # it may have been in the middle
-            await _check_whole(peer, engine, left_alone="main")
-            await _check_no_gap(peer, process)
+    async def test_a_hang_and_the_end_of_its_containerd_lose_no_process(
+        engine_ground: EngineGround, tmp_path: Path
+    ) -> None:
+        with open_private_engine(IMAGE) as engine, anyio.fail_after(150):
+            async with _open_ground(tmp_path, engine) as (peer, _):
+                await peer.ok("provision_workspace")
+                process = await peer.start(TICKER, wait_s=0)
+                engine.hang()
+                assert "did not answer in time" in await peer.refused("provision_workspace")
+                engine.go_on()
+                await _is_back_in_time(peer)
+                await _check_no_gap(peer, process)
+
+                before = engine.containerd
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(peer.call, "provision_workspace")
+                    engine.kill_containerd()
+                await anyio.to_thread.run_sync(engine.await_containerd, before)
+                await _is_back_in_time(peer)
+                await _check_no_gap(peer, process)
+                await peer.call("provision_workspace", name="other")  # it may have been in the middle
+                await _check_whole(peer, engine, left_alone="main")
+                await _check_no_gap(peer, process)
 
 
 async def test_what_ends_with_an_engine_is_lost_and_never_called_running(
