@@ -56,14 +56,7 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
             deadline=deadlines.JOBS,
             question=q.recreate,
         ),
-        ToolSpec(function=w.stop_workspace, title="Stop a workspace", effect=ACTS, deadline=deadlines.ENDS),
-        ToolSpec(
-            function=w.remove_workspace,
-            title="Remove a workspace",
-            effect=SETS,
-            deadline=deadlines.ENDS,
-            question=q.remove,
-        ),
+        *_of_ends(w, q),
     )
 
 
@@ -83,4 +76,17 @@ def _of_processes(p: ProcessTools) -> tuple[ToolSpec, ...]:
         ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS, deadline=deadlines.LOOKS, meta=SHOWN),
         ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS, deadline=deadlines.WRITES),
         ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS, deadline=deadlines.SIGNALS),
+    )
+
+
+def _of_ends(w: WorkspaceTools, q: Questions) -> tuple[ToolSpec, ...]:
+    return (
+        ToolSpec(function=w.stop_workspace, title="Stop a workspace", effect=ACTS, deadline=deadlines.ENDS),
+        ToolSpec(
+            function=w.remove_workspace,
+            title="Remove a workspace",
+            effect=SETS,
+            deadline=deadlines.ENDS,
+            question=q.remove,
+        ),
     )
