@@ -29,6 +29,9 @@ class DevPlaces(Protocol):
         ...
 
 
+ENDED_WITH_ENGINE = "ended when the container engine restarted"
+
+
 class ChatPlaces:
     """The places of chats."""
 
@@ -51,6 +54,7 @@ class ChatPlaces:
                 address=self._workspaces.address(workspace),
                 is_running=workspace.state is WorkspaceState.RUNNING,
                 obstacle=workspace.obstacle,
+                ended=ENDED_WITH_ENGINE if workspace.ended_with_engine else "was stopped",
             )
             for workspace in found.workspaces
         )

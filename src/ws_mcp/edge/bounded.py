@@ -14,9 +14,10 @@ from typing import Any, Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
+from mcp import MCPError
 
 from ws_mcp.core.awaited import noting
-from ws_mcp.core.errors import JobClosedError, LimitError
+from ws_mcp.core.errors import JobClosedError, LimitError, WsError
 from ws_mcp.edge.deadlines import END_S, Deadline
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class _Call(Generic[T]):
         self.scope, self.patience = anyio.CancelScope(), anyio.CancelScope()
         self.done = anyio.Event()
         self.result: T | None = None
-        self.failure: Exception | None = JobClosedError(f"{tool} was given up, since this server is closing")
+        self.failure: MCPError | WsError | None = JobClosedError(f"{tool} was given up, since this server is closing")
         self.waits: list[str] = []
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> None:
@@ -39,7 +40,7 @@ class _Call(Generic[T]):
         try:
             with self.scope, noting() as self.waits:
                 self.result, self.failure = await work(), None
-        except Exception as error:  # noqa: BLE001 - who waits for it has it
+        except (MCPError, WsError) as error:  # a tool makes an answer of everything else
             self.failure = error
         finally:
             self.done.set()

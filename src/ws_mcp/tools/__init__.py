@@ -38,20 +38,7 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
             meta=ALWAYS,
             question=q.provision,
         ),
-        ToolSpec(
-            function=p.start_process, title="Start a process", effect=RUNS, deadline=deadlines.STARTS, meta=ALWAYS
-        ),
-        ToolSpec(
-            function=p.read_output,
-            title="Read a process's output",
-            effect=LOOKS,
-            deadline=deadlines.READS,
-            is_structured=False,
-            meta=ALWAYS,
-        ),
-        ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS, deadline=deadlines.LOOKS, meta=SHOWN),
-        ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS, deadline=deadlines.WRITES),
-        ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS, deadline=deadlines.SIGNALS),
+        *_of_processes(p),
         ToolSpec(
             function=w.list_containers, title="List workspaces", effect=LOOKS, deadline=deadlines.LOOKS, meta=SHOWN
         ),
@@ -69,6 +56,31 @@ def all_tools(core: Core, identity: Identity, notifier: Notifier) -> tuple[ToolS
             deadline=deadlines.JOBS,
             question=q.recreate,
         ),
+        *_of_ends(w, q),
+    )
+
+
+def _of_processes(p: ProcessTools) -> tuple[ToolSpec, ...]:
+    return (
+        ToolSpec(
+            function=p.start_process, title="Start a process", effect=RUNS, deadline=deadlines.STARTS, meta=ALWAYS
+        ),
+        ToolSpec(
+            function=p.read_output,
+            title="Read a process's output",
+            effect=LOOKS,
+            deadline=deadlines.READS,
+            is_structured=False,
+            meta=ALWAYS,
+        ),
+        ToolSpec(function=p.list_processes, title="List processes", effect=LOOKS, deadline=deadlines.LOOKS, meta=SHOWN),
+        ToolSpec(function=p.write_input, title="Write to a process", effect=ACTS, deadline=deadlines.WRITES),
+        ToolSpec(function=p.signal_process, title="Stop or signal a process", effect=ACTS, deadline=deadlines.SIGNALS),
+    )
+
+
+def _of_ends(w: WorkspaceTools, q: Questions) -> tuple[ToolSpec, ...]:
+    return (
         ToolSpec(function=w.stop_workspace, title="Stop a workspace", effect=ACTS, deadline=deadlines.ENDS),
         ToolSpec(
             function=w.remove_workspace,

@@ -19,6 +19,7 @@ from ws_mcp.core.errors import (
     StartError,
 )
 from ws_mcp.core.ids import ProcessId, WorkspaceName
+from ws_mcp.core.processes.atlas import LISTING_S, SILENT_S
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.processes.model import (
@@ -33,6 +34,7 @@ from ws_mcp.core.processes.model import (
     Wait,
 )
 from ws_mcp.core.processes.reach import OutcomeUnknownError
+from ws_mcp.core.processes.starts import COUNT_S
 
 LONG = StartRequest(command="sleep 3600")
 END = ReadRequest(wait=Wait(until=Until.EXIT, wait_s=5))
@@ -194,6 +196,30 @@ async def test_a_silent_place_does_not_keep_the_others_from_starting() -> None:
     async with open_ground("main", "other") as ground:
         ground.workspaces["other"].is_down = True
         assert (await ground.manager().start(WorkspaceName("main"), LONG)).info.process == "p_1"
+
+
+@pytest.mark.usefixtures("virtual_time")
+async def test_a_place_and_an_engine_that_hang_hold_up_one_start_and_not_each() -> None:
+    async with open_ground("main", "other") as ground:
+        manager = ground.manager()
+        await manager.start(WorkspaceName("other"), LONG)
+        await manager.start(WorkspaceName("main"), LONG)
+        ground.workspaces["other"].freeze()
+        ground.engine_answers = anyio.Event()
+        await anyio.sleep(SILENT_S / 2)
+        took = [await _seconds_of(manager) for _ in range(10)]
+        assert took[0] == pytest.approx(LISTING_S + COUNT_S, abs=0.1)
+        assert max(took[1:]) < 0.1
+        ground.workspaces["other"].thaw()
+        ground.engine_answers.set()
+        await anyio.sleep(SILENT_S)
+        assert await _seconds_of(manager) < 0.1
+
+
+async def _seconds_of(manager: ProcessManager) -> float:
+    began = anyio.current_time()
+    await manager.start(WorkspaceName("main"), LONG)
+    return anyio.current_time() - began
 
 
 async def test_starts_do_not_ask_the_engine_each_time(ground: Ground, manager: ProcessManager) -> None:

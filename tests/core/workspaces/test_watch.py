@@ -30,7 +30,7 @@ from ws_mcp.core.engine.seeing import INSPECTS
 from ws_mcp.core.errors import EngineError, EngineUnavailableError
 from ws_mcp.core.ids import ContainerId
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
-from ws_mcp.core.workspaces.watch import REFRESH_S, Sight, Watch, open_watch
+from ws_mcp.core.workspaces.watch import ENDING_S, REFRESH_S, Sight, Watch, open_watch
 
 DOWN = EngineUnavailableError("no engine answers")
 
@@ -373,6 +373,28 @@ async def test_what_happened_while_nobody_listened_is_seen_once_somebody_does(vi
         fake.calls.clear()
         assert ran_out_of_memory(await watch.list())
         assert fake.calls == []
+
+
+async def test_what_ended_while_or_soon_after_the_engine_was_away_ended_with_it(virtual_time: None) -> None:
+    fake = engine()
+    early = await make(fake, "early")
+    late = await make(fake, "late")
+    later = await make(fake, "later")
+    async with open_watching(fake) as watch:
+        assert not any(each.ended_with_engine for each in (await watch.list()).of(SCOPE))
+        await fake.go_down()
+        fake.is_quiet = True
+        await fake.die(early, 137)
+        await anyio.sleep(1)
+        fake.come_back()
+        fake.is_quiet = False
+        await anyio.sleep(10)
+        await fake.die(late, 137)
+        await anyio.sleep(2 * ENDING_S)
+        await fake.die(later, 137)
+        await anyio.sleep(REFRESH_S + SAFETY_S)  # it stays so when they are looked at again
+        ended = {each.name for each in (await watch.list()).of(SCOPE) if each.ended_with_engine}
+        assert ended == {"early", "late"}
 
 
 async def test_each_chat_whose_containers_differ_is_told_and_no_other(virtual_time: None) -> None:

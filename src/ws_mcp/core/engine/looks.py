@@ -67,6 +67,8 @@ class Looks:
         self._wish, self._hurry, self._done = anyio.Event(), anyio.Event(), anyio.Event()
         self._waiting = 0
         self._again_at = float("inf")
+        self._has_heard = False
+        self.back_at = float("-inf")  # when events could be heard again, after they could not
         self.is_listening = False
         self.is_begun = False
 
@@ -150,6 +152,9 @@ class Looks:
         async with self._source.open_events() as events:
             # What happened until now was not heard, so nothing that is known counts.
             self.is_listening = self._is_all_old = True
+            if self._has_heard:
+                self.back_at = anyio.current_time()
+            self._has_heard = True
             self.soon()
             async for event in events:
                 if event.kind in self._kinds and not event.action.startswith("exec") and self._concerns(event):

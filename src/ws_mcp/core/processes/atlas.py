@@ -12,6 +12,7 @@ from ws_mcp.core.processes.port import PlaceOf, PlaceRef, PlacesOf, PlacesUnknow
 
 FRESH_S = 10.0  # how old a list of places may be where only a limit depends on it
 LISTING_S = 2.0  # how long such a list is waited for: a hung engine must not hold up starts
+SILENT_S = 30.0  # for so long a place, or an engine, that kept a start waiting is not asked again for a limit
 
 
 class Atlas:
@@ -52,8 +53,10 @@ class Atlas:
         now = anyio.current_time()
         if now - self._listed_at > FRESH_S:
             self._listed_at = now  # before the wait: of many starts at once one asks
-            with anyio.move_on_after(LISTING_S), suppress(EngineError):
+            with anyio.move_on_after(LISTING_S) as patience, suppress(EngineError):
                 await self.all()
+            if patience.cancelled_caught:
+                self._listed_at = now + SILENT_S - FRESH_S
         return tuple(ref for ref in self._refs.values() if ref.is_running and ref.place != place)
 
     async def obstacle(self, place: PlaceRef) -> str:

@@ -95,7 +95,7 @@ class Finder:
         self._roster.keeps(ref.place for ref in refs)
         for ref in refs:
             if not ref.is_running and not ref.obstacle:
-                self._roster.gone(ref.place, f"workspace {ref.workspace!r} was stopped")
+                self._roster.gone(ref.place, f"workspace {ref.workspace!r} {ref.ended}")
         return tuple(ref for ref in refs if ref.is_running or ref.obstacle)
 
     async def _locate(self, process: ProcessId) -> PlaceRef:

@@ -17,12 +17,14 @@ class PlaceRef:
     """A workspace of the chat and where its processes run; `is_running` as of when it was looked up.
 
     `obstacle`: why it cannot answer now although its processes may live; without one what does not run has lost them.
+    `ended`: what became of it then.
     """
 
     workspace: WorkspaceName
     address: PlaceAddress
     is_running: bool
     obstacle: str = ""
+    ended: str = "was stopped"
 
     @property
     def place(self) -> PlaceId:

@@ -12,9 +12,9 @@ import anyio
 from ws_mcp.core.errors import ConflictError, LimitError, PlaceUnavailableError, StartError, StateError, WsError
 from ws_mcp.core.execd.failures import OutputExpiredError, UnknownProcessError
 from ws_mcp.core.execd.protocol import Header, Reply, child, flag
-from ws_mcp.core.ids import NewProcessId, ProcessId, Scope, WorkspaceName
+from ws_mcp.core.ids import NewProcessId, PlaceId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes import convert
-from ws_mcp.core.processes.atlas import Atlas
+from ws_mcp.core.processes.atlas import SILENT_S, Atlas
 from ws_mcp.core.processes.inquiry import Inquiry, Page
 from ws_mcp.core.processes.limits import ProcessLimits
 from ws_mcp.core.processes.model import OutputWindow, ProcessInfo, ProcessState, ReadRequest, Started, StartRequest
@@ -51,6 +51,7 @@ class Starts:
         self._receipts = receipts
         self._on_started = on_started
         self._has_room = has_room
+        self._silent: dict[PlaceId, float] = {}  # until when they are not asked
 
     async def start(self, workspace: WorkspaceName | None, request: StartRequest) -> Started:
         """Start what was checked before.
@@ -198,11 +199,13 @@ class Starts:
         return replace(started, was_repeated=is_from_before)
 
     async def _running_elsewhere(self, place: PlaceRef) -> int:
-        others = await self._atlas.others(place.place)
+        now = anyio.current_time()
+        others = [ref for ref in await self._atlas.others(place.place) if self._silent.get(ref.place, now) <= now]
         if not others:
             return 0
         question = Question(op="list", fields=lambda: {"chat": self._chat, "state": "running", "limit": 1})
         answers = await self._inquiry.each(others, question, self._inquiry.page_of, COUNT_S)
+        self._silent |= {ref.place: now + SILENT_S for ref, answer in answers if isinstance(answer, WsError)}
         return sum(answer.running for _, answer in answers if isinstance(answer, Page))
 
     def _started_of(self, reply: Reply, place: PlaceRef) -> Started:

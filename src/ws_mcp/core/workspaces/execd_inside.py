@@ -43,6 +43,9 @@ class ExecdInside:
             return None
 
     async def prepare(self, workspace: Workspace, *, folder: HostFolder | None, is_fresh: bool) -> None:
+        if is_fresh:
+            # A kept connection is to the execd of before: it need not have broken when that was ended by force.
+            await self._places.drop(workspace.place)
         client = await self._client(workspace)
         if folder is not None:
             await self._check_folder(client, workspace, folder)

@@ -6,13 +6,13 @@ A listing says which there are; only those that it shows otherwise than before h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ws_mcp.core.engine.model import Container
 from ws_mcp.core.ids import ChatId, ContainerId, Scope
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.found import workspace_of
-from ws_mcp.core.workspaces.model import Workspace
+from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.core.workspaces.site import ONLY, Site
 
 
@@ -42,8 +42,12 @@ def merged(
     at: float,
     *,
     site: Site = ONLY,
+    is_engine_back: bool = False,
 ) -> dict[ContainerId, Known]:
-    """What is known now: what is listed, verified, as it was inspected now or before."""
+    """What is known now: what is listed, verified, as it was inspected now or before.
+
+    `is_engine_back`: it just came back, so what ran and does not run any more ended with it.
+    """
     now: dict[ContainerId, Known] = {}
     for container in listed:
         look = looked.get(container.id)
@@ -55,9 +59,16 @@ def merged(
                 listed=container,
                 inspected_at=at,
                 scope=naming.scope_of(look.found.labels),
-                workspace=workspace_of(look.found, site),
+                workspace=_ended(known.get(container.id), workspace_of(look.found, site), is_back=is_engine_back),
             )
     return now
+
+
+def _ended(before: Known | None, workspace: Workspace, *, is_back: bool) -> Workspace:
+    if before is None or workspace.state is not WorkspaceState.STOPPED:
+        return workspace
+    ended_now = is_back and before.workspace.state is WorkspaceState.RUNNING
+    return replace(workspace, ended_with_engine=ended_now or before.workspace.ended_with_engine)
 
 
 def by_scope(known: Iterable[Known]) -> dict[Scope, tuple[Workspace, ...]]:

@@ -147,6 +147,7 @@ class Workspace:
     node: NodeId = HERE  # where there are several; `hostname`: what people call it
     hostname: str = ""
     unknown: str = ""  # why nobody can tell how it is now
+    ended_with_engine: bool = False  # it ran until its engine ended, or was out of reach, and was stopped after that
 
     @property
     def obstacle(self) -> str:

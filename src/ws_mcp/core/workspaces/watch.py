@@ -25,6 +25,7 @@ from ws_mcp.core.workspaces.known import Known, Looked, by_scope, changed_chats,
 from ws_mcp.core.workspaces.model import Workspace
 from ws_mcp.core.workspaces.site import ONLY, Site
 
+ENDING_S = 30.0  # an engine without live-restore ends containers after it is back: 10 s for what does not heed TERM
 REFRESH_S = 300.0  # until what no listing shows (limits that were changed by hand) is looked at again
 
 
@@ -111,7 +112,15 @@ class Watch:
         marked_now = frozenset(self._marked)
         looked, failure = await self._inspected(due(self._known, listed, marked_now, began - REFRESH_S))
         self._marked = {each.id for each in listed if each.id in marked_now and each.id not in looked}
-        self._known = merged(self._instance.key, self._known, listed, looked, began, site=self._site)
+        self._known = merged(
+            self._instance.key,
+            self._known,
+            listed,
+            looked,
+            began,
+            site=self._site,
+            is_engine_back=began - self.looks.back_at < ENDING_S,
+        )
         self._unknown = failure
         if not failure:
             self._seen_at = began
