@@ -54,6 +54,11 @@ class SimEngine(FakeEngine):
         self._chance = chance
         self._execds = execds
 
+    @property
+    def watchers(self) -> int:
+        """How many listen to its events."""
+        return len(self._watchers)
+
     @asynccontextmanager
     async def _called(self, call: str) -> AsyncGenerator[None]:
         server = SERVER.get()

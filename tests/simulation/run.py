@@ -15,6 +15,7 @@ from pathlib import Path
 
 import anyio
 from simulation.acts import Player
+from simulation.afterwards import check_as_at_first, check_nothing_is_left
 from simulation.book import Book
 from simulation.faults import Chances
 from simulation.mishaps import Mishaps
@@ -103,7 +104,10 @@ async def _story(directory: Path, steps: int, trace: list[str], chance: random.R
         await settle(world, book)
         book.check_effects()
         check_keeper(world, keeper.chat, container, may_be_stopped=mishaps.has_stopped_all)
+        await check_as_at_first(world)
+        await check_nothing_is_left(world)
         world.check(world.strangers() == strangers, f"what is not ours was touched: {world.strangers()}")
+        world.check(not world.faulty, f"bugs in the log: {world.faulty}")
 
 
 def _first(error: BaseException) -> str:

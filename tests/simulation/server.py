@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+import trio
 from simulation.faults import Door, Fault
 from simulation.seeding import SERVER, CrashError
 
@@ -30,6 +31,7 @@ class Server:
         self.up = anyio.Event()
         self.over = anyio.Event()
         self.failure: WsError | None = None
+        self.task: trio.lowlevel.Task | None = None
         self._world = world
         self._stop = anyio.Event()
         self._scopes: dict[int, anyio.CancelScope] = {}
@@ -37,6 +39,7 @@ class Server:
     async def run(self) -> None:
         """Serve until `stop` or `crash`."""
         SERVER.set(self)
+        self.task = trio.lowlevel.current_task()
         with anyio.CancelScope() as scope:
             self._scopes[0] = scope
             try:

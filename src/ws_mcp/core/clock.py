@@ -1,4 +1,4 @@
-"""The wall clock as a value. It is for showing only: deadlines use `anyio.current_time()`, what is kept grows old by `ages`."""
+"""The wall clock, for showing only: deadlines use `anyio.current_time()`, and what is kept grows old by `ages`."""
 
 from __future__ import annotations
 
