@@ -33,7 +33,7 @@ def kill_left(place: PlaceId) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A process that lives. `birth`: when it began, in ticks since the system did; number and birth name it for ever."""
+    """A process that lives. `birth`: when it began, in ticks since the system did; both name it for ever."""
 
     parent: int
     birth: str
