@@ -21,7 +21,6 @@ async def started(peer: Peer, workspace: str, count: int) -> dict[str, int | Non
     for number in range(count):
         code = number + 1 if number % 5 == 0 else None
         made[await peer.start(COUNTS if code is None else ENDS % code, workspace=workspace, wait_s=0)] = code
-    await peer.start(GO, workspace=workspace, wait_s=0)
     return made
 
 
@@ -51,6 +50,8 @@ async def test_a_hundred_local_processes_and_twenty_in_a_container_survive_a_kil
                 await peer.ok("provision_workspace", name=workspace, kind=kind)
                 codes |= await started(peer, workspace, count)
             before = {process: await peer.read(process) for process in codes}
+            for workspace in PLACES:
+                await peer.start(GO, workspace=workspace, wait_s=0)
             await peer.kill()
         async with instance.open_peer(*flags) as peer:
             try:

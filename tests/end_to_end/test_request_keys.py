@@ -48,8 +48,7 @@ async def check_one_process(peer: Peer) -> None:
 async def check_one_workspace(instance: Instance, peer: Peer) -> None:
     answers = await answers_of(peer, "provision_workspace", WISH)
     assert len(answers) == CALLS
-    assert sorted({str(answer["change"]) for answer in answers} - {"created"}) in ([], ["none"])
-    assert [answer["change"] for answer in answers].count("created") <= 1
+    assert {str(answer["change"]) for answer in answers} <= {"created", "none"}  # who shares a job shares its answer
     assert len({str(answer["workspace"]) for answer in answers}) == 1
     keyed = instance.docker(
         "ps", "--all", "--filter", f"label=dev.ws-mcp.instance={instance.id}",

@@ -137,16 +137,16 @@ async def run_all(seeds: Sequence[int]) -> list[Findings]:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--seed", type=int, nargs="+", help="only these")
     parser.add_argument("--runs", type=int, default=int(os.environ.get("KILLS", len(CELLS))))
     parser.add_argument("--first", type=int, default=0)
     given = parser.parse_args()
     describe_once()
-    seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.runs)
+    seeds = given.seed or range(given.first, given.first + given.runs)
     with open_engine_ground(is_required=True):
         done = anyio.run(partial(run_all, seeds))
     print(table(done))
-    if given.seed is None:
+    if not given.seed:
         keep(KEPT, done, f"{platform.machine()}, {os.cpu_count()} processors")
     return int(any(each.broken for each in done))
 

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from ws_mcp.core.errors import PlaceUnavailableError, one_line
+from ws_mcp.core.host.leftovers import kill_left
 from ws_mcp.core.host.sandbox import (
     LocalPlace,
     host_environment,
@@ -65,7 +66,10 @@ async def answers(place: LocalPlace) -> bool:
 
 
 async def kill(place: LocalPlace) -> None:
-    """End what was started for the place, whether or not it answers; a pid that was given to somebody else is left."""
+    """End what was started for the place, whether or not it answers, and what an execd that was killed left there.
+
+    A pid that was given to somebody else is left.
+    """
     with anyio.move_on_after(GONE_S):
         while await anyio.to_thread.run_sync(_kill, place):  # noqa: ASYNC110 - the system tells nobody but its parent
             await anyio.sleep(POLL_S)
@@ -97,6 +101,11 @@ def _note(place: LocalPlace, pid: int) -> None:
 
 def _kill(place: LocalPlace) -> bool:
     """Send KILL; whether there was somebody to send it to."""
+    had_execd = _kill_execd(place)  # first, so that nothing new comes
+    return kill_left(place.place) or had_execd
+
+
+def _kill_execd(place: LocalPlace) -> bool:
     try:
         pid, started = place.pid.read_text().split()
     except (OSError, ValueError):
