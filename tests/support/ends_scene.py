@@ -68,6 +68,11 @@ class Scene:
         """The socket of its metrics."""
         return self.directory / "server" / "metrics"
 
+    @property
+    def ran_out(self) -> bool:
+        """Whether the server said that its time was not enough to close all, as on a busy machine."""
+        return "not everything could be closed in time" in self.server.log.read_text()
+
     def tell(self, taken: signal.Signals) -> None:
         """Send the server a signal."""
         os.kill(self.server.pid, taken)
