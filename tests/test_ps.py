@@ -84,6 +84,21 @@ def test_what_does_not_answer_is_unknown_and_not_empty() -> None:
     assert "no processes" not in text
 
 
+@pytest.mark.parametrize(
+    ("state", "unknown", "is_unknown"),
+    [
+        (WorkspaceState.RUNNING, "", False),
+        (WorkspaceState.STOPPED, "", False),
+        (WorkspaceState.RUNNING, "its execd does not answer", True),
+        (WorkspaceState.UNKNOWN, "", True),
+    ],
+)
+def test_what_could_not_be_looked_at_counts_as_unknown(state: WorkspaceState, unknown: str, is_unknown: bool) -> None:
+    scope = Scope(principal=PrincipalId("local:0"), chat=ChatId("abc"))
+    place = Place(scope=scope, workspace=replace(WORKSPACE, state=state), unknown=unknown)
+    assert place.is_unknown is is_unknown
+
+
 def test_an_idle_workspace_says_so() -> None:
     assert "no processes" in shown()
 

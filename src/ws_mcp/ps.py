@@ -38,6 +38,11 @@ class Place:
     processes: tuple[ProcessInfo, ...] = ()
     unknown: str = ""
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it could not be looked at, or what is in it could not."""
+        return bool(self.unknown) or self.workspace.state is WorkspaceState.UNKNOWN
+
 
 async def ps(settings: Settings, show_ended: bool) -> int:
     """Print workspaces and processes; the exit code is 1 if part of it could not be known."""
@@ -66,7 +71,7 @@ async def ps(settings: Settings, show_ended: bool) -> int:
         for place in of_chat:
             show_place(shown, place, utc_now(), show_ended=show_ended)
     show_devcontainers(shown, dev, utc_now(), show_ended=show_ended)
-    return 1 if unknown or any(place.unknown for place in places) or dev.is_unknown else 0
+    return 1 if unknown or any(place.is_unknown for place in places) or dev.is_unknown else 0
 
 
 async def _places(core: Core) -> tuple[list[Place], str]:

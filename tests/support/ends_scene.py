@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import secrets
 import signal
 import subprocess
@@ -29,7 +30,9 @@ from support.instances import IMAGE, Instance
 from support.peers import MODULE, server_argv, until
 from support.raw_client import RawClient, open_child
 from support.server_process import open_http
+from ws_mcp.edge.left_work import LEFT
 
+CUT = re.compile(rf'"outcome": ?"(?:cut short|{LEFT})"')
 CREATE = "POST /containers/create"
 
 
@@ -65,6 +68,11 @@ class Scene:
         """The socket of its metrics."""
         return self.directory / "server" / "metrics"
 
+    @property
+    def ran_out(self) -> bool:
+        """Whether the server said that its time was not enough to close all, as on a busy machine."""
+        return "not everything could be closed in time" in self.server.log.read_text()
+
     def tell(self, taken: signal.Signals) -> None:
         """Send the server a signal."""
         os.kill(self.server.pid, taken)
@@ -82,6 +90,13 @@ class Scene:
         return mine + [
             name for kind in ("volume", "network") for name in self.instance.docker(kind, "ls", *having).split()
         ]
+
+
+def calls_cut(pid: int) -> int:
+    """How many calls a server has written down as cut: the client had gone before they ended."""
+    links = [path for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
+    files = {path.resolve() for path in links if path.resolve().parent.name == "audit"}
+    return sum(len(CUT.findall(path.read_text())) for path in files)
 
 
 def pid_of(name: str) -> int:

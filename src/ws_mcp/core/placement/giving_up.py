@@ -11,6 +11,7 @@ from ws_mcp.core.errors import ConflictError, EngineUnavailableError, InvalidArg
 from ws_mcp.core.ids import ChatId, PlaceId, WorkspaceName
 from ws_mcp.core.placement.opening import Placement
 from ws_mcp.core.placement.rooms import lock_name
+from ws_mcp.core.placement.survey import Survey
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import Ledger
@@ -36,11 +37,10 @@ async def give_up(placement: Placement, state: State, which: str, now: Now, *, i
         EngineError: the managers do not answer; nothing was done.
     """
     survey, rooms = placement.survey, placement.rooms
-    await survey.looks.settled(is_fresh=True)
-    if survey.unknown:
-        raise EngineUnavailableError(f"nothing was done: {survey.unknown}")
+    await _looked(survey)
     place = meant(survey.rooms, which)
     async with state.lock(lock_name(place)) as lock:
+        await _looked(survey)  # who had the lock may have taken long, and a node that was down is back
         room = await rooms.find(place)
         if room is None or room.node == HERE:
             raise ConflictError(f"workspace {which!r} is on no node; provision_workspace makes it on one")
@@ -56,6 +56,12 @@ async def give_up(placement: Placement, state: State, which: str, now: Now, *, i
         before=_name_of(survey.nodes, room.node),
         after=_name_of(survey.nodes, moved.node),
     )
+
+
+async def _looked(survey: Survey) -> None:
+    await survey.looks.settled(is_fresh=True)
+    if survey.unknown:
+        raise EngineUnavailableError(f"nothing was done: {survey.unknown}")
 
 
 def meant(rooms: Mapping[PlaceId, Room], which: str) -> PlaceId:

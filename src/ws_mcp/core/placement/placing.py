@@ -12,7 +12,6 @@ from ws_mcp.core.errors import (
     EngineError,
     EngineUnavailableError,
     ImageNotFoundError,
-    LimitError,
     WsError,
 )
 from ws_mcp.core.execd.hold import hold_image
@@ -30,6 +29,7 @@ from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.builder import Report
 from ws_mcp.core.workspaces.checks import check_spec
 from ws_mcp.core.workspaces.ledger import Ledger
+from ws_mcp.core.workspaces.making import Making
 from ws_mcp.core.workspaces.model import Ask, Provisioned, Workspace, WorkspaceSpec
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 
@@ -48,6 +48,7 @@ class Placing:
         self._keepers = keepers
         self._rooms = rooms
         self._upkeep = upkeep
+        self._making = Making()
 
     async def provision(
         self, scope: Scope, spec: WorkspaceSpec, ask: Ask, rules: WorkspaceRules, report: Report
@@ -63,12 +64,15 @@ class Placing:
             return await self._foretold(scope, spec, ask, report)
         async with self._state.lock(lock_name(place)) as lock:
             before = await self._rooms.find(place)
-            if before is None:
-                await self._check_nowhere(spec.name, place, unsure)
-                self._check_count(scope, rules)
-                await report("finding a node", 0.02)
-            room = await self._room(scope, spec, before, rules, lock)
-            return await self._made(scope, spec, ask, report, before=before, room=room, lock=lock)
+            try:
+                if before is None:
+                    await self._check_nowhere(spec.name, place, unsure)
+                    self._check_count(scope, place, rules)
+                    await report("finding a node", 0.02)
+                room = await self._room(scope, spec, before, rules, lock)
+                return await self._made(scope, spec, ask, report, before=before, room=room, lock=lock)
+            finally:
+                self._making.end(scope, place)
 
     async def _check_nowhere(self, name: WorkspaceName, place: PlaceId, unsure: Iterable[NodeId]) -> None:
         """That it is on none of the nodes where not all has a room yet."""
@@ -164,14 +168,11 @@ class Placing:
                 return await keeper.keeping.workspaces.provision(scope, spec, ask, report)
         raise EngineUnavailableError("no node of the swarm answers now; `ws-mcp doctor` says why")
 
-    def _check_count(self, scope: Scope, rules: WorkspaceRules) -> None:
+    def _check_count(self, scope: Scope, place: PlaceId, rules: WorkspaceRules) -> None:
         labels = {naming.PRINCIPAL: scope.principal, naming.CHAT: scope.chat}.items()
-        there = sum(room.spec.is_held and labels <= room.spec.labels.items() for room in self._survey.rooms.values())
-        if there >= rules.workspaces:
-            raise LimitError(
-                f"this chat has {there} workspaces, as many as it may ({rules.workspaces}): remove one with "
-                "remove_workspace, or let the operator raise --workspaces"
-            )
+        rooms = self._survey.rooms.items()
+        there = {each for each, room in rooms if room.spec.is_held and labels <= room.spec.labels.items()}
+        self._making.begin(scope, place, there, rules.workspaces)
 
     def _no_image(self, error: ImageNotFoundError, room: Room) -> ImageNotFoundError:
         node = self._survey.nodes.get(room.node)

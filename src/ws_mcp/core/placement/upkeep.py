@@ -208,13 +208,20 @@ class Upkeep:
             await keeper.engine.remove(container)
 
     async def _adopt(self, keeper: Keeper) -> None:
+        failed = False
         try:
-            for wanted in [*await self._orphans(keeper)]:
-                await self._adopt_one(keeper, wanted)
+            orphans = [*await self._orphans(keeper)]
         except WsError as error:
             log.warning("what is on node %s without a room is left so for now: %s", keeper.hostname, error)
             return
-        self._adopted.add(keeper.id)
+        for wanted in orphans:
+            try:
+                await self._adopt_one(keeper, wanted)
+            except WsError as error:  # one that cannot have a room must not keep the others from theirs
+                failed = True
+                log.warning("%s on node %s is left without a room for now: %s", wanted.place, keeper.hostname, error)
+        if not failed:
+            self._adopted.add(keeper.id)
 
     async def _orphans(self, keeper: Keeper) -> Iterator[Wanted]:
         """What is there, by the list that is kept of it, and as data."""

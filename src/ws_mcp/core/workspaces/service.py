@@ -15,7 +15,7 @@ from ws_mcp.core.clock import Now
 from ws_mcp.core.engine.body import container_body
 from ws_mcp.core.engine.model import BindMount, Container, ContainerState
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import LimitError, NotFoundError
+from ws_mcp.core.errors import NotFoundError
 from ws_mcp.core.execd.client import ExecdClient
 from ws_mcp.core.execd.delivery import ExecdVolumes
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
@@ -29,6 +29,7 @@ from ws_mcp.core.workspaces.found import workspace_of
 from ws_mcp.core.workspaces.inside import Inside
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.looking import Look, Looking, request_of
+from ws_mcp.core.workspaces.making import Making
 from ws_mcp.core.workspaces.model import Ask, Probe, Provisioned, Workspace, WorkspaceSpec
 from ws_mcp.core.workspaces.mounts import check_apart
 from ws_mcp.core.workspaces.objects import data_of
@@ -57,6 +58,7 @@ class ContainerWorkspaces:
         self._key = state.instance.key
         self._ledger = Ledger(state, now)
         self._holds = DiskHolds(state, now)
+        self._making = Making()
         self._looking = Looking(engine, state, site)
         self._removal = Removal(engine, state, self._ledger, site=site)
         self._means = Means(
@@ -199,21 +201,21 @@ class ContainerWorkspaces:
             await self._removal.repair(place)
             look = await self._looking.at(scope, spec, rules)
             plan = await self._planned(look, ask)
-            if plan.step is Step.CREATE:
-                await self._check_count(scope, rules)
-            if look.binds.folder is not None:
-                await self._check_apart(look.place, look.binds.folder.path)
-            if plan.step is Step.GO_ON:
-                await self._holds.let_go(place)
-            return await Builder(self._means, look, lock).do(plan.step, rules, report), plan
+            try:
+                if plan.step is Step.CREATE:
+                    await self._check_count(scope, place, rules)
+                if look.binds.folder is not None:
+                    await self._check_apart(look.place, look.binds.folder.path)
+                if plan.step is Step.GO_ON:
+                    await self._holds.let_go(place)
+                return await Builder(self._means, look, lock).do(plan.step, rules, report), plan
+            finally:
+                self._making.end(scope, place)
 
-    async def _check_count(self, scope: Scope, rules: WorkspaceRules) -> None:
-        there = len(await self._ours(naming.containers_of(self._state.instance.id, scope)))
-        if there >= rules.workspaces:
-            raise LimitError(
-                f"this chat has {there} workspaces, as many as it may ({rules.workspaces}): remove one with "
-                "remove_workspace, or let the operator raise --workspaces"
-            )
+    async def _check_count(self, scope: Scope, place: PlaceId, rules: WorkspaceRules) -> None:
+        before = self._making.of(scope)
+        there = {c.name for c in await self._ours(naming.containers_of(self._state.instance.id, scope))}
+        self._making.begin(scope, place, there | before, rules.workspaces)
 
     async def _check_apart(self, place: PlaceId, folder: str) -> None:
         labels = {naming.INSTANCE: self._state.instance.id, naming.KIND: "container"}
