@@ -48,7 +48,7 @@ async def open_oversight(
         StateError: the audit directory cannot be used.
         InvalidArgumentError: metrics cannot be served where they were to be.
     """
-    guards = _of_the_policy(settings, transport, policy, limits)
+    guards = replace(_of_the_policy(settings, transport, policy, limits), damage=lambda: core.state.damage)
     async with AsyncExitStack() as stack:
         journal = None
         if settings.policy is not None or guards.is_audited():
@@ -65,7 +65,10 @@ async def open_oversight(
 
             measures = await stack.enter_async_context(
                 open_measures(
-                    core, lambda: journal if guards.is_audited() else None, lambda: policy.problem if policy else ""
+                    core,
+                    lambda: journal if guards.is_audited() else None,
+                    lambda: policy.problem if policy else "",
+                    guards.damage,
                 )
             )
             where = await stack.enter_async_context(open_telling(settings.metrics, measures.pages, check))

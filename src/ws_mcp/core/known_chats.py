@@ -41,7 +41,9 @@ class KnownChats:
         now = self._now()
 
         def work(db: Sql) -> bool:
-            if _used(db, record.chat, record.principal, now) is not None:
+            if (known := _used(db, record.chat, record.principal, now)) is not None:
+                if record.label and not known.label:  # it was found again by its workspaces, which do not say it
+                    db.execute("UPDATE chats SET label = ? WHERE chat = ?", (record.label, record.chat))
                 return False
             columns = (record.chat, record.principal, record.label, record.created_at, now.isoformat())
             statement = (

@@ -22,7 +22,7 @@ from ws_mcp.core.audit.chain import Fields, chain_key
 from ws_mcp.core.audit.fields import fields_of
 from ws_mcp.core.audit.file import MAX_BYTES, AuditFile, datasync, prepared
 from ws_mcp.core.clock import Now, utc_now
-from ws_mcp.core.errors import StateError
+from ws_mcp.core.errors import unwritten
 from ws_mcp.core.policy.acts import Act, Clean, Verdict
 
 log = logging.getLogger(__name__)
@@ -82,10 +82,11 @@ class AuditJournal:
             self._open.pop(intent, None)
             if is_bare:
                 return ""
-            raise StateError(
+            said = (
                 f"the audit log cannot be written ({error.strerror or type(error).__name__}), so nothing was done; "
                 "reading goes on. The operator has to make room or the state directory writable"
-            ) from error
+            )
+            raise unwritten(error, said) from error
         except BaseException:
             self.conclude(intent, "cut short")
             raise

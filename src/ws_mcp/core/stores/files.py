@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from ws_mcp.core.errors import StateError
+from ws_mcp.core.errors import StateError, unwritten
 from ws_mcp.core.stores.lock import Lock
 
 LOCK_POLL_S = 0.02
@@ -55,9 +55,8 @@ def _opened(path: Path) -> Generator[int]:
     try:
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateError(
-            f"a lock of the state directory cannot be opened ({error.strerror}); see `ws-mcp doctor`"
-        ) from error
+        said = f"a lock of the state directory cannot be opened ({error.strerror}); see `ws-mcp doctor`"
+        raise unwritten(error, said) from error
     try:
         yield handle
     finally:
