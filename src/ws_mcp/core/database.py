@@ -18,6 +18,7 @@ KEY = 32  # bytes of the key that signs labels
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 DATABASE = "state.db"
 LOCKS = "locks"  # its files outlive a server that died before there was a database
+SERVER = "server-"  # how the names begin under which servers are there
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
 _INSTANCE = re.compile(rb"[0-9a-f]{16}")
 

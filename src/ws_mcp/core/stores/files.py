@@ -45,6 +45,21 @@ class FileLocks:
         with _opened(self._directory / name) as handle:
             yield Lock(name, handle) if _try_lock(handle) else None
 
+    def is_held(self, name: str) -> bool:
+        """Whether somebody holds it at this moment."""
+        with _opened(self._directory / name) as handle:
+            return not _try_lock(handle)
+
+    def clear(self, prefix: str) -> int:
+        """Clear away the files of names with this beginning that nobody will hold again; returns how many are held."""
+        held = 0
+        for file in self._directory.glob(f"{prefix}*"):
+            if self.is_held(file.name):
+                held += 1
+            else:
+                self.remove(file.name)
+        return held
+
     def remove(self, name: str) -> None:
         """Clear away the file of a name that nobody will hold again."""
         (self._directory / name).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from ws_mcp.core.database import DATABASE, LOCKS, Instance
+from ws_mcp.core.database import DATABASE, LOCKS, SERVER, Instance
 from ws_mcp.core.errors import DamagedStateError, StateError
 from ws_mcp.core.replacing import sync_directory
 from ws_mcp.core.stores.damage import check_file, damaged
@@ -40,11 +40,7 @@ def damage_of(directory: Path) -> DamagedStateError | None:
 
 def servers_on(directory: Path) -> int:
     """How many servers have this state open."""
-    locks, count = FileLocks(directory / LOCKS), 0
-    for file in (directory / LOCKS).glob("server-*"):
-        with locks.lock_if_free(file.name) as lock:
-            count += lock is None
-    return count
+    return FileLocks(directory / LOCKS).clear(SERVER)
 
 
 def rebuild(directory: Path, instance: Instance, tables: Sequence[Table], now: datetime) -> str:

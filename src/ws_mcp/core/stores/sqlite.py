@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,7 +12,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from ws_mcp.core.database import BUSY_S, DAMAGE, DATABASE, LOCKS, OPENING, instance_of, open_database
+from ws_mcp.core.database import BUSY_S, DAMAGE, DATABASE, LOCKS, OPENING, SERVER, instance_of, open_database
 from ws_mcp.core.errors import DamagedStateError, StateError
 from ws_mcp.core.stores.damage import check_content, check_file, translated
 from ws_mcp.core.stores.datagrams import open_datagrams
@@ -21,6 +22,8 @@ from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.stores.port import Hear, Rows, Sql, Tell
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class SqliteSql:
@@ -116,6 +119,7 @@ async def open_sqlite(directory: Path) -> AsyncGenerator[SqliteStore]:
     # SQLite does not wait for a server that makes a database or switches it to WAL mode: it fails.
     async with FileLocks(directory / LOCKS).lock(OPENING, BUSY_S):
         store = SqliteStore(directory, await anyio.to_thread.run_sync(open_whole, directory))
+        await anyio.to_thread.run_sync(_clear_killed, directory)
     try:
         yield store
     finally:
@@ -137,6 +141,14 @@ def open_whole(directory: Path) -> sqlite3.Connection:
         raise translated(error) from error
     keep_identity(directory, instance_of(database))
     return database
+
+
+def _clear_killed(directory: Path) -> None:
+    # Names are never used twice, so who finds one free need not wonder who comes back for it.
+    try:
+        FileLocks(directory / LOCKS).clear(SERVER)
+    except (OSError, StateError) as error:
+        log.info("what killed servers left among the locks stays: %s", error)
 
 
 def _place_of(path: Path) -> tuple[int, int] | None:
