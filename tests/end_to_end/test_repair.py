@@ -71,7 +71,7 @@ class Person:
 
     state: Path
     capsys: pytest.CaptureFixture[str]
-    engine: str = "auto"
+    engine: str = ""
 
     async def repair(self, *, is_applied: bool) -> tuple[int, str]:
         """`ws-mcp repair`: its exit code, and what it said."""

@@ -121,9 +121,14 @@ class PolicyError(WsError):
 _UNWRITABLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
 
 
+def is_unwritable(error: OSError) -> bool:
+    """Whether room or the disk is the reason that something was not written."""
+    return error.errno in _UNWRITABLE
+
+
 def unwritten(error: OSError, text: str) -> StateError:
-    """The failure of a write to the state directory, of the kind that says whether room or the disk is the reason."""
-    return StorageFullError(text) if error.errno in _UNWRITABLE else StateError(text)
+    """The failure of a write to the state directory, of the kind that says the reason."""
+    return StorageFullError(text) if is_unwritable(error) else StateError(text)
 
 
 def one_line(text: str, limit: int = 300) -> str:
