@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -23,6 +20,7 @@ from support.canaries import (
     start,
 )
 from support.peers import Json, Peer, open_peer, text_of
+from support.small_disk import fill, small_disk
 
 from ws_mcp.core.audit.review import entries_of, files_of
 from ws_mcp.core.host import sandbox
@@ -34,36 +32,6 @@ pytestmark = [
 DISK_MIB = 6
 TRACED = Path(__file__).parents[1] / "support" / "traced"
 UNWRITTEN = "the audit log cannot be written (No space left on device), so nothing was done"
-
-
-@contextmanager
-def small_disk(directory: Path) -> Generator[None]:
-    """A disk of a few MiB at a directory."""
-    directory.mkdir()
-    mount = ("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=700", "tmpfs", str(directory))
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except subprocess.CalledProcessError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("only root may mount")
-    try:
-        yield
-    finally:
-        subprocess.run(("umount", "--lazy", str(directory)), check=True, capture_output=True)
-
-
-def fill(directory: Path) -> Path:
-    """Leave no byte free; returns what takes the room."""
-    filler = directory / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            try:
-                while file.write(b"x" * size):
-                    pass
-            except OSError:
-                continue
-    return filler
 
 
 MUTATIONS: list[tuple[str, Json]] = [
@@ -101,7 +69,7 @@ async def test_no_canary_is_anywhere_when_the_disk_of_the_state_is_full_and_room
     }
     flags = ("--engine", "none", "--audit", audit, "--log-level", "debug", "--log-format", "json")
     said: list[object] = []
-    with small_disk(state), anyio.fail_after(100):
+    with small_disk(state, mib=DISK_MIB), anyio.fail_after(100):
         async with open_peer(state, *flags, environment=environment, is_fresh=True) as peer:
             await peer.ok("provision_workspace", kind="local", env={"API_TOKEN": VARIABLE})
             process = await peer.start("cat", keep_stdin=True, wait_s=0)

@@ -74,6 +74,7 @@ async def kill(place: LocalPlace) -> None:
 
 
 def _prepare(place: LocalPlace, arguments: list[str]) -> None:
+    place.data.mkdir(mode=0o700, exist_ok=True)  # a removal that failed in the middle may have taken it
     place.sockets.mkdir(mode=0o700, exist_ok=True)
     for path in (place.log, place.arguments):
         path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -61,8 +61,9 @@ class FileLocks:
         return held
 
     def remove(self, name: str) -> None:
-        """Clear away the file of a name that nobody will hold again."""
-        (self._directory / name).unlink(missing_ok=True)
+        """Clear away the file of a name that nobody will hold again, unless the disk takes nothing now."""
+        with suppress(OSError):
+            (self._directory / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Puts a new state file in the place of a damaged one, which is kept under another name. It never deletes anything.
 
-Somebody who ends it in between leaves a state that is still damaged, and the next try does the same.
+Whoever ends it in between leaves a state that is still damaged, and the next try goes on with what was made by then.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from ws_mcp.core.replacing import sync_directory
 from ws_mcp.core.stores.damage import check_file, damaged
 from ws_mcp.core.stores.files import FileLocks
 from ws_mcp.core.stores.identity import FILE, DamagedIdentityError, read_identity, write_identity
-from ws_mcp.core.stores.salvage import Table, empty, put
+from ws_mcp.core.stores.salvage import FRESH, Table, empty, put
 from ws_mcp.core.stores.sqlite import open_whole
 
-FRESH = f"{DATABASE}.repaired"
 SIDES = ("-wal", "-shm", "-journal")
 
 
@@ -53,9 +52,9 @@ def rebuild(directory: Path, instance: Instance, tables: Sequence[Table], now: d
     try:
         _make(directory / FRESH, instance, tuple(tables))
         _keep_identity(directory, instance, now)
+        _move(directory / DATABASE, directory / aside)
         for side in SIDES:  # before the new file is there: a log that is not its own would be read into it
             _move(directory / f"{DATABASE}{side}", directory / f"{aside}{side}")
-        _move(directory / DATABASE, directory / aside)
         (directory / FRESH).replace(directory / DATABASE)
         sync_directory(directory)
     except OSError as error:
@@ -66,15 +65,17 @@ def rebuild(directory: Path, instance: Instance, tables: Sequence[Table], now: d
 
 
 def _make(path: Path, instance: Instance, tables: tuple[Table, ...]) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    with closing(empty(instance, str(path))) as database:
+    begun = path.with_name(f"{path.name}.new")
+    begun.unlink(missing_ok=True)
+    begun.touch(mode=0o600)
+    with closing(empty(instance, str(begun))) as database:
         put(database, tables)
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(begun, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+    begun.replace(path)
 
 
 def _keep_identity(directory: Path, instance: Instance, now: datetime) -> None:

@@ -18,6 +18,8 @@ from ws_mcp.core.database import DAMAGE, DATABASE, Instance, migrate
 from ws_mcp.core.errors import StateError
 
 BESIDE = ("", "-wal")  # of a database file; its shared memory is made anew
+FRESH = f"{DATABASE}.repaired"  # what a repair made, until it has its place
+COPY = "repair-"  # how the name of the directory of a copy begins
 _KINDS: Mapping[str, type] = {"TEXT": str, "INTEGER": int, "BLOB": bytes}
 
 Row = tuple[object, ...]
@@ -64,13 +66,22 @@ def put(database: sqlite3.Connection, tables: tuple[Table, ...]) -> None:
 @contextmanager
 def _copy(directory: Path) -> Generator[Path]:
     # It holds secrets: nowhere but in the state directory itself.
-    room = Path(tempfile.mkdtemp(prefix="repair-", dir=directory))
+    for left in directory.glob(f"{COPY}*"):
+        _clear(left)  # by one that was killed
+    room = Path(tempfile.mkdtemp(prefix=COPY, dir=directory))
     try:
+        # Of a repair that was ended in the middle there may be no state any more, but what it had made is whole.
+        name = DATABASE if (directory / DATABASE).exists() else FRESH
         for more in BESIDE:
-            if (source := directory / f"{DATABASE}{more}").is_file():
+            if (source := directory / f"{name}{more}").is_file():
                 shutil.copyfile(source, room / f"{DATABASE}{more}")
         yield room / DATABASE
     finally:
+        _clear(room)
+
+
+def _clear(room: Path) -> None:
+    for _ in range(2):  # what one failure leaves, the next try takes
         shutil.rmtree(room, ignore_errors=True)
 
 

@@ -26,7 +26,7 @@ from ws_mcp.core.replacing import replace_file, sync_directory
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.checks import check_environment
-from ws_mcp.core.workspaces.local_record import FILE, Record, read_record
+from ws_mcp.core.workspaces.local_record import FILE, Record, clear_record, read_record
 from ws_mcp.core.workspaces.local_spec import check_local, differences, spec_label, with_defaults
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceKind, WorkspaceSpec, WorkspaceState
 from ws_mcp.core.workspaces.plan import Step
@@ -178,7 +178,7 @@ class LocalWorkspaces:
             replace_file(self._root / place / FILE, record.model_dump_json())
             sync_directory(self._root)
         except OSError as error:
-            with suppress(OSError):
+            with suppress(OSError, StateError):
                 self._remove(place, keep_data=had_data)
             raise unwritten(error, f"the local workspace cannot be made: {error.strerror}") from error
         return record
@@ -200,13 +200,9 @@ class LocalWorkspaces:
 
     def _remove(self, place: PlaceId, *, keep_data: bool) -> str:
         shutil.rmtree(self._sockets(place), ignore_errors=True)
-        (self._root / place / FILE).unlink(missing_ok=True)
-        if not keep_data:
-            return shutil.rmtree(self._root / place, ignore_errors=True) or ""
         where = self._where(place)
-        for leftover in (where.log, where.arguments, where.pid):
-            leftover.unlink(missing_ok=True)
-        return f"local/{place}/data"
+        clear_record(where.home, (where.log, where.arguments, where.pid), keep_data=keep_data)
+        return f"local/{place}/data" if keep_data else ""
 
     async def _launch(self, place: PlaceId, record: Record) -> None:
         verifier = naming.verifier_of(naming.secret_of(self._state.instance.key, place))
