@@ -55,7 +55,8 @@ async def open_oversight(
             from ws_mcp.core.audit.journal import open_journal  # noqa: PLC0415 - see the top
 
             instance = core.state.instance
-            opened = open_journal(core.state.directory, instance.key, clean=SECRETS.clean)
+            keep_bytes = settings.audit_mib << 20
+            opened = open_journal(core.state.directory, instance.key, clean=SECRETS.clean, keep_bytes=keep_bytes)
             journal = await stack.enter_async_context(opened)
             guards = replace(guards, journal=journal)
         core.own_acts.begin(partial(_written_down, lambda: journal if guards.is_audited() else None))

@@ -39,7 +39,7 @@ class AuditFile:
     """Writes lines. Belongs to the event loop; only the sync may be elsewhere."""
 
     def __init__(self, directory: Path, key: bytes, now: Now, *, max_bytes: int = MAX_BYTES) -> None:
-        self._directory = directory
+        self.directory = self._directory = directory
         self._key = key
         self._now = now
         self._max_bytes = max_bytes
