@@ -87,7 +87,7 @@ def first_token(file: TokenFile, own: Path) -> str:
     try:
         with file.changing() as write:
             records = file.records()
-            if own.exists() and file.principal_of(own.read_text().strip()):
+            if own.exists() and file.principal_of(own.read_text(errors="replace").strip()):
                 return str(own)
             if file.has_any():
                 return ""

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from ws_mcp.core.errors import StateError, is_unwritable, unwritten
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope
@@ -68,9 +68,9 @@ def read_record(path: Path) -> Record | None:
         StateError: it is damaged.
     """
     try:
-        return Record.model_validate_json(path.read_text())
+        return Record.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # one of them is pydantic's
         place = path.parent.name
         raise StateError(f"the record of local workspace {place!r} is damaged; remove it by hand") from error
