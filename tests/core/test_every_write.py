@@ -26,7 +26,7 @@ from ws_mcp.core.clock import utc_now
 from ws_mcp.core.database import DATABASE, Instance
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.host import sandbox
-from ws_mcp.core.ids import Principal, WorkspaceName
+from ws_mcp.core.ids import Principal, PrincipalId, WorkspaceName
 from ws_mcp.core.policy.acts import Act, Verdict
 from ws_mcp.core.servers import open_servers
 from ws_mcp.core.state import StartRecord, State, open_state
@@ -146,7 +146,7 @@ async def test_tokens_are_made_and_revoked(tmp_path: Path) -> None:
 
 
 async def test_acts_are_written_down(tmp_path: Path) -> None:
-    act = Act(principal=Principal(id="me"), verb="start_process", is_read_only=False)
+    act = Act(principal=Principal(id=PrincipalId("me")), verb="start_process", is_read_only=False)
 
     async def script(directory: Path) -> None:
         async with open_journal(directory, KEY, clean=str, max_bytes=300) as journal:

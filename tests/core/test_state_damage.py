@@ -196,6 +196,19 @@ async def test_what_is_in_the_log_of_a_killed_server_is_saved_too(tmp_path: Path
         )
 
 
+async def test_a_state_that_has_lost_its_log_is_whole_or_damaged_but_never_a_new_one(tmp_path: Path) -> None:
+    instance = await cut_off(tmp_path / "s", tmp_path / "k")
+    (tmp_path / "k" / f"{DATABASE}-wal").unlink()
+    with pytest.raises(DamagedStateError):  # all that it ever had was in there
+        async with open_state(tmp_path / "k"):
+            pass
+    repaired(tmp_path / "k", instance)
+    assert await answer_of(tmp_path / "k", instance) == "whole"
+    shutil.copytree(tmp_path / "s", tmp_path / "settled")
+    (tmp_path / "settled" / f"{DATABASE}-wal").write_bytes(b"of another time" * 1000)
+    assert await answer_of(tmp_path / "settled", instance) == "whole"
+
+
 async def test_rows_behind_a_broken_page_are_read_from_the_other_end(tmp_path: Path) -> None:
     async with open_state(tmp_path / "s") as state:
         for number in range(400):
