@@ -342,8 +342,8 @@ async def answer_of(case: Path, instance: Instance) -> str:
             assert state.instance == instance
             await fill(state, 3)
             await state.known_chats()
-    except DamagedStateError:
-        return "damaged"
+    except DamagedStateError as error:
+        return "damaged" if "\n" not in str(error) else str(error)
     except StateError as error:
         return "newer" if "newer" in str(error) else str(error)
     return "whole"

@@ -13,12 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ws_mcp.core.database import DATABASE, LOCKS, SCHEMA, TABLES, instance_of, newer, readable
-from ws_mcp.core.errors import DamagedStateError, StateError
+from ws_mcp.core.errors import DamagedStateError, StateError, one_line
 from ws_mcp.core.stores.identity import FILE, DamagedIdentityError, read_identity
 
 MAGIC = b"SQLite format 3\0"
 VERSION_AT = 60  # of the schema, in the first page
 MAX_VERSION = 10_000  # of a newer ws-mcp; what is above is no version
+WHY_CHARACTERS = 120  # of what SQLite says
 HEADER, FRAME = 32, 24  # bytes of the header of a WAL, and of each frame in it
 # What a server makes before it has a database, and what the database makes beside itself.
 BEFORE = frozenset({LOCKS, "tokens", "tokens.lock", "bus", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"})
@@ -27,8 +28,9 @@ _NAMES = frozenset(line.split()[5] for line in TABLES.splitlines() if line.start
 
 def damaged(why: str) -> DamagedStateError:
     """The failure, for the model and for the person that it asks."""
+    short = one_line(why, WHY_CHARACTERS)
     return DamagedStateError(
-        f"the state is damaged ({why}): nothing is changed until the operator has run `ws-mcp repair`, which shows "
+        f"the state is damaged ({short}): nothing is changed until the operator has run `ws-mcp repair`, which shows "
         "what can be saved; `ws-mcp doctor` says more"
     )
 
@@ -101,17 +103,12 @@ def check_content(database: sqlite3.Connection, directory: Path) -> None:
     if version == SCHEMA and (lost := _NAMES - tables):
         raise damaged(f"it has lost the table {min(lost)}")
     if (said := first(database.execute("PRAGMA quick_check(1)").fetchall())) != "ok":
-        raise damaged(readable_check(said))
+        raise damaged(said)
 
 
 def first(rows: list[tuple[object]]) -> str:
     """The first word of a check."""
     return str(rows[0][0]) if rows else "nothing"
-
-
-def readable_check(said: str) -> str:
-    """What a check of SQLite found, as one line."""
-    return " ".join(said.split())[:120]
 
 
 def translated(error: sqlite3.Error | UnicodeDecodeError) -> StateError:
