@@ -12,6 +12,7 @@ from ws_mcp.core.closing import Closed, Closing
 from ws_mcp.core.errors import EngineError, InvalidArgumentError, one_line
 from ws_mcp.core.ids import PrincipalId, Scope
 from ws_mcp.core.runtime import Core
+from ws_mcp.core.stores.damage import has_state
 from ws_mcp.doors import choices_of, open_core_of, open_doors
 from ws_mcp.ps_processes import CHAT_CHARACTERS
 from ws_mcp.settings import Settings
@@ -107,7 +108,7 @@ def show_closed(shown: Console, scope: Scope, closed: Closed, how: Closing) -> N
 
 def _is_new(settings: Settings, shown: Console) -> bool:
     state = choices_of(settings).state
-    if settings.state_database or (state / "state.db").exists():
+    if settings.state_database or has_state(state):
         return False
     shown.line(_NO_STATE.format(state=home_path(str(state))))
     return True

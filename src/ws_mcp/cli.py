@@ -36,6 +36,7 @@ examples:
   ws-mcp policy --help                 say who may do what, and ask what that comes to
   ws-mcp chats                         which chats there are; close ends all that one has
   ws-mcp sweep                         what belongs to nobody on the engine; --apply removes it
+  ws-mcp repair                        what can be saved of a damaged state; --apply makes it whole
   ws-mcp replace WORKSPACE             give up what it has on a lost node of a swarm
 
 Every setting is a flag and a variable: --local-network is WS_MCP_LOCAL_NETWORK=true. What can be given several times is
@@ -126,6 +127,8 @@ def parser_of_all() -> argparse.ArgumentParser:
     replace = _add(commands, "replace", runs.replace, "give up what a workspace has on a lost node of a swarm")
     replace.add_argument("workspace", metavar="WORKSPACE", help="its name, or its place")
     replace.add_argument("--force", action="store_true", help="also where the node is only drained")
+    mend = _add(commands, "repair", runs.repair, "show what can be saved of a damaged state, or make it whole again")
+    mend.add_argument("--apply", action="store_true", help="do it; without this nothing is changed")
     _add_policy(commands)
     _add_audit(commands)
     _add_chats(commands)

@@ -163,6 +163,13 @@ def sweep(settings: Settings, options: dict[str, object]) -> int:
     return anyio.run(sweep, settings, wish)
 
 
+def repair(settings: Settings, options: dict[str, object]) -> int:
+    """Show or mend a damaged state."""
+    from ws_mcp.repair import repair  # noqa: PLC0415 - as above
+
+    return anyio.run(partial(repair, settings, is_applied=bool(options["apply"])))
+
+
 def replace(settings: Settings, options: dict[str, object]) -> int:
     """Give up what is on a lost node."""
     from ws_mcp.replace import replace  # noqa: PLC0415 - as above

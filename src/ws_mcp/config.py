@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ws_mcp.console import Style, console, home_path
 from ws_mcp.core.errors import InvalidArgumentError, StateError, WsError
-from ws_mcp.core.host.replacing import replace_file
+from ws_mcp.core.replacing import replace_file
 from ws_mcp.core.unseen import printable
 from ws_mcp.hosts import BY_NAME, TOKEN_VARIABLE, Host, as_text, has_http, over_http, over_stdio
 from ws_mcp.merging import merged

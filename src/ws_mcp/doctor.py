@@ -19,11 +19,12 @@ import anyio.to_thread
 
 from ws_mcp import __version__
 from ws_mcp.console import Mark, Style, console, home_path, size_text
-from ws_mcp.core.database import DATABASE, SCHEMA
-from ws_mcp.core.errors import StateError, WsError, one_line
+from ws_mcp.core.database import SCHEMA
+from ws_mcp.core.errors import DamagedStateError, StateError, WsError, one_line
 from ws_mcp.core.execd.binaries import NoBinaryError, binary
 from ws_mcp.core.host.sandbox import TRIAL
 from ws_mcp.core.runtime import Core
+from ws_mcp.core.stores.damage import has_state
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.doctor_database import database_facts
 from ws_mcp.doctor_devcontainers import devcontainer_facts
@@ -120,7 +121,7 @@ async def _all_of_state(settings: Settings, directory: Path) -> list[Fact]:
 
 
 def _has_state(settings: Settings, facts: Iterable[Fact]) -> bool:
-    is_there = bool(settings.state_database) or (settings.state.expanduser() / DATABASE).exists()
+    is_there = bool(settings.state_database) or has_state(settings.state.expanduser())
     return is_there and all(fact.mark is not Mark.BAD for fact in facts)
 
 
@@ -166,6 +167,8 @@ async def _workspaces(settings: Settings, doors: Doors) -> list[Fact]:
     try:
         async with open_core_of(choices_of(settings), doors) as core:
             return await _asked(core)
+    except DamagedStateError as error:
+        return [Fact("state", str(error).partition(":")[0], Mark.BAD, "ws-mcp repair shows what can be saved", True)]
     except StateError as error:
         return [Fact("state", str(error), Mark.BAD)]
 

@@ -103,12 +103,15 @@ def choices_of(
     policy: PolicyInForce | None = None,
     limits: LimitsNow = unlimited,
     http: HttpChoices | None = None,
+    *,
+    may_stand_in: bool = False,
 ) -> Choices:
-    """What the core is told."""
+    """What the core is told. `may_stand_in`: see `open_state`."""
     rules = rules_of(settings, http)
     return Choices(
         state=settings.state.expanduser().absolute(),
         database=settings.state_database,
+        may_stand_in=may_stand_in,
         workspaces=rules,
         narrowed=policy.rules_of if policy else None,
         local=LocalRules(

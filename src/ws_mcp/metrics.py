@@ -52,11 +52,16 @@ class Measures:
     """See `edge.gate.Measure`; and the pages that show what was counted. Made by `open_measures`."""
 
     def __init__(
-        self, core: Seen, journal: Callable[[], AuditJournal | None], policy_problem: Callable[[], str]
+        self,
+        core: Seen,
+        journal: Callable[[], AuditJournal | None],
+        policy_problem: Callable[[], str],
+        damage: Callable[[], str] = str,
     ) -> None:
         self._core = core
         self._journal = journal
         self._policy_problem = policy_problem
+        self._damage = damage
         self._in_flight = 0
         self._lags: deque[float] = deque([0.0], maxlen=LAGS)
 
@@ -95,6 +100,8 @@ class Measures:
             found.append("the engine has not shown its containers for more than 90 s")
         if problem := self._policy_problem():
             found.append(f"the policy: {problem}")
+        if damage := self._damage():
+            found.append(damage)
         return found
 
     async def _livez(self) -> Page:
@@ -159,10 +166,13 @@ class Measures:
 
 @asynccontextmanager
 async def open_measures(
-    core: Seen, journal: Callable[[], AuditJournal | None], policy_problem: Callable[[], str]
+    core: Seen,
+    journal: Callable[[], AuditJournal | None],
+    policy_problem: Callable[[], str],
+    damage: Callable[[], str],
 ) -> AsyncGenerator[Measures]:
     """Count from now on; owns the task that watches the event loop. `journal`: while acts are written down."""
-    measures = Measures(core, journal, policy_problem)
+    measures = Measures(core, journal, policy_problem, damage)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(measures.watch_the_loop)
         yield measures

@@ -13,10 +13,10 @@ from ws_mcp.auth import flags_of, oauth_of, tokens_path
 from ws_mcp.console import home_path
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import StateError
-from ws_mcp.core.host.replacing import replace_file
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.auth import Auth
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of
+from ws_mcp.core.replacing import replace_file
 from ws_mcp.doors import choices_of, given_roots, limits_now, open_core_of, open_doors, policy_in_force
 from ws_mcp.edge.bearer import Bearers, token_principal, token_stands
 from ws_mcp.edge.http_choices import PATH, HttpChoices
@@ -49,7 +49,7 @@ async def run_http(settings: Settings, choices: HttpChoices, flags: Auth) -> Non
     check_apart(settings, choices, given_roots(settings, policy))
     async with open_stop(policy.reload if settings.policy else None) as stop:
         limits = limits_now(settings, policy, "http")
-        told = choices_of(settings, policy, limits, choices)
+        told = choices_of(settings, policy, limits, choices, may_stand_in=True)
         async with open_doors(settings) as doors, open_core_of(told, doors) as core:
             by, check, said = None, None, ""
             if not choices.unix:
@@ -87,7 +87,7 @@ def first_token(file: TokenFile, own: Path) -> str:
     try:
         with file.changing() as write:
             records = file.records()
-            if own.exists() and file.principal_of(own.read_text().strip()):
+            if own.exists() and file.principal_of(own.read_text(errors="replace").strip()):
                 return str(own)
             if file.has_any():
                 return ""

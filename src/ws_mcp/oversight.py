@@ -48,14 +48,15 @@ async def open_oversight(
         StateError: the audit directory cannot be used.
         InvalidArgumentError: metrics cannot be served where they were to be.
     """
-    guards = _of_the_policy(settings, transport, policy, limits)
+    guards = replace(_of_the_policy(settings, transport, policy, limits), damage=lambda: core.state.damage)
     async with AsyncExitStack() as stack:
         journal = None
         if settings.policy is not None or guards.is_audited():
             from ws_mcp.core.audit.journal import open_journal  # noqa: PLC0415 - see the top
 
             instance = core.state.instance
-            opened = open_journal(core.state.directory, instance.key, clean=SECRETS.clean)
+            keep_bytes = settings.audit_mib << 20
+            opened = open_journal(core.state.directory, instance.key, clean=SECRETS.clean, keep_bytes=keep_bytes)
             journal = await stack.enter_async_context(opened)
             guards = replace(guards, journal=journal)
         core.own_acts.begin(partial(_written_down, lambda: journal if guards.is_audited() else None))
@@ -65,7 +66,10 @@ async def open_oversight(
 
             measures = await stack.enter_async_context(
                 open_measures(
-                    core, lambda: journal if guards.is_audited() else None, lambda: policy.problem if policy else ""
+                    core,
+                    lambda: journal if guards.is_audited() else None,
+                    lambda: policy.problem if policy else "",
+                    guards.damage,
                 )
             )
             where = await stack.enter_async_context(open_telling(settings.metrics, measures.pages, check))

@@ -17,6 +17,7 @@ from ws_mcp.core.ids import Scope
 from ws_mcp.core.processes.model import ProcessInfo, ProcessState
 from ws_mcp.core.processes.port import PlaceRef
 from ws_mcp.core.runtime import Core
+from ws_mcp.core.stores.damage import has_state
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.doors import choices_of, open_core_of, open_doors
 from ws_mcp.ps_devcontainers import seen_of, show_devcontainers
@@ -49,15 +50,18 @@ async def ps(settings: Settings, show_ended: bool) -> int:
     shown = console()
     state = choices_of(settings).state
     empty = _EMPTY.format(state=home_path(str(state)))
-    if not settings.state_database and not (state / "state.db").exists():
+    if not settings.state_database and not has_state(state):
         shown.line(empty)
         return 0
-    async with open_doors(settings) as doors, open_core_of(choices_of(settings), doors) as core:
+    async with open_doors(settings) as doors, open_core_of(choices_of(settings, may_stand_in=True), doors) as core:
         async with shown.progress("asking the engine and each workspace"):
-            places, unknown = await _places(core)
+            places, unknown = await places_of(core)
             dev = await seen_of(core)
         principals = {place.scope.principal for place in places}
         labels = {record.id: record.label for principal in principals for record in await core.chats(principal)}
+        damage = core.state.damage
+    if damage:
+        shown.line(damage, Style.RED)
     if unknown:
         shown.line(f"containers are unknown now, not gone: {unknown}", Style.YELLOW)
     elif not places and not dev.all:
@@ -71,10 +75,11 @@ async def ps(settings: Settings, show_ended: bool) -> int:
         for place in of_chat:
             show_place(shown, place, utc_now(), show_ended=show_ended)
     show_devcontainers(shown, dev, utc_now(), show_ended=show_ended)
-    return 1 if unknown or any(place.is_unknown for place in places) or dev.is_unknown else 0
+    return 1 if damage or unknown or any(place.is_unknown for place in places) or dev.is_unknown else 0
 
 
-async def _places(core: Core) -> tuple[list[Place], str]:
+async def places_of(core: Core) -> tuple[list[Place], str]:
+    """All workspaces with what runs in them, and why containers are not known, or ""."""
     unknown = ""
     try:
         found = await core.all_workspaces()

@@ -174,7 +174,8 @@ async def run_stdio(settings: Settings, hint: Hint) -> None:
     check_apart(settings, None, given_roots(settings, policy))
     async with open_stop(policy.reload if policy and settings.policy else None) as stop:
         limits = limits_now(settings, policy, "stdio")
-        async with open_doors(settings) as doors, open_core_of(choices_of(settings, policy, limits), doors) as core:
+        told = choices_of(settings, policy, limits, may_stand_in=True)
+        async with open_doors(settings) as doors, open_core_of(told, doors) as core:
             try:
                 async with open_oversight(settings, core, "stdio", policy, limits) as guards:
                     server = build_server(core, default_hint=hint, changes=core.changes, guards=guards, policy=policy)

@@ -183,6 +183,9 @@ class Settings(BaseModel):
         Literal["auto", "on", "off"],
         Field(description="Write down what is asked for, and what becomes of it; auto: with HTTP"),
     ] = "auto"
+    audit_mib: Annotated[
+        int, Field(ge=0, le=1 << 30, description="MiB of audit files that are kept, oldest removed first; 0: all")
+    ] = 1024
     metrics: Annotated[
         str,
         AfterValidator(listening),

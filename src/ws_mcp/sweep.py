@@ -11,6 +11,7 @@ from ws_mcp.core.engine.port import Engine
 from ws_mcp.core.errors import one_line
 from ws_mcp.core.placement.opening import Placement, site_of
 from ws_mcp.core.state import State, open_state
+from ws_mcp.core.stores.damage import has_state
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import Ledger
 from ws_mcp.core.workspaces.removal import Removal
@@ -33,7 +34,7 @@ async def sweep(settings: Settings, wish: SweepWish) -> int:
     """
     shown = console()
     state_directory, database = choices_of(settings).state, settings.state_database
-    if not database and not (state_directory / "state.db").exists():
+    if not database and not has_state(state_directory):
         shown.line(_NO_STATE.format(state=home_path(str(state_directory))))
         return 0
     if settings.placement == "swarm":

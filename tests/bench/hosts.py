@@ -24,10 +24,11 @@ from tests.bench import table
 from tests.bench.ground import host, settle
 from tests.bench.table import Line
 from tests.support.raw_client import Json, RawClient, open_raw_client, timed
-from ws_mcp.core.database import instance_of, open_database
+from ws_mcp.core.database import instance_of
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.model import ContainerSpec
 from ws_mcp.core.ids import WorkspaceName
+from ws_mcp.core.stores.sqlite import open_whole
 from ws_mcp.core.workspaces import naming
 
 FACTOR, MORE_S = 1.5, 0.3  # what a provision may take: so many times the bare service, and so much
@@ -185,7 +186,7 @@ def _list(hosts: Hosts) -> list[Line]:
 
 
 async def _make_many(hosts: Hosts, labels: dict[str, str], count: int) -> None:
-    with closing(open_database(hosts.state)) as database:
+    with closing(open_whole(hosts.state)) as database:
         instance = instance_of(database)
     scope, more = naming.scope_of(labels), {naming.TIER: labels[naming.TIER], naming.SPEC: labels[naming.SPEC]}
 

@@ -22,10 +22,11 @@ from tests.bench.ground import IMAGE, LABELS, Ground, settle
 from tests.bench.table import Line
 from tests.support.docker_cli import docker
 from tests.support.raw_client import Call, RawClient, open_raw_client, timed
-from ws_mcp.core.database import instance_of, open_database
+from ws_mcp.core.database import instance_of
 from ws_mcp.core.engine.docker import DockerEngine
 from ws_mcp.core.engine.model import ContainerSpec, ContainerState
 from ws_mcp.core.ids import WorkspaceName
+from ws_mcp.core.stores.sqlite import open_whole
 from ws_mcp.core.workspaces import naming
 
 FACTOR, MORE_S = 1.5, 0.15  # what one provision may take: so many times `docker run -d`, and so much
@@ -169,7 +170,7 @@ def labels_of(name: str) -> dict[str, str]:
 
 async def make_many(state: Path, labels: Mapping[str, str], count: int) -> None:
     """Containers as the server makes them, in the chat that `labels` are of, without what lies behind them."""
-    with closing(open_database(state)) as database:
+    with closing(open_whole(state)) as database:
         instance = instance_of(database)
     scope = naming.scope_of(labels)
     more = {label: value for label, value in labels.items() if label in (naming.TIER, naming.SPEC, naming.IMAGE)}

@@ -20,6 +20,7 @@ from ws_mcp.core.errors import PolicyError, StateError, WsError
 from ws_mcp.core.policy.model import Policy
 from ws_mcp.core.policy.written import policy_of
 from ws_mcp.core.state import StartRecord, open_state
+from ws_mcp.core.stores.damage import MAX_VERSION
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "policy.toml"
 DEFINITION = {
@@ -97,7 +98,7 @@ async def test_a_damaged_state_opens_or_is_refused_and_a_newer_one_is_not_touche
                 data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         if is_newer := chance.random() < 0.2:
             data = bytearray(whole)
-            data[60:64] = chance.randint(SCHEMA + 1, (1 << 31) - 1).to_bytes(4, "big")  # SQLite's user_version
+            data[60:64] = chance.randint(SCHEMA + 1, MAX_VERSION).to_bytes(4, "big")  # SQLite's user_version
         directory = tmp_path / "damaged"
         directory.mkdir(mode=0o700)
         (directory / "state.db").write_bytes(data)

@@ -17,13 +17,12 @@ from support.fake_core import FakeCore
 from ws_mcp.core.chats import ChatNotFoundError, Chats
 from ws_mcp.core.choices import Choices
 from ws_mcp.core.clock import utc_now
-from ws_mcp.core.database import open_database
 from ws_mcp.core.ids import Principal, PrincipalId, Scope
 from ws_mcp.core.processes.manager import ProcessManager
 from ws_mcp.core.runtime import open_core
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.stores.port import Sql
-from ws_mcp.core.stores.sqlite import SqliteSql, SqliteStore
+from ws_mcp.core.stores.sqlite import SqliteSql, SqliteStore, open_whole
 from ws_mcp.server import build_server
 
 T = TypeVar("T")
@@ -75,7 +74,7 @@ async def test_a_handle_that_was_tampered_with_opens_nothing(tmp_path: Path) -> 
 async def test_a_hundred_thousand_guesses_hit_nothing_and_make_nothing(tmp_path: Path) -> None:
     async with open_chats(tmp_path):
         pass
-    store = AtOnce(tmp_path / "state", open_database(tmp_path / "state"))
+    store = AtOnce(tmp_path / "state", open_whole(tmp_path / "state"))
     state = State(tmp_path / "state", store)
     chats = Chats(state, utc_now, no_manager, nobody)
     known = {(await chats.new(A, str(number))).handle for number in range(50)}

@@ -21,7 +21,6 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
 from support.fake_core import FakeCore
-from ws_mcp.core.host.replacing import replace_file
 from ws_mcp.core.ids import READ, WRITE
 from ws_mcp.core.policy.acts import Journal
 from ws_mcp.core.policy.in_force import PolicyInForce
@@ -29,6 +28,7 @@ from ws_mcp.core.policy.limits import Limits, LimitsNow
 from ws_mcp.core.policy.model import OPEN
 from ws_mcp.core.policy.tokens import TokenRecord, digest_of, written
 from ws_mcp.core.quotas import Quotas
+from ws_mcp.core.replacing import replace_file
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.bearer import Bearers, Issued, token_principal, token_stands
 from ws_mcp.edge.guards import Decide, Guards

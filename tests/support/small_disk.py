@@ -1,4 +1,4 @@
-"""A disk that tests may fill: a tmpfs of a few MiB. Only root may mount one."""
+"""A disk of a few MiB that a test fills up; only root can mount one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DISK_MIB = 6
 
 
 @contextmanager
-def small_disk(directory: Path) -> Generator[None]:
-    """A disk of a few MiB at a directory."""
+def small_disk(directory: Path, *, mib: int = DISK_MIB) -> Generator[None]:
+    """A disk of `mib` MiB at a directory."""
     directory.mkdir()
-    mount = ("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=700", "tmpfs", str(directory))
+    mount = ("mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "tmpfs", str(directory))
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except subprocess.CalledProcessError:

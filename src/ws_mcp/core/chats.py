@@ -20,7 +20,7 @@ from functools import lru_cache
 import anyio
 
 from ws_mcp.core.clock import Now, Shown, unchanged
-from ws_mcp.core.errors import EngineError, NotFoundError
+from ws_mcp.core.errors import EngineError, NotFoundError, StorageFullError
 from ws_mcp.core.ids import ChatId, PrincipalId, Scope
 from ws_mcp.core.known_chats import ChatRecord, KnownChats
 from ws_mcp.core.processes.manager import ProcessManager
@@ -155,8 +155,14 @@ class Chats:
     async def _remembered(self, principal: PrincipalId, handle: str, label: str, *, is_default: bool) -> ChatRef:
         chat = ChatId(_id_of(handle))
         record = ChatRecord(chat=chat, principal=principal, label=label, created_at=self._now().isoformat())
-        if await self._known.remember(record):
-            await self._forget_unused()
+        try:
+            if await self._known.remember(record):
+                await self._forget_unused()
+        except StorageFullError as error:
+            if not is_default:
+                raise
+            # Who only looks must not need room; what changes something needs some of its own.
+            log.warning("that a chat is used cannot be written down: %s", error)
         return ChatRef(id=chat, handle=handle, label=label, is_default=is_default)
 
     async def _forget_unused(self) -> None:

@@ -18,6 +18,7 @@ class Choices:
     """What the operator chose."""
 
     state: Path
+    may_stand_in: bool = False  # of a state that is damaged: look at what there is, and change nothing
     database: str = field(default="", repr=False)  # where the state is instead, if servers of several machines share it
     workspaces: WorkspaceRules = field(default_factory=WorkspaceRules)
     narrowed: RulesOf | None = None  # what one principal may of it, where a policy says that

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ws_mcp.core.errors import StateError, one_line
+from ws_mcp.core.errors import StateError, StorageFullError, one_line, unwritten
 
 SCHEMA = 6
 BUSY_S = 5.0  # how long a write waits for another server's; theirs take well under a millisecond
@@ -17,6 +18,7 @@ KEY = 32  # bytes of the key that signs labels
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 DATABASE = "state.db"
 LOCKS = "locks"  # its files outlive a server that died before there was a database
+SERVER = "server-"  # how the names begin under which servers are there
 OPENING = "opening"  # the lock of whoever makes or migrates the database: no place and no volume is called so
 _INSTANCE = re.compile(rb"[0-9a-f]{16}")
 
@@ -87,37 +89,47 @@ class Instance:
     key: bytes
 
 
-def open_database(directory: Path) -> sqlite3.Connection:
+def open_database(directory: Path, check: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
     """The database of a state directory, made on first use. To be called by one server at a time.
 
+    `check`: looks at what there is, before anything of it is changed.
+
     Raises:
-        StateError
+        StateError, sqlite3.Error, UnicodeDecodeError
     """
     path = directory / DATABASE
     try:
         path.touch(mode=0o600)
-        database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level="IMMEDIATE")
     except OSError as error:
-        raise StateError(f"the state file cannot be opened ({error.strerror}); choose another with --state") from error
-    except sqlite3.Error as error:
-        raise readable(error) from error
+        said = f"the state file cannot be opened ({error.strerror}); choose another with --state"
+        raise unwritten(error, said) from error
+    database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level="IMMEDIATE")
     try:
+        check(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        _migrate(database)
+        migrate(database)
         instance_of(database)  # while a damaged one can still be closed
-    except BaseException as error:
+    except BaseException:
         database.close()
-        if isinstance(error, DAMAGE):
-            raise readable(error) from error
         raise
     return database
 
 
-def _migrate(database: sqlite3.Connection) -> None:
+def newer(version: int) -> StateError:
+    """The failure of a state that a later version wrote: it is not touched."""
+    return StateError(f"the state directory was written by a newer ws-mcp (schema {version}); upgrade this one")
+
+
+def migrate(database: sqlite3.Connection, instance: Instance | None = None) -> None:
+    """Give it the tables that this version has; a new one is of a new instance, or of `instance`.
+
+    Raises:
+        StateError: it is newer.
+    """
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA:
-        raise StateError(f"the state directory was written by a newer ws-mcp (schema {version}); upgrade this one")
+        raise newer(version)
     if version == SCHEMA:
         return
     # executescript would commit on its own, and without BEGIN each statement that makes a table would, too.
@@ -128,7 +140,8 @@ def _migrate(database: sqlite3.Connection) -> None:
         for table, column, kind in COLUMNS:
             if column not in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
                 database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        for name, value in (("instance", secrets.token_hex(8).encode()), ("key", secrets.token_bytes(KEY))):
+        made = instance or Instance(id=secrets.token_hex(8), key=secrets.token_bytes(KEY))
+        for name, value in (("instance", made.id.encode()), ("key", made.key)):
             database.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (name, value))
         database.execute(f"PRAGMA user_version = {SCHEMA}")
 
@@ -151,8 +164,11 @@ def instance_in(meta: list[tuple[object, object]]) -> Instance:
     return Instance(id=name.decode(), key=key)
 
 
-def readable(error: sqlite3.Error | UnicodeDecodeError) -> StateError:
+_UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
+
+
+def readable(error: sqlite3.Error) -> StateError:
     """What SQLite says, for the model that reads it."""
-    if isinstance(error, UnicodeDecodeError):
-        return StateError("the state file is damaged; see `ws-mcp doctor`")
-    return StateError(f"the state directory cannot be used now ({one_line(str(error))}); see `ws-mcp doctor`")
+    text = f"the state directory cannot be used now ({one_line(str(error))}); see `ws-mcp doctor`"
+    is_full = getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNWRITABLE
+    return StorageFullError(text) if is_full else StateError(text)

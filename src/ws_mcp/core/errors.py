@@ -6,6 +6,7 @@ of the host. Everything that is not a `WsError` is a bug of ours.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 
 from ws_mcp.core.unseen import printable
@@ -84,6 +85,14 @@ class StateError(WsError):
     """The state directory cannot be used (damaged, newer, read-only, full)."""
 
 
+class StorageFullError(StateError):
+    """Nothing can be written to the state directory now (no room, read-only, a failing disk); reading goes on."""
+
+
+class DamagedStateError(StateError):
+    """The state is damaged; until `ws-mcp repair` has mended it nothing is changed. The message names the command."""
+
+
 class JobOverdueError(WsError):
     """A job was given up at its deadline, and undone as far as its work undoes what is cancelled."""
 
@@ -107,6 +116,19 @@ class PolicyError(WsError):
         more = f" (and {len(problems) - 1} more; ws-mcp policy check shows all)" if len(problems) > 1 else ""
         super().__init__(one_line(problems[0], 500) + more)
         self.problems = tuple(one_line(problem, 500) for problem in problems)
+
+
+_UNWRITABLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
+
+
+def is_unwritable(error: OSError) -> bool:
+    """Whether room or the disk is the reason that something was not written."""
+    return error.errno in _UNWRITABLE
+
+
+def unwritten(error: OSError, text: str) -> StateError:
+    """The failure of a write to the state directory, of the kind that says the reason."""
+    return StorageFullError(text) if is_unwritable(error) else StateError(text)
 
 
 def one_line(text: str, limit: int = 300) -> str:

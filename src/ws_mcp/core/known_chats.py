@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ws_mcp.core.clock import Now
+from ws_mcp.core.errors import StorageFullError
 from ws_mcp.core.state import State
 from ws_mcp.core.stores.port import Sql
 
@@ -41,7 +42,9 @@ class KnownChats:
         now = self._now()
 
         def work(db: Sql) -> bool:
-            if _used(db, record.chat, record.principal, now) is not None:
+            if (known := _used(db, record.chat, record.principal, now)) is not None:
+                if record.label and not known.label:  # it was found again by its workspaces, which do not say it
+                    db.execute("UPDATE chats SET label = ? WHERE chat = ?", (record.label, record.chat))
                 return False
             columns = (record.chat, record.principal, record.label, record.created_at, now.isoformat())
             statement = (
@@ -53,9 +56,12 @@ class KnownChats:
         return await self._state.run(work)
 
     async def find(self, chat: str, principal: str) -> ChatRecord | None:
-        """The chat, if it exists and belongs to `principal`; it is used now."""
+        """The chat, if it exists and belongs to `principal`; it is used now, as far as that can be written down."""
         now = self._now()
-        return await self._state.run(lambda db: _used(db, chat, principal, now))
+        try:
+            return await self._state.run(lambda db: _used(db, chat, principal, now))
+        except StorageFullError:
+            return await self.look(chat, principal)
 
     async def look(self, chat: str, principal: str) -> ChatRecord | None:
         """As `find`, but it is not used by that."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from ws_mcp.core.ages import Ages
@@ -142,8 +143,9 @@ class Core:
         return await self._closer.close(scope, how)
 
     async def workspaces(self, scope: Scope) -> WorkspaceListing:
-        """The chat's workspaces."""
-        return await self._workspaces.list(scope)
+        """The chat's workspaces; of a damaged state there may be more."""
+        listing = await self._workspaces.list(scope)
+        return replace(listing, unknown=listing.unknown or self.state.damage)
 
     async def all_workspaces(self) -> tuple[tuple[Scope, Workspace], ...]:
         """Every workspace of this instance, for the operator."""
@@ -189,7 +191,8 @@ async def open_core(
     Raises:
         StateError: the state directory cannot be used.
     """
-    async with open_state(choices.state, choices.database) as state, open_bus(state, Changes()) as changes:
+    opened = open_state(choices.state, choices.database, may_stand_in=choices.may_stand_in and swarm is None)
+    async with opened as state, open_bus(state, Changes()) as changes:
         secret_of = _secrets_of(state.instance.key)
         local_starts, acts = LocalStarts(), OwnActs()
         hearers = [local_starts.hear]

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from ws_mcp.core.database import SERVER
 from ws_mcp.core.state import State
 
 
@@ -32,6 +33,6 @@ async def open_servers(state: State) -> AsyncGenerator[Servers]:
     Raises:
         StateError
     """
-    own = f"server-{secrets.token_hex(8)}"
+    own = f"{SERVER}{secrets.token_hex(8)}"
     async with state.presence(own):
         yield Servers(state, own)

@@ -6,6 +6,7 @@ It is kept in a private directory of this machine, or in a PostgreSQL database f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ from typing import TypeVar
 import anyio.to_thread
 
 from ws_mcp.core.awaited import LOCK, STATE, awaiting
-from ws_mcp.core.errors import StateError
+from ws_mcp.core.errors import DamagedStateError, StateError
 from ws_mcp.core.stores.directory import make_directory
 from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.stores.port import Hear, Sql, Store, Tell
 from ws_mcp.core.stores.sqlite import open_sqlite
+from ws_mcp.core.stores.stand_in import open_stand_in
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 KEEP_STARTS_S = 7 * 86_400  # execd keeps the receipt of a process for a day; nobody repeats a call after a week
 
@@ -50,6 +54,11 @@ class State:
         self._store = store
         self.instance = store.instance
         self.is_shared = store.is_shared
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with it, and what to do, or "". As long as it is damaged nothing is changed or removed."""
+        return self._store.damage
 
     async def run(self, work: Callable[[Sql], T]) -> T:
         """Do `work` in one transaction; for owners of tables of their own. `work` may be done more than once.
@@ -169,16 +178,19 @@ class State:
 
 
 @asynccontextmanager
-async def open_state(directory: Path, database: str = "") -> AsyncGenerator[State]:
+async def open_state(directory: Path, database: str = "", *, may_stand_in: bool = False) -> AsyncGenerator[State]:
     """Open the state directory, made on first use with mode 0700; with `database` (a URL) the state in PostgreSQL.
 
+    `may_stand_in`: of a damaged directory it yields what is left to look with; see `damage`.
+
     Raises:
-        StateError: it cannot be made, is not ours alone, is damaged, or was written by a newer version.
+        StateError: it cannot be made, is not ours alone, or was written by a newer version.
+        DamagedStateError
     """
     if not database:
         await anyio.to_thread.run_sync(partial(make_directory, directory, has_state=True))
-        async with open_sqlite(directory) as store:
-            yield State(directory, store)
+        async with AsyncExitStack() as stack:
+            yield State(directory, await _opened(stack, directory, may_stand_in=may_stand_in))
         return
     try:
         from ws_mcp.core.stores.postgres import open_postgres  # noqa: PLC0415 - only who has a database pays for it
@@ -190,6 +202,16 @@ async def open_state(directory: Path, database: str = "") -> AsyncGenerator[Stat
     await anyio.to_thread.run_sync(partial(make_directory, directory, has_state=False))
     async with open_postgres(directory, database) as store:
         yield State(directory, store)
+
+
+async def _opened(stack: AsyncExitStack, directory: Path, *, may_stand_in: bool) -> Store:
+    try:
+        return await stack.enter_async_context(open_sqlite(directory))
+    except DamagedStateError as error:
+        if not may_stand_in:
+            raise
+        log.error("%s", error)  # noqa: TRY400 - it is the state that is wrong, not ours
+        return await stack.enter_async_context(open_stand_in(directory, str(error)))
 
 
 def _starts(database: Sql, where: str, values: tuple[str, ...]) -> list[StartRecord]:

@@ -13,6 +13,7 @@ from mcp.types import CallToolResult, TextContent
 
 from ws_mcp.core.errors import (
     ConflictError,
+    DamagedStateError,
     EngineTimeoutError,
     EngineUnavailableError,
     ForbiddenError,
@@ -20,6 +21,7 @@ from ws_mcp.core.errors import (
     LimitError,
     NotFoundError,
     PlaceUnavailableError,
+    StorageFullError,
     WsError,
 )
 from ws_mcp.edge.deadlines import OverdueError
@@ -39,8 +41,11 @@ CODES = {
     PlaceUnavailableError: "unavailable",
     EngineTimeoutError: "deadline_exceeded",
     OverdueError: "deadline_exceeded",
+    StorageFullError: "storage_full",
+    DamagedStateError: "data_loss",
 }
-"""The kinds of failures for programs, in the words of gRPC's status codes."""
+"""The kinds of failures for programs, in the words of gRPC's status codes, and one that they lack: nothing can be
+written down, for want of room or of a disk that takes it."""
 OTHER = "unknown"
 BUG = "internal"
 

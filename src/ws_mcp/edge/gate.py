@@ -16,7 +16,14 @@ from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
 from mcp.types import INVALID_REQUEST
 
-from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, LimitError, StateError, WsError
+from ws_mcp.core.errors import (
+    DamagedStateError,
+    ForbiddenError,
+    InvalidArgumentError,
+    LimitError,
+    StateError,
+    WsError,
+)
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.leaving import leaving
 from ws_mcp.core.policy.acts import Act, Clean, Journal, Verdict
@@ -25,11 +32,12 @@ from ws_mcp.edge.errors import CODE, code_of
 from ws_mcp.edge.guards import Guards, Passage
 from ws_mcp.edge.identity import Identity, Request, Watcher
 from ws_mcp.edge.left_work import LEFT, write_end
-from ws_mcp.edge.looks import LOOKS, TASK_ACTS, chat_in, targets_of, task_in
+from ws_mcp.edge.looks import LOOKS, TASK_ACTS, chat_in, only_looks, targets_of, task_in
 from ws_mcp.edge.sparing import Sparing
 
 CALL = "tools/call"
 ARGUMENTS = "arguments"  # the rule by which a call is refused whose arguments cannot be used
+DAMAGE = "damaged state"  # the rule by which it is refused as long as the state is
 NO_POLICY = Verdict(is_allowed=True, rule="no policy")
 
 _reached: ContextVar[list[str]] = ContextVar("ws_mcp_reached")  # the verbs of this request that came to the gate
@@ -93,9 +101,7 @@ class Gate:
         if self._guards.admit is None:
             yield
             return
-        who = self._identity.principal
-        act = Act(principal=who, verb=method, is_read_only=True, transport=self._guards.transport)
-        async with self._admitted(act, Passage()):
+        async with self._admitted(self._look(self._identity.principal, method), Passage()):
             yield
 
     def watcher(self) -> Watcher:
@@ -103,18 +109,16 @@ class Gate:
         return replace(self._identity.watcher(), may_watch=partial(self._may_watch, self._identity.principal))
 
     def _may_watch(self, who: Principal, uri: str) -> bool:
-        guards = self._guards
-        act = Act(principal=who, verb="resources/subscribe", target=uri, is_read_only=True, transport=guards.transport)
-        return guards.decide is None or guards.decide(act).is_allowed
+        decide = self._guards.decide
+        return decide is None or decide(self._look(who, "resources/subscribe", uri)).is_allowed
 
     def offers(self, tool: str, *, is_read_only: bool) -> bool:
         """Whether the caller may call a tool at all, whatever the arguments."""
-        guards = self._guards
-        if guards.decide is None:
-            return True
-        who = self._identity.principal
-        act = Act(principal=who, verb=tool, is_read_only=is_read_only, transport=guards.transport)
-        return guards.decide(act).is_allowed
+        act = replace(self._look(self._identity.principal, tool), is_read_only=is_read_only)
+        return self._guards.decide is None or self._guards.decide(act).is_allowed
+
+    def _look(self, who: Principal, verb: str, target: str = "") -> Act:
+        return Act(principal=who, verb=verb, target=target, is_read_only=True, transport=self._guards.transport)
 
     @property
     def who(self) -> str:
@@ -127,9 +131,18 @@ class Gate:
         return self._guards.confirm()
 
     @property
+    def damage(self) -> str:
+        """What is wrong with the state, and what to do, or ""."""
+        return self._guards.damage()
+
+    @property
     def _is_open(self) -> bool:
         guards = self._guards
-        return guards.decide is None and guards.admit is None and guards.journal is None and guards.measure is None
+        return not (guards.decide or guards.admit or guards.journal or guards.measure or guards.damage())
+
+    def _damage_to(self, act: Act) -> DamagedStateError | None:
+        damage = "" if act.is_read_only or only_looks(act.verb, act.arguments) else self._guards.damage()
+        return DamagedStateError(damage) if damage else None
 
     @asynccontextmanager
     async def passed(
@@ -150,7 +163,7 @@ class Gate:
             ForbiddenError: the policy refuses it.
             LimitError: there are too many.
             InvalidArgumentError: it is unfit.
-            StateError: it cannot be written down.
+            StateError: it cannot be written down, or the state is damaged.
         """
         _reached.get([]).append(verb)
         if self._is_open:
@@ -174,9 +187,9 @@ class Gate:
                 if not verdict.is_allowed:
                     await self._refused(act, verdict, passage)
                     raise ForbiddenError(verdict.reason)
-                if unfit:
-                    await self._refused(act, Verdict(is_allowed=False, rule=ARGUMENTS), passage)
-                    raise unfit
+                if obstacle := unfit or self._damage_to(act):
+                    await self._refused(act, Verdict(is_allowed=False, rule=ARGUMENTS if unfit else DAMAGE), passage)
+                    raise obstacle
                 async with self._written(act, verdict, passage):
                     yield passage
 

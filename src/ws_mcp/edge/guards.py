@@ -69,3 +69,4 @@ class Guards:
     measure: Measure | None = None
     transport: Transport = "stdio"
     confirm: ConfirmNow = never
+    damage: Callable[[], str] = str  # of the state, and what to do: as long as there is one nothing is changed

@@ -14,6 +14,11 @@ LOOKS = frozenset({"resources/read", "resources/subscribe", LISTEN, COMPLETE, "t
 TASK_ACTS = frozenset({"tasks/update", "tasks/cancel"})
 
 
+def only_looks(tool: str, arguments: Mapping[str, object]) -> bool:
+    """Whether this call of a tool that may change things changes none."""
+    return tool == "workspace_files" and arguments.get("action") in ("read", "list")
+
+
 def targets_of(method: str, params: object) -> tuple[str, ...]:
     """The addresses that a look is about, as they were sent; what is no address is none here, and refused later.
 

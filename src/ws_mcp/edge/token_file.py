@@ -15,9 +15,9 @@ from typing import IO
 
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.errors import StateError
-from ws_mcp.core.host.replacing import replace_file
 from ws_mcp.core.ids import Principal
 from ws_mcp.core.policy.tokens import PREFIX, TokenRecord, parsed, record_of, written
+from ws_mcp.core.replacing import replace_file
 
 MAX_BYTES = 1 << 20
 

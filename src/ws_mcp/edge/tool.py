@@ -15,7 +15,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import PrivateAttr
 
 from ws_mcp.core.errors import InvalidArgumentError, WsError
-from ws_mcp.edge.answer import answered
+from ws_mcp.edge.answer import answered, noted
 from ws_mcp.edge.arguments import checked
 from ws_mcp.edge.bounded import Bounded, unbounded
 from ws_mcp.edge.confirming import Confirm, Question, UnansweredError, confirm
@@ -108,7 +108,7 @@ class GuardedTool(Tool):
             return failure_of(self.name, error, intake.clean)
         if task is not None:
             return task
-        return answered(cast("View | CallToolResult", result))
+        return noted(answered(cast("View | CallToolResult", result)), gate.damage)
 
     def _taken(self, arguments: dict[str, Any]) -> tuple[dict[str, object], InvalidArgumentError | None]:
         """The arguments, or whose call it is that cannot be made with them, and why."""

@@ -49,6 +49,7 @@ class Finding:
     damage: str = ""
     first: Fields | None = None
     last: Entry | None = None
+    removed: tuple[Fields, ...] = ()  # what it says of files that were removed
 
     @property
     def is_ended(self) -> bool:
@@ -61,6 +62,7 @@ def examined(key: bytes, lines: Iterable[bytes]) -> Finding:
     before: str | None = None
     first: Fields | None = None
     last: Entry | None = None
+    removed: list[Fields] = []
     number = 0
     for number, line in enumerate(lines, 1):
         entry = entry_of(line)
@@ -74,7 +76,15 @@ def examined(key: bytes, lines: Iterable[bytes]) -> Finding:
         if entry.fields.get("seq") != number:
             return Finding(lines=number, damage=f"line {number} is not the one that was written there")
         before, last = entry.seal, entry
-    return Finding(lines=number, first=first, last=last)
+        removed += removals_in(entry.fields)
+    return Finding(lines=number, first=first, last=last, removed=tuple(removed))
+
+
+def removals_in(fields: Fields) -> list[Fields]:
+    """The files that a line says were removed: their names, lines and last seals."""
+    said = fields.get("files") if fields.get("kind") == "removed" else None
+    found = cast("list[object]", said) if isinstance(said, list) else []
+    return [cast("Fields", each) for each in found if isinstance(each, dict)]
 
 
 def anchor_of(first: Fields) -> str:

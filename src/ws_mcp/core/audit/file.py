@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ws_mcp.core.audit.chain import START, Fields, sealed
 from ws_mcp.core.clock import Now
-from ws_mcp.core.errors import StateError
+from ws_mcp.core.errors import StateError, unwritten
 
 DIRECTORY = "audit"
 SUFFIX = ".jsonl"
@@ -39,7 +39,7 @@ class AuditFile:
     """Writes lines. Belongs to the event loop; only the sync may be elsewhere."""
 
     def __init__(self, directory: Path, key: bytes, now: Now, *, max_bytes: int = MAX_BYTES) -> None:
-        self._directory = directory
+        self.directory = self._directory = directory
         self._key = key
         self._now = now
         self._max_bytes = max_bytes
@@ -163,7 +163,8 @@ def prepared(state: Path) -> Path:
         directory.mkdir(mode=0o700, exist_ok=True)
         found = directory.lstat()
     except OSError as error:
-        raise StateError(f"the audit directory cannot be made ({error.strerror}); see `ws-mcp doctor`") from error
+        said = f"the audit directory cannot be made ({error.strerror}); see `ws-mcp doctor`"
+        raise unwritten(error, said) from error
     if found.st_mode & 0o077 or found.st_uid != os.getuid():
         raise StateError("the audit directory is not yours alone; `chmod 700` it, after a look at who wrote there")
     return directory

@@ -21,8 +21,9 @@ import anyio.to_thread
 from ws_mcp.core.audit.chain import Fields, chain_key
 from ws_mcp.core.audit.fields import fields_of
 from ws_mcp.core.audit.file import MAX_BYTES, AuditFile, datasync, prepared
+from ws_mcp.core.audit.pruning import plan_pruning, prune
 from ws_mcp.core.clock import Now, utc_now
-from ws_mcp.core.errors import StateError
+from ws_mcp.core.errors import unwritten
 from ws_mcp.core.policy.acts import Act, Clean, Verdict
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,10 @@ class _Waiter:
 class AuditJournal:
     """See `policy.acts.Journal`. Made by `open_journal`."""
 
-    def __init__(self, file: AuditFile, key: bytes, clean: Clean) -> None:
+    def __init__(self, file: AuditFile, key: bytes, clean: Clean, keep_bytes: int = 0) -> None:
         self._file = file
+        self._keep_bytes = keep_bytes
+        self._pruned_at = ""
         self._key = key
         self._clean = clean
         self._open: dict[str, _Open] = {}
@@ -77,15 +80,17 @@ class AuditJournal:
             intent = self._opened(line)
             if not is_bare:
                 await self._synced()
+            await self._prune()
         except OSError as error:
             self._fail(error)
             self._open.pop(intent, None)
             if is_bare:
                 return ""
-            raise StateError(
+            said = (
                 f"the audit log cannot be written ({error.strerror or type(error).__name__}), so nothing was done; "
                 "reading goes on. The operator has to make room or the state directory writable"
-            ) from error
+            )
+            raise unwritten(error, said) from error
         except BaseException:
             self.conclude(intent, "cut short")
             raise
@@ -105,6 +110,20 @@ class AuditJournal:
             self._append(fields)
         except OSError as error:
             self._fail(error)
+
+    async def _prune(self) -> None:
+        """Once with each new file of this server: then there may be more than is kept."""
+        if not self._keep_bytes or self._pruned_at == self._file.name:
+            return
+        self._pruned_at = self._file.name
+        try:
+            pruning = await anyio.to_thread.run_sync(plan_pruning, self._file.directory, self._keep_bytes)
+            if pruning.files:
+                self._append(pruning.line)
+                await self._synced()
+                await anyio.to_thread.run_sync(prune, pruning)
+        except OSError as error:
+            log.warning("old audit files cannot be removed now: %s", error.strerror)
 
     def trouble(self) -> str:
         """Why nothing can be written now, or ""; for who asks before the next act does."""
@@ -192,8 +211,11 @@ async def open_journal(
     clean: Clean,
     now: Now = utc_now,
     max_bytes: int = MAX_BYTES,
+    keep_bytes: int = 0,
 ) -> AsyncGenerator[AuditJournal]:
     """The journal of this process. Its file is made with the first act.
+
+    `keep_bytes`: how much the files of all servers may be together, before the oldest are removed; 0: all are kept.
 
     Raises:
         StateError: the audit directory is not ours alone, or cannot be made.
@@ -201,6 +223,6 @@ async def open_journal(
     key = chain_key(instance_key)
     file = AuditFile(prepared(state), key, now, max_bytes=max_bytes)
     try:
-        yield AuditJournal(file, key, clean)
+        yield AuditJournal(file, key, clean, keep_bytes)
     finally:
         file.close()

@@ -34,7 +34,19 @@ class Review:
 
 def files_of(state: Path) -> list[Path]:
     """The audit files of a state directory, oldest first."""
-    return sorted((state / DIRECTORY).glob(f"*{SUFFIX}"))
+    return paths_in(state / DIRECTORY)
+
+
+def paths_in(directory: Path) -> list[Path]:
+    """The audit files in their directory, oldest first."""
+    return sorted(directory.glob(f"*{SUFFIX}"))
+
+
+def follows(file: Path) -> str:
+    """The file that this one says it follows, or ""."""
+    first = next(entries_of(file), None)
+    after = first.fields.get("after") if first is not None else None
+    return str(cast("dict[str, object]", after).get("file")) if isinstance(after, dict) else ""
 
 
 def lines_of(file: Path) -> Iterator[bytes]:
@@ -51,18 +63,23 @@ def entries_of(file: Path) -> Iterator[Entry]:
 
 
 def reviewed(files: list[Path], key: bytes) -> list[Review]:
-    """Look at all files, each with the one that it follows. Files that were removed are missed by their followers."""
-    live = {file.name for file in files if _is_written(file)}
+    """Look at all files, each with the one that it follows.
+
+    Files that were removed are missed by their followers, unless a line somewhere says so, and how they ended.
+    """
+    live = {file.name for file in files if is_written(file)}
     found = {file.name: _examined(file, key) for file in files}
+    gone = {(each.get("file"), each.get("lines"), each.get("hash")) for one in found.values() for each in one.removed}
     followed = {_after(finding)["file"]: _after(finding) for finding in found.values() if _after(finding)}
-    return [_review(name, finding, found, followed.get(name), is_live=name in live) for name, finding in found.items()]
+    return [
+        _review(name, finding, _gap_before(finding, found, gone), followed.get(name), is_live=name in live)
+        for name, finding in found.items()
+    ]
 
 
-def _review(
-    name: str, finding: Finding, found: dict[str, Finding], follower: dict[str, object] | None, *, is_live: bool
-) -> Review:
+def _review(name: str, finding: Finding, gap: str, follower: dict[str, object] | None, *, is_live: bool) -> Review:
     worth, why = Worth.WHOLE, ""
-    damage = finding.damage or _gap_before(finding, found) or _gap_after(finding, follower)
+    damage = finding.damage or gap or _gap_after(finding, follower)
     if damage:
         worth, why = Worth.DAMAGED, damage
     elif follower is None and not finding.is_ended:
@@ -72,11 +89,14 @@ def _review(
     return Review(file=name, lines=finding.lines, worth=worth, why=why)
 
 
-def _gap_before(finding: Finding, found: dict[str, Finding]) -> str:
+def _gap_before(finding: Finding, found: dict[str, Finding], gone: set[tuple[object, object, object]]) -> str:
     after = _after(finding)
     if finding.first is not None and finding.first.get("kind") != "open":
         return "line 1 is not the first one that was written"
-    return f"line 1 follows {after['file']}, which is missing" if after and str(after["file"]) not in found else ""
+    is_there = not after or str(after["file"]) in found
+    if is_there or (after.get("file"), after.get("lines"), after.get("hash")) in gone:
+        return ""
+    return f"line 1 follows {after['file']}, which is missing"
 
 
 def _gap_after(finding: Finding, follower: dict[str, object] | None) -> str:
@@ -95,7 +115,8 @@ def _after(finding: Finding) -> dict[str, object]:
     return cast("dict[str, object]", after) if isinstance(after, dict) else {}
 
 
-def _is_written(file: Path) -> bool:
+def is_written(file: Path) -> bool:
+    """Whether its server still writes it."""
     with file.open("rb") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

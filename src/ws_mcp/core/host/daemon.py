@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ws_mcp.core.errors import PlaceUnavailableError, one_line
+from ws_mcp.core.errors import PlaceUnavailableError, StorageFullError, is_unwritable, one_line
 from ws_mcp.core.host.leftovers import kill_left
 from ws_mcp.core.host.sandbox import (
     LocalPlace,
@@ -34,6 +34,7 @@ async def launch(place: LocalPlace, program: Path, given: Mapping[str, str], *, 
 
     Raises:
         PlaceUnavailableError: it did not come up.
+        StorageFullError: for want of room.
     """
     fixed = host_environment()
     inside = {**fixed, "HOME": "/workspace" if is_sandboxed else str(place.data), **given}
@@ -50,7 +51,8 @@ async def launch(place: LocalPlace, program: Path, given: Mapping[str, str], *, 
         )
         await anyio.to_thread.run_sync(_note, place, int(done.stdout))
     except OSError as error:
-        raise PlaceUnavailableError(f"the local workspace could not be started: {error.strerror}") from error
+        text = f"the local workspace could not be started: {error.strerror}"
+        raise (StorageFullError if is_unwritable(error) else PlaceUnavailableError)(text) from error
     except (ValueError, subprocess.CalledProcessError) as error:
         raise PlaceUnavailableError("the local workspace could not be started; see `ws-mcp doctor`") from error
     await _listening(place)
@@ -76,6 +78,7 @@ async def kill(place: LocalPlace) -> None:
 
 
 def _prepare(place: LocalPlace, arguments: list[str]) -> None:
+    place.data.mkdir(mode=0o700, exist_ok=True)  # a removal that failed in the middle may have taken it
     place.sockets.mkdir(mode=0o700, exist_ok=True)
     for path in (place.log, place.arguments):
         path.unlink(missing_ok=True)
@@ -96,7 +99,11 @@ async def _listening(place: LocalPlace) -> None:
 
 
 def _note(place: LocalPlace, pid: int) -> None:
-    place.pid.write_text(f"{pid} {_started(pid)}")
+    try:
+        place.pid.write_text(f"{pid} {_started(pid)}")
+    except OSError:
+        _end(pid)  # whose pid nobody can read is never ended again
+        raise
 
 
 def _kill(place: LocalPlace) -> bool:
@@ -112,13 +119,17 @@ def _kill_execd(place: LocalPlace) -> bool:
         return False
     if not _started(int(pid)) or _started(int(pid)) != started:
         return False
+    _end(int(pid))
+    return True
+
+
+def _end(pid: int) -> None:
     # Bubblewrap waits outside for the first process of the sandbox, whose end is the end of all in it.
     with suppress(OSError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
     with suppress(ProcessLookupError):
-        os.kill(int(pid), signal.SIGKILL)
-    return True
+        os.kill(pid, signal.SIGKILL)
 
 
 def _started(pid: int) -> str:

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -66,14 +66,19 @@ class _Sockets:
     def close(self) -> None:
         self.receiving.close()
         self._sending.close()
-        (self._directory / self._own).unlink(missing_ok=True)
+        self._clear(self._own)
         os.close(self._handle)
+
+    def _clear(self, name: str) -> None:
+        # A disk that takes nothing must not end the server; whoever is told nothing by a socket clears it later.
+        with suppress(OSError):
+            (self._directory / name).unlink(missing_ok=True)
 
     def _send_to(self, name: str, content: bytes) -> None:
         try:
             self._sending.sendto(content, self._address(name))
         except ConnectionRefusedError:
-            (self._directory / name).unlink(missing_ok=True)  # of a server that was killed
+            self._clear(name)  # of a server that was killed
         except FileNotFoundError:
             return
         except OSError as error:

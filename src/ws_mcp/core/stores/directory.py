@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ws_mcp.core.database import DATABASE, LOCKS, Instance
-from ws_mcp.core.errors import StateError
+from ws_mcp.core.errors import StateError, unwritten
+from ws_mcp.core.stores.identity import FILE as IDENTITY
 
 OWNER = "instance"  # whose directory it is, where the state itself is elsewhere
 FIRST = frozenset({LOCKS, "tokens", "tokens.lock"})  # what may be there before one of these is
@@ -28,9 +29,8 @@ def make_directory(directory: Path, *, has_state: bool) -> None:
         directory.chmod(0o700)
         (directory / LOCKS).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise StateError(
-            f"the state directory cannot be made ({error.strerror}); choose another with --state"
-        ) from error
+        said = f"the state directory cannot be made ({error.strerror}); choose another with --state"
+        raise unwritten(error, said) from error
 
 
 def own_directory(directory: Path, instance: Instance) -> None:
@@ -77,7 +77,8 @@ def _check_content(directory: Path, *, has_state: bool) -> None:
             "the state of this directory is in a database: name it with --state-database, or choose another directory "
             "with --state"
         )
-    if names - FIRST and not (has_database or has_owner):
+    has_identity = IDENTITY in names  # of a state file that is gone: that is damage, and not somebody's directory
+    if names - FIRST and not (has_database or has_owner or has_identity):
         raise StateError(
             "the state directory has files that are not ws-mcp's; choose an empty or a new one with --state"
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
 
-from ws_mcp.core.errors import StateError
+from ws_mcp.core.errors import StateError, unwritten
 from ws_mcp.core.stores.lock import Lock
 
 LOCK_POLL_S = 0.02
@@ -45,9 +45,25 @@ class FileLocks:
         with _opened(self._directory / name) as handle:
             yield Lock(name, handle) if _try_lock(handle) else None
 
+    def is_held(self, name: str) -> bool:
+        """Whether somebody holds it at this moment."""
+        with _opened(self._directory / name) as handle:
+            return not _try_lock(handle)
+
+    def clear(self, prefix: str) -> int:
+        """Clear away the files of names with this beginning that nobody will hold again; returns how many are held."""
+        held = 0
+        for file in self._directory.glob(f"{prefix}*"):
+            if self.is_held(file.name):
+                held += 1
+            else:
+                self.remove(file.name)
+        return held
+
     def remove(self, name: str) -> None:
-        """Clear away the file of a name that nobody will hold again."""
-        (self._directory / name).unlink(missing_ok=True)
+        """Clear away the file of a name that nobody will hold again, unless the disk takes nothing now."""
+        with suppress(OSError):
+            (self._directory / name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -55,9 +71,8 @@ def _opened(path: Path) -> Generator[int]:
     try:
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateError(
-            f"a lock of the state directory cannot be opened ({error.strerror}); see `ws-mcp doctor`"
-        ) from error
+        said = f"a lock of the state directory cannot be opened ({error.strerror}); see `ws-mcp doctor`"
+        raise unwritten(error, said) from error
     try:
         yield handle
     finally:

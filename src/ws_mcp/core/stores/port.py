@@ -63,6 +63,7 @@ class Store(Protocol):
     """
 
     is_shared: bool  # by servers of several machines
+    damage: str  # what is wrong with what is kept, and what to do; "" as far as is known
     instance: Instance
 
     async def run(self, work: Callable[[Sql], T]) -> T:

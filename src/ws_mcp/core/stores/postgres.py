@@ -34,6 +34,7 @@ class PostgresStore:
     """See `port.Store`. A name is held by a file of this machine first: by that a program can hold it, too."""
 
     is_shared = True
+    damage = ""  # a database on a server has its own ways to be kept whole
 
     def __init__(self, directory: Path, reach: Reach, connection: psycopg.Connection, instance: Instance) -> None:
         self.instance = instance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,13 +12,18 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from ws_mcp.core.database import BUSY_S, DAMAGE, LOCKS, OPENING, instance_of, open_database, readable
+from ws_mcp.core.database import BUSY_S, DAMAGE, DATABASE, LOCKS, OPENING, SERVER, instance_of, open_database
+from ws_mcp.core.errors import DamagedStateError, StateError
+from ws_mcp.core.stores.damage import check_content, check_file, translated
 from ws_mcp.core.stores.datagrams import open_datagrams
 from ws_mcp.core.stores.files import FileLocks
+from ws_mcp.core.stores.identity import keep_identity
 from ws_mcp.core.stores.lock import Lock
 from ws_mcp.core.stores.port import Hear, Rows, Sql, Tell
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class SqliteSql:
@@ -45,19 +51,33 @@ class SqliteStore:
     def __init__(self, directory: Path, database: sqlite3.Connection) -> None:
         self._directory = directory
         self.database = database
+        self.damage = ""
+        self._file = _place_of(directory / DATABASE)
         self._thread = anyio.CapacityLimiter(1)
         self._files = FileLocks(directory / LOCKS)
         self.instance = instance_of(database)
 
     async def run(self, work: Callable[[Sql], T]) -> T:
         def locked() -> T:
+            self._check_there()
             try:
                 with self.database:
                     return work(SqliteSql(self.database))
             except DAMAGE as error:
-                raise readable(error) from error
+                failure = translated(error)
+                if isinstance(failure, DamagedStateError):
+                    self.damage = str(failure)
+                raise failure from error
 
         return await anyio.to_thread.run_sync(locked, limiter=self._thread)
+
+    def _check_there(self) -> None:
+        # What is written to a file that was removed or moved aside is lost, and SQLite does not notice.
+        if _place_of(self._directory / DATABASE) != self._file:
+            raise StateError(
+                "the state file was removed or replaced while this server ran, so nothing can be remembered: put it "
+                "back, or end this server and start it again"
+            )
 
     async def aclose(self) -> None:
         """Close the database."""
@@ -98,9 +118,42 @@ async def open_sqlite(directory: Path) -> AsyncGenerator[SqliteStore]:
     """
     # SQLite does not wait for a server that makes a database or switches it to WAL mode: it fails.
     async with FileLocks(directory / LOCKS).lock(OPENING, BUSY_S):
-        store = SqliteStore(directory, await anyio.to_thread.run_sync(open_database, directory))
+        store = SqliteStore(directory, await anyio.to_thread.run_sync(open_whole, directory))
+        await anyio.to_thread.run_sync(_clear_killed, directory)
     try:
         yield store
     finally:
         with anyio.CancelScope(shield=True):
             await store.aclose()
+
+
+def open_whole(directory: Path) -> sqlite3.Connection:
+    """The database of a state directory that is whole, or new.
+
+    Raises:
+        DamagedStateError
+        StateError: a newer ws-mcp wrote it, or it cannot be opened.
+    """
+    check_file(directory)
+    try:
+        database = open_database(directory, lambda opened: check_content(opened, directory))
+    except DAMAGE as error:
+        raise translated(error) from error
+    keep_identity(directory, instance_of(database))
+    return database
+
+
+def _clear_killed(directory: Path) -> None:
+    # Names are never used twice, so who finds one free need not wonder who comes back for it.
+    try:
+        FileLocks(directory / LOCKS).clear(SERVER)
+    except (OSError, StateError) as error:
+        log.info("what killed servers left among the locks stays: %s", error)
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

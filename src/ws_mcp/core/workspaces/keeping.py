@@ -54,7 +54,9 @@ async def open_keeping(
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(open_watch(engine, state.instance, changes, site))
         sweeper = Sweeper(engine, state, ledger, ages.wall, site)
-        await stack.enter_async_context(open_sweeping(sweeper, workspaces.repair, lambda: watch.is_begun))
+        await stack.enter_async_context(
+            open_sweeping(sweeper, workspaces.repair, lambda: watch.is_begun and not state.damage)
+        )
         world = LiveIdleWorld(
             engine,
             state,
@@ -66,15 +68,19 @@ async def open_keeping(
         )
         stops = idle.IdleStops(world, defaults.idle_stop_s, ages.wall)
         quota = DiskQuota(engine, state, ledger, watch, acts=acts, quota_mib=defaults.volume_mib, now=ages)
-        await stack.enter_async_context(_open_looks(acts, stops, quota))
+        await stack.enter_async_context(_open_looks(acts, state, stops, quota))
         yield Keeping(workspaces=workspaces, watch=watch)
 
 
 @asynccontextmanager
-async def _open_looks(acts: OwnActs, stops: idle.IdleStops, quota: DiskQuota) -> AsyncGenerator[None]:
+async def _open_looks(acts: OwnActs, state: State, stops: idle.IdleStops, quota: DiskQuota) -> AsyncGenerator[None]:
     async def look_on(what: str, every_s: float, look: Callable[[], Awaitable[object]]) -> None:
+        async def look_if_whole() -> None:
+            if not state.damage:
+                await look()
+
         await acts.begun()
-        await repeat(what, every_s, look)
+        await repeat(what, every_s, look_if_whole)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(look_on, "the stop of idle workspaces", idle.LOOK_S, stops.look)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +17,16 @@ import anyio
 import anyio.to_thread
 
 from ws_mcp.core.clock import Now
-from ws_mcp.core.errors import ConflictError, StateError, WsError
+from ws_mcp.core.errors import ConflictError, StateError, WsError, unwritten
 from ws_mcp.core.execd.binaries import host_binary
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.host import daemon, sandbox
-from ws_mcp.core.host.sandbox import LocalPlace
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
+from ws_mcp.core.replacing import replace_file, sync_directory
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.checks import check_environment
-from ws_mcp.core.workspaces.local_record import FILE, Record, read_record
+from ws_mcp.core.workspaces.local_record import FILE, Record, clear_record, read_record
 from ws_mcp.core.workspaces.local_spec import check_local, differences, spec_label, with_defaults
 from ws_mcp.core.workspaces.model import Workspace, WorkspaceKind, WorkspaceSpec, WorkspaceState
 from ws_mcp.core.workspaces.plan import Step
@@ -133,7 +134,7 @@ class LocalWorkspaces:
 
     async def _clear(self, place: PlaceId, *, keep_data: bool) -> str:
         await daemon.kill(self._where(place))
-        return await anyio.to_thread.run_sync(self._remove, place, keep_data)
+        return await anyio.to_thread.run_sync(lambda: self._remove(place, keep_data=keep_data))
 
     def _place(self, scope: Scope, name: WorkspaceName) -> PlaceId:
         return naming.place_name(self._state.instance.id, scope, name)
@@ -171,15 +172,15 @@ class LocalWorkspaces:
             environment=dict(spec.environment or {}),
             created_at=self._now(),
         )
-        path = self._root / place / FILE
-        fresh = path.with_suffix(".new")
+        had_data = (data := self._where(place).data).exists()
         try:
-            self._where(place).data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh.touch(mode=0o600)
-            fresh.write_text(record.model_dump_json())
-            fresh.rename(path)
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(self._root / place / FILE, record.model_dump_json())
+            sync_directory(self._root)
         except OSError as error:
-            raise StateError(f"the local workspace cannot be made: {error.strerror}") from error
+            with suppress(OSError, StateError):
+                self._remove(place, keep_data=had_data)
+            raise unwritten(error, f"the local workspace cannot be made: {error.strerror}") from error
         return record
 
     def _read(self, place: PlaceId) -> Record | None:
@@ -197,16 +198,11 @@ class LocalWorkspaces:
             log.warning("a local workspace is left out: %s", error)
             return None
 
-    def _remove(self, place: PlaceId, keep_data: bool) -> str:
+    def _remove(self, place: PlaceId, *, keep_data: bool) -> str:
         shutil.rmtree(self._sockets(place), ignore_errors=True)
-        (self._root / place / FILE).unlink(missing_ok=True)
-        if not keep_data:
-            shutil.rmtree(self._root / place, ignore_errors=True)
-            return ""
         where = self._where(place)
-        for leftover in (where.log, where.arguments, where.pid):
-            leftover.unlink(missing_ok=True)
-        return f"local/{place}/data"
+        clear_record(where.home, (where.log, where.arguments, where.pid), keep_data=keep_data)
+        return f"local/{place}/data" if keep_data else ""
 
     async def _launch(self, place: PlaceId, record: Record) -> None:
         verifier = naming.verifier_of(naming.secret_of(self._state.instance.key, place))
@@ -218,13 +214,13 @@ class LocalWorkspaces:
         )
 
     async def _workspace(self, place: PlaceId, record: Record) -> Workspace:
-        is_running = await daemon.answers(self._where(place))
+        state = WorkspaceState.RUNNING if await daemon.answers(self._where(place)) else WorkspaceState.STOPPED
         is_sandboxed = sandbox.has_bubblewrap()
         return Workspace(
             name=WorkspaceName(record.workspace),
             kind=WorkspaceKind.LOCAL,
             place=place,
-            state=WorkspaceState.RUNNING if is_running else WorkspaceState.STOPPED,
+            state=state,
             image="",
             tier=record.tier,
             created_at=record.created_at,
@@ -234,8 +230,8 @@ class LocalWorkspaces:
             sandbox="bubblewrap" if is_sandboxed else "none",
         )
 
-    def _where(self, place: PlaceId, *, has_network: bool = False) -> LocalPlace:
-        return LocalPlace(
+    def _where(self, place: PlaceId, *, has_network: bool = False) -> sandbox.LocalPlace:
+        return sandbox.LocalPlace(
             place=place,
             home=self._root / place,
             sockets=self._sockets(place),

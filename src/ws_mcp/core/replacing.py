@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 
 def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
     """Put `text` where `path` is, with these rights whatever the umask; a link there is replaced, not followed.
+
+    It is on the disk when this returns, and so is its name.
 
     Raises:
         OSError
@@ -22,5 +25,21 @@ def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """The names in a directory are on the disk when this returns.
+
+    Raises:
+        OSError
+    """
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
     finally:
-        fresh.unlink(missing_ok=True)
+        os.close(handle)
