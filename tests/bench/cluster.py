@@ -19,6 +19,7 @@ from anyio.abc import ByteStream
 from support.fake_managers import FakeManagers
 from support.fake_swarm import FakeSwarm
 
+from ws_mcp.core.ages import Ages
 from ws_mcp.core.changes import Changes
 from ws_mcp.core.clock import utc_now
 from ws_mcp.core.database import Instance
@@ -109,7 +110,8 @@ async def open_many(directory: Path, hosts: int, workspaces: int) -> AsyncGenera
         places = await stack.enter_async_context(open_places(_no_execd, lambda _: "", "scale", _unheard))
         acts, doors = OwnActs(), Swarm(managers=swarm.managers, engines=swarm.engines)
         rules = WorkspaceRules(workspaces=workspaces * hosts)
-        ground = Ground(state, places, lambda _: rules, rules, acts, Changes(), utc_now)
+        ages = Ages(utc_now, utc_now(), utc_now())
+        ground = Ground(state, places, lambda _: rules, rules, acts, Changes(), ages)
         acts.begin(lambda _: nullcontext())
         placement = await stack.enter_async_context(open_placement(doors, ground))
         counts.managers.clear()
