@@ -8,10 +8,20 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.table import columns
 from kills.plan import Fault, Moment, plan_of
 
 RECONCILED_S = 10.0
-COLUMNS = ("runs", "failed", "orphans", "foreign touched", "lost", "gaps", "repeated", "slowest reconciliation")
+COLUMNS = (
+    "runs",
+    "failed",
+    "orphans",
+    "foreign touched",
+    "lost",
+    "gaps",
+    "repeated",
+    "slowest until all was whole, from the restart",
+)
 
 
 @dataclass(kw_only=True)
@@ -33,6 +43,11 @@ class Findings:
     seconds: float = 0.0
 
     @property
+    def whole_s(self) -> float:
+        """From the start of the next server until nothing was half-made any more."""
+        return self.started_s + self.reconciled_s
+
+    @property
     def broken(self) -> list[str]:
         """Every promise that was not kept, in words."""
         named = {
@@ -44,8 +59,8 @@ class Findings:
             "other": self.other,
         }
         words = [f"{what}: {text}" for what, texts in named.items() for text in texts]
-        if self.reconciled_s > RECONCILED_S:
-            words.append(f"slow: reconciled {self.reconciled_s:.1f} s after its start")
+        if self.whole_s > RECONCILED_S:
+            words.append(f"slow: whole {self.whole_s:.1f} s after the restart, {self.started_s:.1f} s of that to start")
         return words
 
     def __str__(self) -> str:
@@ -58,15 +73,26 @@ class Findings:
 def table(runs: Sequence[Findings]) -> str:
     """Faults as rows, with how often each moment was hit, and what was found."""
     moments = tuple(Moment)
-    head = ("fault", *(moment.value for moment in moments), *COLUMNS)
-    rows = [head, *(_row(fault.value, [run for run in runs if plan_of(run.seed).fault is fault]) for fault in Fault)]
-    rows.append(_row("all", list(runs)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    hits = [[*(_of(runs, fault, moment) for moment in moments)] for fault in Fault]
+    head, *rows = summary(runs)
+    whole = [(head[0], *(moment.value for moment in moments), *head[1:])]
+    for row, hit in zip(rows, [*hits, [sum(column) for column in zip(*hits, strict=True)]], strict=True):
+        whole.append((row[0], *map(str, hit), *row[1:]))
+    return columns(whole)
+
+
+def summary(runs: Sequence[Findings]) -> list[tuple[str, ...]]:
+    """A head, a row for each fault, and one for all: what was found, without the moments."""
+    faults = [_row(fault.value, [run for run in runs if plan_of(run.seed).fault is fault]) for fault in Fault]
+    return [("fault", *COLUMNS), *faults, _row("all", list(runs))]
+
+
+def _of(runs: Sequence[Findings], fault: Fault, moment: Moment) -> int:
+    plans = [plan_of(run.seed) for run in runs]
+    return sum(plan.fault is fault and plan.moment is moment for plan in plans)
 
 
 def _row(name: str, runs: Sequence[Findings]) -> tuple[str, ...]:
-    hits = [[run for run in runs if plan_of(run.seed).moment is moment] for moment in Moment]
     found = (
         len(runs),
         sum(bool(run.broken) for run in runs),
@@ -76,8 +102,8 @@ def _row(name: str, runs: Sequence[Findings]) -> tuple[str, ...]:
         sum(len(run.gaps) for run in runs),
         sum(len(run.repeated) for run in runs),
     )
-    slowest = max((run.reconciled_s for run in runs), default=0.0)
-    return (name, *(str(len(hit)) for hit in hits), *(str(number) for number in found), f"{slowest:.1f} s")
+    slowest = max((run.whole_s for run in runs), default=0.0)
+    return (name, *map(str, found), f"{slowest:.1f} s")
 
 
 def keep(path: Path, runs: Sequence[Findings], machine: str) -> None:

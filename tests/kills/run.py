@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+from bench.table import markdown, put
 from kills.bystander import Bystander, open_bystander
 from kills.checks import Checks
 from kills.faults import Blow
-from kills.findings import Findings, keep, table
+from kills.findings import Findings, keep, summary, table
 from kills.ground import Ground, open_ground
 from kills.plan import CELLS, Fault, Plan, plan_of
 from kills.servers import another_build, open_server
@@ -31,7 +32,9 @@ from support.real_engine import open_ground as open_engine_ground
 from ws_mcp.core.engine.docker import DockerEngine
 
 BOUND_S = 150.0
-KEPT = Path(__file__).parents[2] / "bench-results" / "kills.json"
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "bench-results" / "kills.json"
+PAGE = ROOT / "docs" / "soak.md"
 
 
 @dataclass(frozen=True)
@@ -140,12 +143,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, nargs="+", help="only these")
     parser.add_argument("--runs", type=int, default=int(os.environ.get("KILLS", len(CELLS))))
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/soak.md")
     given = parser.parse_args()
     describe_once()
     seeds = given.seed or range(given.first, given.first + given.runs)
     with open_engine_ground(is_required=True):
         done = anyio.run(partial(run_all, seeds))
     print(table(done))
+    if given.write:
+        put(PAGE, "kills", markdown(summary(done)))
     if not given.seed:
         keep(KEPT, done, f"{platform.machine()}, {os.cpu_count()} processors")
     return int(any(each.broken for each in done))
