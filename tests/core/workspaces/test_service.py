@@ -348,6 +348,25 @@ async def test_data_that_a_removal_left_behind_is_removed_by_whoever_comes_next(
     assert await left_over(fake) == []
 
 
+async def test_a_removal_that_a_power_cut_brings_back_takes_nothing_that_was_made_since(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service, open_state(tmp_path / "state") as state:
+        ledger = Ledger(state, utc_now)
+        fake.fail_next("remove_volume", EngineError("no"))
+        with pytest.raises(EngineError):
+            await service.workspaces.remove(await service.made(), keep_volume=False)
+        lost = await ledger.intent(service.workspaces.place(SCOPE, MAIN))
+        assert lost is not None
+        assert await service.workspaces.repair() == 1
+        made = await service.made()
+        # The last writes to the state did not reach the disk, what the engine did since has.
+        await ledger.begin(lost)
+        assert await service.workspaces.repair() == 1
+        assert await ledger.intents() == ()
+        assert (await service.provision()).change == "none"
+        assert made.volume in await left_over(fake)
+
+
 async def test_a_removal_that_takes_too_long_is_not_said_to_be_done(tmp_path: Path) -> None:
     fake = an_engine()
     async with open_service(fake, tmp_path) as service, open_state(tmp_path / "state") as state:

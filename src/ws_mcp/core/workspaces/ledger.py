@@ -28,15 +28,16 @@ class IntentKind(StrEnum):
 
 
 class ObjectKind(StrEnum):
-    """A kind of engine object that a workspace has besides its container."""
+    """A kind of engine object that a workspace has."""
 
     VOLUME = "volume"
     NETWORK = "network"
+    CONTAINER = "container"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineObject:
-    """An engine object by its name."""
+    """An engine object by its name; a container by its id, which no later one has."""
 
     kind: ObjectKind
     name: str
@@ -44,11 +45,16 @@ class EngineObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """`objects`: what a provision makes anew, or what a removal removes."""
+    """`objects`: what a provision makes anew, without its container, or what a removal removes, with it."""
 
     place: PlaceId
     kind: IntentKind
     objects: tuple[EngineObject, ...]
+
+    @property
+    def belongings(self) -> tuple[EngineObject, ...]:
+        """The objects but for the container."""
+        return tuple(each for each in self.objects if each.kind is not ObjectKind.CONTAINER)
 
 
 class Ledger:

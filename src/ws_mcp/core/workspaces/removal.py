@@ -48,7 +48,8 @@ class Removal:
                 objects = (*objects, EngineObject(kind=ObjectKind.VOLUME, name=naming.volume_name(place)))
             # Begun means done: a container without its volume's removal would leave data that nothing lists.
             with lock.shield(self._clean_up_s) as patience:
-                await self._ledger.begin(Intent(place=place, kind=IntentKind.REMOVE, objects=objects))
+                meant = () if found is None else (_container(found),)
+                await self._ledger.begin(Intent(place=place, kind=IntentKind.REMOVE, objects=(*meant, *objects)))
                 await self._remove_container(place, found)
                 await lock.check()
                 await self._finish(place, objects)
@@ -80,10 +81,7 @@ class Removal:
             return False
         log.info("a %s of %s was cut short: putting it right", intent.kind, place)
         if intent.kind is IntentKind.REMOVE:
-            found = await self._found(place)
-            if found is not None:
-                await self._engine.remove(found.id)
-            await self._finish(place, intent.objects)
+            await self._go_on(intent)
             return True
         await self._undo(place, intent.objects)
         await self._ledger.end(place)
@@ -102,6 +100,17 @@ class Removal:
                 except WsError as error:
                     log.warning("what a server left of %s cannot be put right now: %s", intent.place, error)
         return repaired
+
+    async def _go_on(self, intent: Intent) -> None:
+        """Finish a removal, unless the workspace was made anew since: a power cut takes the last writes of a state."""
+        found = await self._found(intent.place)
+        if found is not None and _container(found) not in intent.objects:
+            log.warning("the removal of %s was over before: it was made anew since, and stays", intent.place)
+            await self._ledger.end(intent.place)
+            return
+        if found is not None:
+            await self._engine.remove(found.id)
+        await self._finish(intent.place, intent.belongings)
 
     async def _undo(self, place: PlaceId, made: tuple[EngineObject, ...]) -> None:
         names = (place, naming.incoming_name(place), naming.outgoing_name(place))
@@ -174,3 +183,7 @@ class Removal:
             return None
         # While it is swapped it carries the signature for the name that it is to have, or had.
         return found if naming.is_ours(self._key, place or name, found.labels) else None
+
+
+def _container(found: Container) -> EngineObject:
+    return EngineObject(kind=ObjectKind.CONTAINER, name=found.id)
