@@ -56,9 +56,8 @@ class ToolSpec:
 class GuardedTool(Tool):
     """A tool behind the gate; its expected failures reach the model as they are worded, bugs as a reference only."""
 
-    _place: tuple[Gate, ToolSpec, Tasks, Bounded] = (
-        PrivateAttr()
-    )  # one of them, for pydantic looks for each in many places
+    # One of them, for pydantic looks for each in many places.
+    _place: tuple[Gate, ToolSpec, Tasks, Bounded] = PrivateAttr()
 
     def stand_behind(self, gate: Gate, spec: ToolSpec, tasks: Tasks, bounded: Bounded) -> None:
         """Called once, for the SDK makes it and knows only its own fields."""
