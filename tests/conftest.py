@@ -16,6 +16,7 @@
 - `conformance` is the official conformance suite, `inspector` the official Inspector, `wheelhouse` the packages that an
   installation needs, `mcpb_packer` the official packer of bundles; the same holds for them.
 - `browser` is Chromium (asyncio only); the same holds for it.
+- A test with the marker `long` is the longer form of what others show in less time: `make soak` runs it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ OPTIONAL = {
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
 }
+IS_LONG = bool(os.environ.get("WS_MCP_SOAK"))
 ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground", "swarm_ground")
 REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 
@@ -70,6 +72,7 @@ REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 def pytest_report_header() -> list[str]:
     """Say what is left out, and what would help."""
     found = {what: missing() for what, missing in (*OPTIONAL.values(), ("swarm", swarm_missing))}
+    found["long forms"] = "" if IS_LONG else "make soak has them"
     return [f"{what}: {f'left out, {reason}' if reason else 'tested'}" for what, reason in found.items()]
 
 
@@ -140,8 +143,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names: list[str] = getattr(item, "fixturenames", [])
         if any(name in names for name in ENGINE_GROUNDS):
             item.add_marker(pytest.mark.engine)
+        is_too_long = item.get_closest_marker("long") is not None and not IS_LONG
         lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
-        if (lacks_podman or any(name in names for name in lacking)) and os.environ.get("CI") != "true":
+        is_lacking = lacks_podman or any(name in names for name in lacking)
+        if is_too_long or (is_lacking and os.environ.get("CI") != "true"):
             left_out.append(item)
     items.sort(key=lambda item: (END_TO_END not in item.path.parts, item.get_closest_marker("slow") is None))
     if left_out:

@@ -1,7 +1,7 @@
 """Every way in which a server ends, or its client goes: what is kept and what is gone, as `docs/operations.md` says.
 
-The table there is what is tested: each of its rows, once for each transport, on a server with processes in both kinds
-of workspaces, a call that waits, and a provision whose container is there and not told of yet.
+The table there is what is tested: each of its rows (with `make soak` once for each transport) on a server with
+processes in both kinds of workspaces, a call that waits, and a provision whose container is there and not told of yet.
 """
 
 from __future__ import annotations
@@ -119,6 +119,17 @@ CASES: Mapping[str, Case] = {
     "the client goes away in the middle of calls": Case(way=_client_leaves, flags=("--audit", "on")),
 }
 FULL = "TERM with the disk of the state full"
+IS_LONG = bool(os.environ.get("WS_MCP_SOAK"))
+
+
+def looked_at() -> list[Row]:
+    """Each row over one transport, those in turn; with `make soak` over all that it is about."""
+    over: dict[str, list[Row]] = {}
+    for row in documented():
+        over.setdefault(row.what, []).append(row)
+    return [
+        row for number, rows in enumerate(over.values()) for row in (rows if IS_LONG else [rows[number % len(rows)]])
+    ]
 
 
 def test_the_table_has_all_rows_that_there_are_cases_for() -> None:
@@ -230,7 +241,7 @@ class Rows:
 async def test_each_row_of_the_table_is_true(instance: Instance, tmp_path: Path) -> None:
     rows = Rows(instance, tmp_path)
     async with anyio.create_task_group() as tasks:
-        for number, row in enumerate(documented()):
+        for number, row in enumerate(looked_at()):
             tasks.start_soon(rows.look, number, row)
     await rows.close("stdio")
     await rows.close("HTTP")

@@ -92,7 +92,7 @@ def http_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[HttpServe
         yield server
 
 
-@pytest.mark.parametrize("era", VERSIONS)
+@pytest.mark.parametrize("era", [pytest.param("legacy", marks=pytest.mark.long), "modern"])  # both: over stdio
 @pytest.mark.slow
 def test_the_inspector_does_the_main_job_over_http(
     inspector: tuple[str, ...], http_server: HttpServer, era: str

@@ -40,7 +40,7 @@ def test_as_many_seeds_as_there_are_cells_have_each_once_and_each_seed_is_one_pl
 def test_a_run_that_broke_something_says_how_to_run_it_again_and_counts_in_the_table(tmp_path: Path) -> None:
     bad = Findings(seed=7, gaps=["counter p_1"], reconciled_s=11.0)
     assert "python -m kills.run --seed 7" in str(bad)
-    assert bad.broken == ["gap: counter p_1", "slow: reconciled 11.0 s after its start"]
+    assert bad.broken == ["gap: counter p_1", "slow: whole 11.0 s after the restart, 0.0 s of that to start"]
     rows = {row.split("  ")[0]: row.split() for row in table([bad, Findings(seed=8)]).splitlines()}
     assert rows["all"][-9:] == ["2", "1", "0", "0", "0", "1", "0", "11.0", "s"]
     assert len(rows) == len(Fault) + 2

@@ -59,9 +59,11 @@ class CallReader:
 
 @dataclass
 class Trap:
-    """Springs at the first call that changes something and at which it has not sprung before."""
+    """Springs at the first call that changes something and at which it has not sprung before; `every`: at each n-th."""
 
+    every: int = 1
     sprung: set[str] = field(default_factory=set[str])
+    spared: set[str] = field(default_factory=set[str])
     _seen: Counter[str] = field(default_factory=Counter[str])
 
     def begin(self) -> None:
@@ -74,7 +76,8 @@ class Trap:
             return False
         self._seen[call] += 1
         which = f"{call} #{self._seen[call]}"
-        if which in self.sprung:
+        if which in self.sprung | self.spared:
             return False
-        self.sprung.add(which)
-        return True
+        springs = (len(self.sprung) + len(self.spared)) % self.every == 0
+        (self.sprung if springs else self.spared).add(which)
+        return springs
