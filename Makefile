@@ -116,11 +116,12 @@ bench-peers: setup  ## we and our peers with the same steps, as a table: those t
 PARTS ?= simulation faults kills load
 TAKES_simulation = $(SOAK_MINUTES) minutes
 TAKES_faults = about 10 minutes
-TAKES_kills = about 10 minutes
+TAKES_kills = about 15 minutes
 TAKES_load = $(LOAD_MINUTES) minutes of mixed work, and about 6 of the rest
 SOAK_MINUTES ?= 10
 LOAD_MINUTES ?= 20
 SOAK_FIRST ?= $(shell date +%s)
+WITH_LONG_FORMS = $(addprefix tests/end_to_end/test_,engine_crashes.py engine_faults.py kill_provision.py ends.py)
 WITH_ENGINE = $(if $(filter 0,$(shell id -u)),bash .ci/with-engine)
 
 soak: setup  ## everything that takes long: simulation, faults, kills, load (an hour); PARTS=load for one; docs/soak.md
@@ -134,11 +135,12 @@ soak-simulation: setup
 	@cd tests && PYTHONPATH=.:../src ../$(BIN)/python -W ignore -m simulation.run --minutes $(SOAK_MINUTES) --first $(SOAK_FIRST)
 
 soak-faults: setup
-	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation tests/core/test_state_damage.py)
+	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation tests/core/test_state_damage.py tests/core/placement/test_crashes.py)
 
 soak-kills: setup
 	@$(WITH_ENGINE) env -C tests PYTHONPATH=.:../src $(CURDIR)/$(BIN)/python -W ignore -m kills.run $(if $(WRITE),--write)
-	@WS_MCP_SOAK=1 $(WITH_ENGINE) $(BIN)/python -m pytest -q --timeout 7200 tests/end_to_end/test_engine_crashes.py tests/end_to_end/test_engine_faults.py
+	@WS_MCP_SOAK=1 $(WITH_ENGINE) $(BIN)/python -m pytest -q --timeout 7200 $(WITH_LONG_FORMS)
+	@WS_MCP_SOAK=1 $(WITH_ENGINE) $(BIN)/python -m pytest -q --timeout 7200 -m long
 
 soak-load: setup
 	@$(WITH_ENGINE) $(BIN)/python -m tests.load $(if $(findstring --quick,$(ARGS)),,--minutes $(LOAD_MINUTES)) $(if $(WRITE),--write) $(ARGS)

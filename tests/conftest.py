@@ -35,6 +35,7 @@ from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
 from support.postgres import Postgres, open_postgres_server, postgres_missing
 from support.real_engine import EngineGround, LabelledEngine, open_ground, run_in_thread
+from support.soaked import IS_LONG
 from support.swarm_nodes import SwarmGround, open_swarm, swarm_missing
 from support.virtual_clock import virtual_clock
 from support.wheelhouse import wheelhouse_missing
@@ -64,7 +65,6 @@ OPTIONAL = {
     "wheelhouse": ("installed packages", wheelhouse_missing),
     "mcpb_packer": ("bundles", mcpb_missing),
 }
-IS_LONG = bool(os.environ.get("WS_MCP_SOAK"))
 ENGINE_GROUNDS = ("engine_ground", "podman_ground", "each_ground", "swarm_ground")
 REAL = ("real_io", "browser", *ENGINE_GROUNDS)
 

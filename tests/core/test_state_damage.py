@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 import pytest
+from support.soaked import IS_LONG
 
 from ws_mcp.core.database import DATABASE, SCHEMA, Instance
 from ws_mcp.core.errors import DamagedStateError, StateError
@@ -25,7 +26,7 @@ from ws_mcp.core.stores.salvage import Table, salvaged
 pytestmark = pytest.mark.usefixtures("real_io")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CASES = 20_000 if os.environ.get("WS_MCP_SOAK") else 200
+CASES = 20_000 if IS_LONG else 200
 STARTS = 60
 SEED = 20261127
 

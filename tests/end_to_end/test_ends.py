@@ -24,6 +24,7 @@ from support.ends_table import Row, documented
 from support.instances import Instance, open_instance
 from support.peers import Json, until
 from support.small_disk import fill, small_disk
+from support.soaked import IS_LONG
 
 AT_ONCE = 3  # rows; the machine has few processors, and some rows only wait
 LATE_S = 15.0  # in which is seen what became of the rest; it is so before, and nobody tells
@@ -119,7 +120,6 @@ CASES: Mapping[str, Case] = {
     "the client goes away in the middle of calls": Case(way=_client_leaves, flags=("--audit", "on")),
 }
 FULL = "TERM with the disk of the state full"
-IS_LONG = bool(os.environ.get("WS_MCP_SOAK"))
 
 
 def looked_at() -> list[Row]:

@@ -6,7 +6,6 @@ running. Workspaces are whole or absent afterwards, and what works again works w
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,12 +19,12 @@ from support.instances import IMAGE
 from support.peers import Peer, open_peer, until
 from support.private_engine import PrivateEngine, open_private_engine
 from support.real_engine import EngineGround
+from support.soaked import IS_LONG
 
 pytestmark = pytest.mark.slow
 
 TICKER = 'i=0; while :; do i=$((i+1)); echo "line $i"; sleep 0.02; done'
 BACK_S = 5.0
-IS_LONG = bool(os.environ.get("WS_MCP_SOAK"))
 # The call of the engine at whose answer it dies, and the call of ours that needs it.
 IN_THE_MIDDLE = {
     "POST /containers/create": ("provision_workspace", {"name": "new"}),

@@ -5,7 +5,6 @@ Nothing is concluded from that, nothing is removed, work elsewhere goes on, and 
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from support.docker_cli import docker
 from support.engine_proxy import EngineProxy, OnTrouble, Trouble, answer_of, open_proxy
 from support.instances import Instance
 from support.peers import Peer, server_argv, server_environment, until
+from support.soaked import IS_LONG
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,6 @@ BACK_S = 5.0
 CONVERGED_S = 35.0
 P99_S = 0.2
 CALLS = 120  # of starts, and as many reads: two starts in 30 s wait for who is silent, for the limit of a chat
-IS_LONG = bool(os.environ.get("WS_MCP_SOAK"))
 
 LISTS = ("GET /containers/json", "GET /volumes", "GET /networks")
 PARTS = {

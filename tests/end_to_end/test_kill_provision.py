@@ -24,11 +24,12 @@ from support.engine_proxy import EngineProxy, open_proxy
 from support.instances import Instance, open_instance
 from support.peers import Json, Peer, server_environment
 from support.real_engine import EngineGround
+from support.soaked import IS_LONG
 from support.tier_probe import output_of
 
 WISH: Json = {"env": {"A": "1"}, "options": {"files": {"a.txt": "one"}, "replace": "always"}}
 MOST = 40
-EVERY = 1 if os.environ.get("WS_MCP_SOAK") else 3
+EVERY = 1 if IS_LONG else 3
 ACTS = {"create": 14, "recreate": 15, "remove": 6}  # and how many calls each has at least
 
 

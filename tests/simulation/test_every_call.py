@@ -8,7 +8,6 @@ Source: SQLite's way of testing.
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -25,6 +24,7 @@ from simulation.run import DIRECTORY
 from simulation.seeding import run_seeded
 from simulation.settling import settle
 from simulation.world import MAIN, Chat, World, open_world
+from support.soaked import IS_LONG, numbers
 
 from ws_mcp.core.closing import Closing
 from ws_mcp.core.errors import NotFoundError, WsError
@@ -193,11 +193,11 @@ CASES = [
     for name in OPERATIONS
     for door in Door
     for fault in FAULTS[door]
-    if fault is WORST[door] or os.environ.get("WS_MCP_SOAK")
+    if fault is WORST[door] or IS_LONG
 ]
-# Of these the short form has each sixth call: most of them are those of others, too.
+# Of these the short form has each sixth call, for most of them are those of others, too; of the rest each second one.
 SAMPLED: tuple[str, ...] = ("remove but data", "files", "files of a stopped one", "task", "task that is given up")
-STEPS: dict[str, int] = {} if os.environ.get("WS_MCP_SOAK") else dict.fromkeys(SAMPLED, 6)
+STEPS = dict.fromkeys(SAMPLED, 6)
 # A server that died has closed nothing; with a real one the kernel does that.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning"
@@ -206,7 +206,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.mark.parametrize(("name", "door", "fault"), CASES)
 def test_a_fault_at_any_call_of_any_operation_leaves_everything_whole(name: str, door: Door, fault: Fault) -> None:
-    for number in range(1, MOST_CALLS, STEPS.get(name, 1)):
+    for number in numbers(MOST_CALLS, every=STEPS.get(name, 2), turn=list(OPERATIONS).index(name)):
         if not run_with(name, Nth(door, number, fault)):
             return
     pytest.fail("the operation never ended")

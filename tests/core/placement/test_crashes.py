@@ -12,6 +12,7 @@ import anyio
 import pytest
 from support.fake_swarm import FakeSwarm
 from support.placement_ground import Cluster, a_swarm, left_over, open_server
+from support.soaked import numbers
 from support.workspace_ground import MAIN, SPEC
 from support.workspace_values import SCOPE
 
@@ -31,6 +32,7 @@ WISH = replace(SPEC, tier=2, content=Content(files={"a.txt": "1"}, secrets={"T":
 OTHER_WISH = replace(WISH, sizes=Sizes(memory_mib=1024))
 ALWAYS = Ask(replace=Replace.ALWAYS)
 MOST_CALLS = 300
+EVERY = 4  # with `make soak` each
 Script = Callable[[Cluster], Awaitable[object]]
 
 
@@ -117,7 +119,7 @@ async def test_a_server_that_is_killed_at_any_call_leaves_all_in_order(
     tmp_path: Path, name: str, is_after: bool
 ) -> None:
     has_one, script = SCRIPTS[name]
-    for number in range(1, MOST_CALLS):
+    for number in numbers(MOST_CALLS, every=EVERY, turn=list(SCRIPTS).index(name)):
         swarm, path = a_swarm(2), tmp_path / str(number)
         await prepared(swarm, path, has_one=has_one)
         was_killed = await killed(swarm, path, script, number, is_after=is_after)
@@ -135,7 +137,7 @@ async def test_a_server_that_is_killed_at_any_call_leaves_all_in_order(
 @pytest.mark.parametrize("name", list(SCRIPTS))
 async def test_a_call_that_fails_leaves_all_in_order(tmp_path: Path, name: str) -> None:
     has_one, script = SCRIPTS[name]
-    for number in range(1, MOST_CALLS):
+    for number in numbers(MOST_CALLS, every=EVERY, turn=list(SCRIPTS).index(name)):
         swarm, path = a_swarm(2), tmp_path / str(number)
         await prepared(swarm, path, has_one=has_one)
         async with open_server(swarm, path) as server:
@@ -181,7 +183,7 @@ class LosableState(State):
 @pytest.mark.parametrize("name", list(SCRIPTS))
 async def test_who_lost_the_lock_changes_no_room_any_more(tmp_path: Path, name: str) -> None:
     has_one, script = SCRIPTS[name]
-    for number in range(1, MOST_CALLS):
+    for number in numbers(MOST_CALLS, every=EVERY, turn=list(SCRIPTS).index(name)):
         swarm, path = a_swarm(2), tmp_path / str(number)
         await prepared(swarm, path, has_one=has_one)
         async with open_server(swarm, path, state_of=LosableState) as server:
