@@ -119,7 +119,7 @@ class WaitingFirst(LoadScopeScheduling):
     def _assign_work_unit(self, node: WorkerController) -> None:
         lanes = tuple(Lane)
         at = self.nodes.index(node)
-        first = Lane.REST if at == len(self.nodes) - 1 else lanes[min(at, len(lanes) - 1)]
+        first = Lane.REST if at == len(self.nodes) - 1 else lanes[min(at, 1)]
         order = (first, *lanes)
         file = min(self.workqueue, key=lambda file: order.index(lane_of(file)))  # the first of the first lane
         self.workqueue.move_to_end(file, last=False)

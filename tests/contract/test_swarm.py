@@ -298,6 +298,10 @@ class TestFakeSwarm(OnFakeSwarm, SwarmContract):
 class TestRealSwarm(OnRealSwarm, SwarmContract):
     """Three dockerds."""
 
+    @pytest.mark.long
+    async def test_without_a_majority_nobody_can_be_asked(self, doors: Doors) -> None:
+        await super().test_without_a_majority_nobody_can_be_asked(doors)
+
     async def test_an_election_is_waited_for(self, doors: Doors, swarm_ground: SwarmGround) -> None:
         room = await doors.pinned(await doors.made(doors.spec("one", constraints=("node.hostname==node-2",))))
         everywhere = node_ways_of([f"*=unix://{swarm_ground.home}/{{hostname}}/docker.sock"])

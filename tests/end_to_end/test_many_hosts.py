@@ -28,10 +28,11 @@ from support.peers import Json, text_of
 from support.postgres import Postgres
 from support.round_robin import open_round_robin
 from support.server_process import HttpServer, open_http
+from support.soaked import IS_LONG
 from support.swarm_left import left_over
 from support.swarm_nodes import SwarmEngine, SwarmGround
 
-OF_A_CHAT = int(os.environ.get("WS_MCP_HOSTS_WORKSPACES", "10"))
+OF_A_CHAT = int(os.environ.get("WS_MCP_HOSTS_WORKSPACES", "10" if IS_LONG else "3"))
 PEOPLE = ("alice", "alice", "bob")  # two chats are of one person
 SMALL = ("--size", "2.cpus=0.1", "--size", "2.memory_mib=64")  # what they are promised has to be there
 GRANTED = "[limits]\nvolumes = 16\n" + "".join(

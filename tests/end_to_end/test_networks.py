@@ -24,6 +24,7 @@ from ws_mcp.core.workspaces.objects import Objects, Owner
 
 SERVE = "echo hello > index.html; exec httpd -f -p 8080 -h /workspace"
 MANY = 40  # engines have address ranges of their own for about 30
+FEW = 8  # with `make soak` as many on Podman, which takes a second for each
 AT_ONCE = 8
 
 
@@ -109,6 +110,7 @@ async def test_the_networks_of_forty_workspaces_find_room_on_an_engine(
     scope = Scope(principal=PrincipalId("local:0"), chat=ChatId("c1"))
     engine = DockerEngine(each_ground.address)
     limiter = anyio.Semaphore(AT_ONCE)
+    many = MANY if IS_LONG or not each_ground.address else FEW
     subnets: set[str] = set()
     names: list[str] = []
 
@@ -137,11 +139,11 @@ async def test_the_networks_of_forty_workspaces_find_room_on_an_engine(
             ledger = Ledger(state, utc_now)
             try:
                 async with anyio.create_task_group() as tasks:
-                    for number in range(MANY):
+                    for number in range(many):
                         tasks.start_soon(make, number)
             finally:
                 with anyio.CancelScope(shield=True):
                     async with anyio.create_task_group() as tasks:
                         for name in names:
                             tasks.start_soon(unmake, name)
-    assert len(subnets) == MANY
+    assert len(subnets) == many

@@ -18,6 +18,7 @@ import anyio
 import pytest
 from support.devcontainer_ground import FOLDER, DevcontainerGround, cli_missing
 from support.docker_cli import containers_of, docker, networks_of, volumes_of
+from support.forked import forked_argv
 from support.instances import IMAGE, Instance
 from support.peers import open_peer, server_environment
 
@@ -49,7 +50,7 @@ async def run(*argv: str, temporary: Path, **more: str) -> tuple[int, str]:
     """One command of a person to its end: exit code, and what was said on both streams."""
     with anyio.fail_after(BOUND_S):
         done = await anyio.run_process(
-            [sys.executable, "-m", "ws_mcp", *argv],
+            forked_argv(temporary.parent / f"{temporary.name}.pid", *argv),
             check=False,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

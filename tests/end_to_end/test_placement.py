@@ -159,6 +159,7 @@ async def test_workspaces_of_a_chat_share_a_network_over_machines(cluster: Clust
         assert await cluster.left_over() == []
 
 
+@pytest.mark.long  # test_many_hosts.py kills one, too
 async def test_a_node_that_is_killed_is_unknown_and_comes_back(cluster: Cluster) -> None:
     with anyio.fail_after(LIMIT_S):
         async with cluster.open_peer() as peer:

@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp.types import ResourceTemplateReference
 from support.edge_client import MODES
 from support.many_people import Home, Town, open_town
+from support.soaked import IS_LONG
 
 from ws_mcp.core.host import sandbox
 from ws_mcp.edge.uris import OUTPUT
@@ -53,6 +54,13 @@ def calls_about(home: Home) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def asked(town: Town) -> list[tuple[str, Home]]:
+    """Each home in an era, those in turn; with `make soak` each in both."""
+    if IS_LONG:
+        return [(mode, home) for mode in MODES for home in town.homes]
+    return [(MODES[number % len(MODES)], home) for number, home in enumerate(town.homes)]
+
+
 def plain(text: str, home: Home) -> str:
     """An answer without the name that was asked for."""
     return text.replace(home.process, "P").replace(home.workspace, "W")
@@ -66,31 +74,29 @@ async def test_every_tool_is_in_the_matrix(tmp_path: Path) -> None:
 
 async def test_a_foreign_handle_is_an_unknown_one_to_every_tool(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town:
-        for mode in MODES:
-            for home in town.homes:
-                for tool, arguments in calls_about(home):
-                    unknown = await town.said(mode, home.owner, tool, **arguments, chat=NOBODY.chat)
-                    for other in town.others_of(home):
-                        if other.owner != home.owner:
-                            said = await town.said(mode, home.owner, tool, **arguments, chat=other.chat)
-                            assert said == unknown
+        for mode, home in asked(town):
+            for tool, arguments in calls_about(home):
+                unknown = await town.said(mode, home.owner, tool, **arguments, chat=NOBODY.chat)
+                for other in town.others_of(home):
+                    if other.owner != home.owner:
+                        said = await town.said(mode, home.owner, tool, **arguments, chat=other.chat)
+                        assert said == unknown
         assert await town.is_whole()
 
 
 async def test_what_is_in_another_chat_is_not_in_the_own_one(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town:
-        for mode in MODES:
-            for home in town.homes:
-                unknown = {
-                    tool: plain(await town.said(mode, home.owner, tool, **arguments, chat=home.chat), NOBODY)
-                    for tool, arguments in calls_about(NOBODY)
-                    if tool not in BY_CHAT or arguments.get("name") == NOBODY.workspace
-                }
-                for other in town.others_of(home):
-                    for tool, arguments in calls_about(other):
-                        if tool in unknown and arguments.get("name") != "*":
-                            said = await town.said(mode, home.owner, tool, **arguments, chat=home.chat)
-                            assert plain(said, other) == unknown[tool]
+        for mode, home in asked(town):
+            unknown = {
+                tool: plain(await town.said(mode, home.owner, tool, **arguments, chat=home.chat), NOBODY)
+                for tool, arguments in calls_about(NOBODY)
+                if tool not in BY_CHAT or arguments.get("name") == NOBODY.workspace
+            }
+            for other in town.others_of(home):
+                for tool, arguments in calls_about(other):
+                    if tool in unknown and arguments.get("name") != "*":
+                        said = await town.said(mode, home.owner, tool, **arguments, chat=home.chat)
+                        assert plain(said, other) == unknown[tool]
         assert await town.is_whole()
 
 
@@ -114,25 +120,24 @@ async def test_every_call_about_the_own_chat_succeeds(tmp_path: Path) -> None:
 
 async def test_resources_show_their_own_chat_only(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town:
-        for mode in MODES:
-            for home in town.homes:
-                for uri in addresses_of(home):
-                    assert not (await town.read(mode, home.owner, uri)).startswith("refused")
-                    unknown = {await town.read(mode, home.owner, each) for each in unknown_of(uri, home)}
-                    foreign = {
-                        await town.read(mode, other.owner, uri)
-                        for other in town.others_of(home)
-                        if other.owner != home.owner
-                    }
-                    assert {plain_refusal(text) for text in foreign} == {plain_refusal(text) for text in unknown}
-                for other in town.others_of(home):
-                    for part in (other.workspace, f"{other.process}", f"{other.process}/output"):
-                        kind = "containers" if part == other.workspace else "processes"
-                        crossed = f"ws://chats/{home.chat}/{kind}/{part}"
-                        assert (await town.read(mode, home.owner, crossed)).startswith("refused")
-                listed = await town.read(mode, home.owner, "ws://chats")
-                ids = set(re.findall(r'"id":"([0-9a-f]+)"', listed))
-                assert ids == {each.id for each in town.homes if each.owner == home.owner}
+        for mode, home in asked(town):
+            for uri in addresses_of(home):
+                assert not (await town.read(mode, home.owner, uri)).startswith("refused")
+                unknown = {await town.read(mode, home.owner, each) for each in unknown_of(uri, home)}
+                foreign = {
+                    await town.read(mode, other.owner, uri)
+                    for other in town.others_of(home)
+                    if other.owner != home.owner
+                }
+                assert {plain_refusal(text) for text in foreign} == {plain_refusal(text) for text in unknown}
+            for other in town.others_of(home):
+                for part in (other.workspace, f"{other.process}", f"{other.process}/output"):
+                    kind = "containers" if part == other.workspace else "processes"
+                    crossed = f"ws://chats/{home.chat}/{kind}/{part}"
+                    assert (await town.read(mode, home.owner, crossed)).startswith("refused")
+            listed = await town.read(mode, home.owner, "ws://chats")
+            ids = set(re.findall(r'"id":"([0-9a-f]+)"', listed))
+            assert ids == {each.id for each in town.homes if each.owner == home.owner}
         assert await town.is_whole()
 
 
