@@ -90,7 +90,7 @@ demo: setup  ## the main job, end to end, as a readable transcript
 
 test: setup  ## all tests (those that need an engine say why they were skipped; with CI=true they fail)
 	@$(MAKE) --no-print-directory --keep-going devcontainers conformance inspector packer wheelhouse || echo "== the tests of what is missing are left out =="
-	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 2)
+	@$(BIN)/python -m pytest -q $(or $(ARGS),-n 3)
 
 hosts: setup $(VENV)/hosts/.ready  ## Claude Code, Codex and Gemini CLI with a scripted model, without an account (a gigabyte from npm; five minutes)
 	@WS_MCP_HOSTS=1 sh tests/hosts/alone $(BIN)/python -m pytest -v $(or $(ARGS),tests/hosts)

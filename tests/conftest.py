@@ -22,6 +22,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncGenerator, Generator
 from enum import Enum, auto
 from pathlib import Path
@@ -46,6 +47,10 @@ from xdist.workermanage import WorkerController
 # How long an example takes says something about the machine and what else it does, nothing about the code.
 settings.register_profile("ws-mcp", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ws-mcp")
+# Begun with nohup, or in the background of a script, all that tests start would not heed these.
+for number, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 describe_once()
 
 PODMAN = "WS_MCP_PODMAN_SOCKET"

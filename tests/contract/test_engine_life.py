@@ -149,7 +149,7 @@ class RealLifeContract(Ground):
         command = anyio.Path(f"/proc/{(await engine.inspect(container)).pid}/cmdline")
         with anyio.fail_after(30):
             said = await command.read_bytes()
-            while b"runc" in said.partition(b"\0")[0]:  # which becomes it, a moment after the start is told
+            while not said or b"runc" in said.partition(b"\0")[0]:  # which becomes it, a moment after the start is told
                 said = await command.read_bytes()
         assert said == b"sleep\x001000\0"
 

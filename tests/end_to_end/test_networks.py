@@ -11,6 +11,7 @@ import anyio
 from support.instances import Instance
 from support.peers import Json, Peer
 from support.real_engine import EngineGround
+from support.soaked import IS_LONG
 from support.tier_probe import output_of
 
 from ws_mcp.core.clock import utc_now

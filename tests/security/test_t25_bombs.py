@@ -73,6 +73,7 @@ async def calls_s(peer: Peer, chat: str) -> list[float]:
     return took
 
 
+@pytest.mark.long  # times tell something only where nobody else works
 @pytest.mark.slow
 async def test_a_storm_in_one_chat_slows_the_calls_of_another_within_bounds(instance: Instance) -> None:
     calm, bombed = list[float](), list[float]()

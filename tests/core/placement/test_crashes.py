@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import gc
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,13 @@ ALWAYS = Ask(replace=Replace.ALWAYS)
 MOST_CALLS = 300
 EVERY = 4  # with `make soak` each
 Script = Callable[[Cluster], Awaitable[object]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_for_later_tests() -> Generator[None]:
+    """What a server that died had open is let go of here."""
+    yield
+    gc.collect()
 
 
 class CrashError(BaseException):
