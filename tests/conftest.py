@@ -133,7 +133,7 @@ class WaitingFirst(LoadScopeScheduling):
 
 @pytest.hookimpl
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """How `-n 2` shares the tests out."""
+    """How `-n 3` shares the tests out."""
     # The order is ours, not by the number of tests in a file: that would leave the longest for the end.
     config.option.loadscopereorder = False
     return WaitingFirst(config, log)

@@ -193,6 +193,7 @@ class Rows:
         self._turns = anyio.Semaphore(AT_ONCE)
         self.untrue: dict[str, str] = {}
         self.left: list[tuple[str, str]] = []  # over what, and what is called so
+        self.local: set[tuple[str, str]] = set()  # the same of local workspaces
 
     async def look(self, number: int, row: Row) -> None:
         """One of them."""
@@ -210,8 +211,9 @@ class Rows:
                     is_left = row.job != "undone" or scene.ran_out
             except Exception as error:  # noqa: BLE001 - the other rows are looked at, too
                 self.untrue[str(row)] = "".join(traceback.format_exception(error))
-            if is_left and row.what != FULL:
-                self.left.append((row.over, directory.name))
+            if row.what != FULL:
+                self.local.add((row.over, case.here))
+                self.left += [(row.over, directory.name)] if is_left else []
             print(f"{row}: {anyio.current_time() - began:.1f} s")
 
     @asynccontextmanager
@@ -231,7 +233,7 @@ class Rows:
             names = [name for each, name in self.left if each == over]
             again: list[Json] = [{"name": name, "kind": "container"} for name in names]
             await in_thread(server.caller.all_ok, "provision_workspace", again)
-            kept: list[Json] = [{"name": name, "keep_data": False} for name in ("here", HUNG)]
+            kept: list[Json] = [{"name": name, "keep_data": False} for each, name in self.local if each == over]
             await in_thread(server.caller.all_ok, "remove_workspace", kept)
         assert {name for name in self._instance.containers if name.endswith(("-new", "-old"))} == set()
 

@@ -29,15 +29,19 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inside:
-    """What only the server itself knows. `tasks`: by the name of what they run."""
+    """What only the server itself knows. `tasks`: by the name of what they run; `pool`: threads that take any work."""
 
     tasks: dict[str, int]
     objects: int
+    pool: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """Counts of one moment. `files`: below the server's own directory for temporary files, and halves in its state."""
+    """Counts of one moment. `files`: below the server's own directory for temporary files, and halves in its state.
+
+    `threads`: without those of the pool, which has 40 at most; each goes when others have had the work for 10 s.
+    """
 
     server_bytes: int
     descriptors: int
@@ -63,17 +67,21 @@ def inside(server: Server) -> Inside:
             raise TimeoutError("the server does not tell what is in it")
         time.sleep(0.01)
     said = cast("dict[str, object]", json.loads(server.told.read_text()))
-    return Inside(tasks=cast("dict[str, int]", said["tasks"]), objects=cast("int", said["objects"]))
+    return Inside(
+        tasks=cast("dict[str, int]", said["tasks"]),
+        objects=cast("int", said["objects"]),
+        pool=cast("int", said["pool"]),
+    )
 
 
 def vitals_of(server: Server, engine: Callable[[], int] = int) -> Vitals:
     """As they are now. `engine`: counts what of ours is on an engine."""
-    execds = execds_of(server.state)
+    execds, told = execds_of(server.state), inside(server)
     return Vitals(
         server_bytes=memory_of(server.pid),
         descriptors=descriptors_of(server.pid),
-        threads=threads_of(server.pid),
-        tasks=sum(inside(server).tasks.values()),
+        threads=threads_of(server.pid) - told.pool,
+        tasks=sum(told.tasks.values()),
         execds=len(execds),
         execd_bytes=sum(_memory_or_nothing(pid) for pid in execds),
         files=sum(1 for _ in _halves(server.state)),

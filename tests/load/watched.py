@@ -10,10 +10,13 @@ import gc
 import json
 import signal
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
 from ws_mcp.cli import main
+
+POOLED = "AnyIO worker thread"
 
 
 def watch(told: Path) -> None:
@@ -23,7 +26,8 @@ def watch(told: Path) -> None:
         gc.collect()
         tasks = Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
         new = told.with_suffix(".new")
-        new.write_text(json.dumps({"tasks": tasks, "objects": len(gc.get_objects())}))
+        pool = sum(thread.name == POOLED for thread in threading.enumerate())
+        new.write_text(json.dumps({"tasks": tasks, "objects": len(gc.get_objects()), "pool": pool}))
         new.replace(told)
 
     signal.signal(signal.SIGUSR1, tell)

@@ -197,7 +197,7 @@ CASES = [
 ]
 # Of these the short form has each sixth call, for most of them are those of others, too; of the rest each second one.
 SAMPLED: tuple[str, ...] = ("remove but data", "files", "files of a stopped one", "task", "task that is given up")
-STEPS = dict.fromkeys(SAMPLED, 6)
+STEPS: dict[str, int] = dict.fromkeys(SAMPLED, 6)
 # A server that died has closed nothing; with a real one the kernel does that.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning", "ignore::RuntimeWarning"
