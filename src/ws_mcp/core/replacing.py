@@ -29,16 +29,16 @@ def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """The names in a directory are on the disk when this returns.
+def sync(path: Path) -> None:
+    """What is in a file, or the names in a directory, is on the disk when this returns.
 
     Raises:
         OSError
     """
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

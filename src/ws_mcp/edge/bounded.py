@@ -7,18 +7,18 @@ away.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
-from anyio.abc import TaskGroup
 from mcp import MCPError
 
 from ws_mcp.core.awaited import noting
 from ws_mcp.core.errors import JobClosedError, LimitError, WsError
 from ws_mcp.edge.deadlines import END_S, Deadline
+from ws_mcp.edge.serving_tasks import ServingTasks
 
 T = TypeVar("T")
 
@@ -69,19 +69,12 @@ class Bounded:
     """The calls of a server; they run in the task groups of the transports that serve."""
 
     def __init__(self) -> None:
-        self._groups: list[TaskGroup] = []
+        self._tasks = ServingTasks()
         self._left: set[_Call[Any]] = set()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Own the calls; may be entered for each transport that serves. Leaving it waits for what was left behind."""
-        async with anyio.create_task_group() as tasks:
-            self._groups.append(tasks)
-            try:
-                yield
-            finally:
-                self._groups.remove(tasks)
-                tasks.cancel_scope.cancel()
+        return self._tasks.running()
 
     async def run(self, tool: str, deadline: Deadline, seconds: float, work: Callable[[], Awaitable[T]]) -> T:
         """Do a call; its answer, or its failure.
@@ -97,7 +90,7 @@ class Bounded:
                 "Have the operator look at the engine and the state directory (ws-mcp doctor)"
             )
         call = _Call[T](tool)
-        self._groups[-1].start_soon(call.run, work, name=tool)
+        self._tasks.start(call.run, work, name=tool)
         try:
             with call.patience as patience:
                 patience.deadline = anyio.current_time() + seconds

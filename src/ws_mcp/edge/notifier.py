@@ -9,13 +9,12 @@ empty, its own task: a slow one holds up nobody.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskGroup
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.subscriptions import ResourceUpdated, ServerEvent
@@ -25,6 +24,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from ws_mcp.core.errors import WsError
 from ws_mcp.core.ids import ChatId, PrincipalId, ProcessId
 from ws_mcp.edge.identity import Request, Watcher
+from ws_mcp.edge.serving_tasks import ServingTasks
 from ws_mcp.edge.subscribing import legacy_sender, with_subscriptions
 
 TopicOf = Callable[[str], Awaitable[str | None]]
@@ -102,19 +102,12 @@ class Notifier:
         self._topic_of = topic_of
         self._watcher_of = watcher_of
         self._peers: dict[object, Peer] = {}
-        self._groups: list[TaskGroup] = []
+        self._tasks = ServingTasks()
         self.watch_began = anyio.Event()  # a new one for each time
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Own the tasks that send; may be entered for each transport that serves."""
-        async with anyio.create_task_group() as tasks:
-            self._groups.append(tasks)
-            try:
-                yield
-            finally:
-                self._groups.remove(tasks)
-                tasks.cancel_scope.cancel()
+        return self._tasks.running()
 
     def watched(self) -> frozenset[str]:
         """The topics that somebody watches."""
@@ -239,8 +232,8 @@ class Notifier:
             peer.watcher = self._watcher_of()
 
     def _tell(self, peer: Peer, event: ServerEvent) -> None:
-        if self._groups and peer.add(event):
-            self._groups[-1].start_soon(peer.send_all)
+        if self._tasks.can_run and peer.add(event):
+            self._tasks.start(peer.send_all)
 
     def _forget(self, key: object) -> None:
         peer = self._peers.pop(key, None)

@@ -70,7 +70,23 @@ def standard_streams() -> Generator[tuple[int, int]]:
             os.close(fd)
 
 
-class Messages:
+class _End:
+    """What the SDK closes when serving is over."""
+
+    async def aclose(self) -> None:
+        """The descriptor stays open: it is not ours."""
+        await anyio.lowlevel.checkpoint()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Messages(_End):
     """What comes by one descriptor: who asks for the next message reads it, so that none waits for another task."""
 
     def __init__(self, fd: int, answers: Answers) -> None:
@@ -96,10 +112,6 @@ class Messages:
                 raise anyio.EndOfStream
             self._cut(block)
 
-    async def aclose(self) -> None:
-        """The descriptor stays open: it is not ours."""
-        await anyio.lowlevel.checkpoint()
-
     def __aiter__(self) -> Self:
         return self
 
@@ -108,14 +120,6 @@ class Messages:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def _cut(self, block: bytes) -> None:
         *parts, rest = block.split(b"\n")
@@ -127,7 +131,7 @@ class Messages:
         self._line.add(rest)
 
 
-class Answers:
+class Answers(_End):
     """What goes by one descriptor: at once where that can be, else by a task, so that a cancel cuts no line."""
 
     def __init__(self, fd: int) -> None:
@@ -165,18 +169,6 @@ class Answers:
                     self._write()
                 self._is_free.set()
                 self._is_free = anyio.Event()
-
-    async def aclose(self) -> None:
-        """The descriptor stays open: it is not ours."""
-        await anyio.lowlevel.checkpoint()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def _write(self) -> None:
         # Where a pipe can be written to at all, it takes PIPE_BUF bytes at once: so a blocking descriptor never blocks,

@@ -5,7 +5,6 @@ Whoever ends it in between leaves a state that is still damaged, and the next tr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from ws_mcp.core.database import DATABASE, LOCKS, SERVER, Instance
 from ws_mcp.core.errors import DamagedStateError, StateError
-from ws_mcp.core.replacing import sync_directory
+from ws_mcp.core.replacing import sync
 from ws_mcp.core.stores.damage import check_file, damaged
 from ws_mcp.core.stores.files import FileLocks
 from ws_mcp.core.stores.identity import FILE, DamagedIdentityError, read_identity, write_identity
@@ -56,7 +55,7 @@ def rebuild(directory: Path, instance: Instance, tables: Sequence[Table], now: d
         for side in SIDES:  # before the new file is there: a log that is not its own would be read into it
             _move(directory / f"{DATABASE}{side}", directory / f"{aside}{side}")
         (directory / FRESH).replace(directory / DATABASE)
-        sync_directory(directory)
+        sync(directory)
     except OSError as error:
         raise StateError(f"the state cannot be repaired ({error.strerror}): make room, then try again") from error
     if (left := damage_of(directory)) is not None:
@@ -70,11 +69,7 @@ def _make(path: Path, instance: Instance, tables: tuple[Table, ...]) -> None:
     begun.touch(mode=0o600)
     with closing(empty(instance, str(begun))) as database:
         put(database, tables)
-    handle = os.open(begun, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(begun)
     begun.replace(path)
 
 

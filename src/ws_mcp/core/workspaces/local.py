@@ -22,7 +22,7 @@ from ws_mcp.core.execd.binaries import host_binary
 from ws_mcp.core.execd.places import PlaceAddress
 from ws_mcp.core.host import daemon, sandbox
 from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
-from ws_mcp.core.replacing import replace_file, sync_directory
+from ws_mcp.core.replacing import replace_file, sync
 from ws_mcp.core.state import State
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.checks import check_environment
@@ -176,7 +176,7 @@ class LocalWorkspaces:
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(self._root / place / FILE, record.model_dump_json())
-            sync_directory(self._root)
+            sync(self._root)
         except OSError as error:
             with suppress(OSError, StateError):
                 self._remove(place, keep_data=had_data)
