@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +11,7 @@ import pytest
 from support.host_ground import repository, swapping
 from support.instances import Instance
 from support.peers import Json, Peer, text_of
+from support.small_disk import mounted
 from support.tier_probe import output_of
 
 RACE_S = 5.0
@@ -119,21 +116,6 @@ async def test_a_folder_inside_one_that_another_workspace_may_write_is_refused(i
             assert len(instance.containers) == 1
             await peer.ok("provision_workspace", name="outer", options=folder(root / "project", "read_only"))
             assert (await peer.ok("provision_workspace", name="inner", options=folder(inner)))["change"] == "created"
-
-
-@contextmanager
-def mounted(directory: Path) -> Generator[None]:
-    """A memory file system at `directory`; only root may."""
-    try:
-        subprocess.run(("mount", "-t", "tmpfs", "tmpfs", str(directory)), check=True, capture_output=True)
-    except subprocess.CalledProcessError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("only root may mount")
-    try:
-        yield
-    finally:
-        subprocess.run(("umount", str(directory)), check=True)
 
 
 async def test_what_is_mounted_in_a_folder_does_not_come_with_it(instance: Instance, root: Path) -> None:

@@ -15,11 +15,19 @@ DISK_MIB = 6
 
 @contextmanager
 def small_disk(directory: Path, *, mib: int = DISK_MIB) -> Generator[None]:
-    """A disk of `mib` MiB at a directory."""
+    """A disk of `mib` MiB at a directory, which it makes."""
     directory.mkdir()
-    mount = ("mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "tmpfs", str(directory))
+    with mounted(directory, f"size={mib}m,mode=700"):
+        yield
+
+
+@contextmanager
+def mounted(directory: Path, options: str = "rw") -> Generator[None]:
+    """A memory file system at a directory."""
     try:
-        subprocess.run(mount, check=True, capture_output=True)
+        subprocess.run(
+            ("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)), check=True, capture_output=True
+        )
     except subprocess.CalledProcessError:
         if os.environ.get("CI") == "true":
             raise
