@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import anyio
-from simulation.book import ASKED_AT, Book
+from simulation.book import ASKED_AS, ASKED_AT, Book
 from simulation.world import MAIN, OTHER, Chat, World
 
 from ws_mcp.core.closing import Closing
@@ -102,6 +102,7 @@ class Player:
         self.world.say(f"#{number} {self.chat.name} -> {server.name} {what}")
         began = anyio.current_time()
         ASKED_AT.set(began)
+        ASKED_AS.set(number)
         bound = BOUNDS_S.get(what.partition(" ")[0], SLOW_S) + wait_s + LATE_S
         answer = None
         # Nobody need wait for the end of what is late already.

@@ -16,7 +16,9 @@ from ws_mcp.core.processes.finder import LostProcessError
 from ws_mcp.core.processes.model import Exit, Listing, OutputWindow, ProcessInfo, ProcessState, StartRequest
 from ws_mcp.core.workspaces.model import WorkspaceListing
 
-ASKED_AT: ContextVar[float] = ContextVar("ASKED_AT", default=math.inf)  # when the call began whose answer is looked at
+# When the call began whose answer is looked at, and its number.
+ASKED_AT: ContextVar[float] = ContextVar("ASKED_AT", default=math.inf)
+ASKED_AS: ContextVar[float] = ContextVar("ASKED_AS", default=math.inf)
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Told:
 
     chat: Chat
     key: str
+    since: int  # the number of the newest call when it was first told
     exit: Exit | None = None
     end: int = 0  # the most output that it was told of
     at: float = -math.inf  # when; an answer to an earlier call may be older news
@@ -64,7 +67,7 @@ class Book:
         truth = ran.process
         check(truth.chat == chat.scope.chat, f"{chat.name} was shown {info.process} of another chat")
         check(info.place == ran.place, f"{info.process} moved")
-        told = self.told.setdefault(info.process, Told(chat, ran.key))
+        told = self.told.setdefault(info.process, Told(chat, ran.key, self.world.calls))
         if info.state is ProcessState.LOST:
             check(not self.world.execds.is_alive(info.process), f"{info.process} is called lost and runs")
             return
@@ -117,6 +120,8 @@ class Book:
             self.world.check(not self.world.execds.is_alive(process), f"{process} is called lost and runs")
 
     def _must_be_known(self, process: ProcessId) -> bool:
+        if self.told[process].since >= ASKED_AS.get():
+            return False  # the list was asked for before anybody was told of it
         ran = self.world.execds.ran[process]
         return self.world.execds.is_alive(process) and not self.world.may_be_unseen(ran.container)
 

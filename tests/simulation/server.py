@@ -51,8 +51,13 @@ class Server:
                     await self._end_calls()
             except WsError as error:
                 self.failure = error
-            except BaseException as error:  # noqa: BLE001 - also what a dead server raises
-                _raise_others(error)
+            except BaseExceptionGroup as group:
+                failures, others = group.split(WsError)
+                self.failure = failures and _first(failures)
+                if others is not None:
+                    _raise_others(others)
+            except CrashError:
+                pass
         self.core = None
         self.up.set()
         self.over.set()
@@ -122,6 +127,11 @@ class Server:
     def after_state(self) -> None:
         if self._fault is Fault.CRASH_AFTER:
             self.crash()
+
+
+def _first(group: BaseExceptionGroup[WsError]) -> WsError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _raise_others(error: BaseException) -> None:

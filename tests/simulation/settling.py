@@ -15,6 +15,7 @@ from simulation.world import CONVERGED_S, MAIN, OTHER, PRECIOUS, Chat, World
 from ws_mcp.core.engine.fill import EMPTY_IMAGE
 from ws_mcp.core.engine.model import ContainerState
 from ws_mcp.core.ids import PlaceId
+from ws_mcp.core.runtime import Core
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.model import WorkspaceState
 
@@ -56,7 +57,9 @@ async def _check_convergence(world: World) -> None:
     running = [each.id for each in world.engine.containers.values() if each.is_running]
     if len(running) > 1:
         await world.engine.die(running[-1], 1)
-    await anyio.sleep(CONVERGED_S)
+    # A repair may change more meanwhile, each minute.
+    for _ in range(3):
+        await anyio.sleep_until(world.engine.untold_at + CONVERGED_S)
     for name in world.servers:
         sight = world.core(name).last_sight
         world.check(sight is not None and not sight.unknown, f"{name} does not know: {sight}")
@@ -76,13 +79,19 @@ async def _check_restart(world: World, book: Book) -> None:
     for chat in world.chats:
         listing = await core.workspaces(chat.scope)
         seen = {each.name: each.state for each in listing.workspaces}
-        world.check(seen == _truth(world, chat), f"after a restart {seen} is seen for {chat.name}")
+        world.check(
+            seen == _truth(world, chat), f"after a restart {seen} is seen for {chat.name}: {_truth(world, chat)}"
+        )
         processes = await core.processes(chat.scope).list(None, 1000)
         book.see_list(chat, processes)
         world.check(not processes.unavailable, f"after a restart these do not answer: {processes.unavailable}")
     SERVER.set(None)
     took = anyio.current_time() - began
     world.check(took <= RESTARTED_S, f"after a restart it took {took:.1f} s to see what is")
+
+
+async def _seen(core: Core, chat: Chat) -> dict[str, WorkspaceState]:
+    return {each.name: each.state for each in (await core.workspaces(chat.scope)).workspaces}
 
 
 def _truth(world: World, chat: Chat) -> dict[str, WorkspaceState]:

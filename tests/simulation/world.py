@@ -75,7 +75,7 @@ class World:
         self.wanted_data: set[tuple[str, str]] = set()
         self.taking: Counter[tuple[str, str]] = Counter()
         self.taken_at: defaultdict[tuple[str, str], float] = defaultdict(lambda: -math.inf)
-        self._calls = 0
+        self.calls = 0  # that chats have made
 
     def now(self) -> datetime:
         """Wall time, which may jump."""
@@ -94,8 +94,8 @@ class World:
             self.violate(text)
 
     def next_call(self) -> int:
-        self._calls += 1
-        return self._calls
+        self.calls += 1
+        return self.calls
 
     async def start_server(self, name: str) -> Server:
         """A server under this name, where the one before it has ended; tried again if it cannot start."""

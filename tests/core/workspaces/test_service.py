@@ -65,6 +65,21 @@ async def test_a_stopped_workspace_is_started_and_stays_the_same_container(tmp_p
     assert service.inside.prepared == [True, True]
 
 
+async def test_what_was_stopped_stays_so_though_its_provision_was_cut_short_at_the_last_call(tmp_path: Path) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        await service.provision()
+        fake.fail_next("remove", EngineError("no"))  # of the container before it
+        made = (await service.provision(replace(SPEC, environment={"A": "1"}), Ask(replace=Replace.ALWAYS))).workspace
+        assert made is not None
+        await service.workspaces.stop(made)
+        await service.workspaces.repair()
+        assert [(w.state, w.container) for w in await service.workspaces.list(SCOPE)] == [
+            (WorkspaceState.STOPPED, made.container)
+        ]
+        assert len(await fake.list_containers({})) == 1
+
+
 async def test_what_is_left_open_stays_as_it_was_made(tmp_path: Path) -> None:
     wish = replace(SPEC, tier=1, environment={"A": "1"}, sizes=Sizes(memory_mib=100), content=Content(files={"a": "1"}))
     async with open_service(an_engine(), tmp_path) as service:
@@ -311,6 +326,19 @@ async def test_a_foreign_object_of_the_same_name_is_refused_and_left(tmp_path: P
     assert await left_over(fake) == []
     there = [v.name for v in await fake.list_volumes({})] + [n.name for n in await fake.list_networks({})]
     assert len([name for name in there if place in name]) == 1
+
+
+async def test_data_stays_when_a_new_container_is_removed_by_hand_before_its_making_was_tidied_up(
+    tmp_path: Path,
+) -> None:
+    fake = an_engine()
+    async with open_service(fake, tmp_path) as service:
+        fake.fail_next("list_volumes", EngineError("no"))  # to see which configuration is not needed any more
+        made = await service.made(replace(SPEC, content=Content(files={"a": "1"})))
+        assert made.container is not None
+        await fake.remove(made.container)
+        await service.workspaces.repair()
+        assert set(fake.volumes) >= {made.volume}
 
 
 async def test_removal_keeps_the_data_unless_it_is_told_otherwise(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ws_mcp.core.workspaces.sweep_plan import (
     NEVER_STARTED,
     NO_CONTAINER,
     NOT_SHARED,
+    OTHER_NETWORK,
     UNKNOWN_CHAT,
     Leftover,
     LeftoverKind,
@@ -227,6 +228,20 @@ def test_a_shared_network_stays_while_a_container_of_the_chat_is_meant_for_it() 
     for recipe, network_name, stays in ((shared, "", True), (own, "", False), (own, SHARED, True), (None, "", True)):
         its = container(place, signed=place, workspace="other", recipe=recipe, network=network_name)
         assert (SHARED not in swept(seen(its, network(SHARED)))) == stays
+
+
+def test_its_own_network_goes_when_its_workspace_was_made_anew_in_another_one() -> None:
+    shared, own = Recipe(network="team"), Recipe()
+    for recipe, network_name, stays in (
+        (shared, SHARED, False),
+        (own, "", True),
+        (shared, NET, True),
+        (None, "", True),
+    ):
+        its = container(PLACE, recipe=recipe, network=network_name)
+        assert swept(seen(its, network(NET))) == ({} if stays else {NET: OTHER_NETWORK})
+    foreign = replace(container(PLACE, recipe=shared, network=SHARED), labels={})
+    assert swept(seen(foreign, network(NET))) == {}
 
 
 def test_the_same_name_in_another_chat_is_another_network() -> None:

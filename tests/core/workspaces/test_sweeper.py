@@ -17,7 +17,7 @@ from ws_mcp.core.clock import utc_now
 from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.model import Container, ContainerSpec, Network
 from ws_mcp.core.errors import EngineConflictError, EngineError, EngineNotFoundError, EngineUnavailableError
-from ws_mcp.core.ids import ChatId, Scope
+from ws_mcp.core.ids import ChatId, PlaceId, Scope
 from ws_mcp.core.known_chats import ChatRecord, KnownChats
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
@@ -374,6 +374,33 @@ async def test_a_server_that_is_asked_sweeps(tmp_path: Path) -> None:
             await listed.wait()
 
 
+@pytest.mark.parametrize("left", ["container", "data", "intent", "nothing"])
+async def test_secrets_go_a_while_after_a_workspace_was_removed_by_hand_with_its_data(
+    tmp_path: Path, left: str
+) -> None:
+    async with open_ground(tmp_path) as ground:
+        place = place_of("main", SCOPE, ground.instance)
+        await ground.ledger.keep_secrets(place, {"token": b"x"})
+        await ground.ledger.set_idle_stop(place, 60)
+        if left == "container":
+            await make(ground.fake, "main", SCOPE, ground.instance)
+        elif left == "data":
+            await ground.leave()
+        elif left == "intent":
+            await ground.ledger.begin(Intent(place=place, kind=IntentKind.PROVISION, objects=()))
+        await ground.sweeper.sweep_unasked()
+        rewind(ground.sweeper, GRACE_S - 1)
+        await ground.sweeper.sweep_unasked()
+        assert await ground.ledger.places() == {place}
+        rewind(ground.sweeper, 1)
+        async with open_state(tmp_path / "s") as other, other.lock(place):  # somebody makes it anew
+            await ground.sweeper.sweep_unasked()
+        assert await ground.ledger.secrets(place)
+        await ground.sweeper.sweep_unasked()
+        assert await ground.ledger.places() == (set[PlaceId]() if left == "nothing" else {place})
+
+
 def rewind(sweeper: Sweeper, seconds: float) -> None:
     """As if so much more time had passed since the server saw what it has seen."""
     sweeper._since = {each: since - seconds for each, since in sweeper._since.items()}
+    sweeper._gone = {each: since - seconds for each, since in sweeper._gone.items()}

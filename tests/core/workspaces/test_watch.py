@@ -315,6 +315,26 @@ async def test_one_container_that_cannot_be_looked_at_stays_as_it_was_and_the_ot
         assert (sight.unknown, shown(sight)) == ("", {"first": WorkspaceState.STOPPED})
 
 
+async def test_one_that_starts_between_list_and_look_and_ends_unheard_is_seen_to_have_ended(virtual_time: None) -> None:
+    class Starting(Silent):
+        async def inspect(self, container: str) -> Container:
+            if self.calls.count("list_containers") == 2:  # the last look before nothing happens any more
+                await self.start(made)
+            return await super().inspect(container)
+
+    fake = Starting()
+    fake.add_image(IMAGE)
+    made = await make(fake, "main")
+    await fake.die(made, 1)
+    async with open_watching(fake) as watch:
+        await watch.list()
+        await anyio.sleep(1)
+        assert shown(await watch.list()) == {"main": WorkspaceState.RUNNING}
+        await fake.die(made, 1)  # now a listing shows it as the first one did
+        await anyio.sleep(SAFETY_S + 1)
+        assert shown(await watch.list()) == {"main": WorkspaceState.STOPPED}
+
+
 async def test_a_container_that_goes_between_list_and_look_is_gone(virtual_time: None) -> None:
     fake = engine()
     await make(fake, "main")

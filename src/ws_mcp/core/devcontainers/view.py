@@ -13,7 +13,7 @@ import anyio
 from ws_mcp.core.devcontainers.sightings import FOLDER, PROJECT
 from ws_mcp.core.engine.model import Container, EngineEvent
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.engine.seeing import due, inspected
+from ws_mcp.core.engine.seeing import due, inspected, listed_as_found
 from ws_mcp.core.errors import EngineError
 from ws_mcp.core.ids import ContainerId
 
@@ -84,7 +84,7 @@ class View:
             if each.id not in looked:
                 seen |= {each.id: self._seen[each.id]} if each.id in self._seen else {}
             elif (found := looked[each.id]) is not None:
-                seen[each.id] = Seen(listed=each, found=found, inspected_at=began)
+                seen[each.id] = Seen(listed=listed_as_found(each, found), found=found, inspected_at=began)
         self._seen = seen
         if not self.unknown:
             self._seen_at = began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import anyio
@@ -16,7 +17,7 @@ INSPECTS = 8  # at once; more only make each slower
 
 
 class Seen(Protocol):
-    """One container as it was listed when it was inspected last, and when that was."""
+    """One container as a listing would have shown it when it was inspected last, and when that was."""
 
     @property
     def listed(self) -> Container: ...
@@ -37,6 +38,11 @@ def due(
         or container.id in marked
         or before.inspected_at < inspected_before
     )
+
+
+def listed_as_found(listed: Container, found: Container) -> Container:
+    """What a listing would have shown at the inspection: between the two a container may have started, or ended."""
+    return listed if listed.state is found.state else replace(listed, state=found.state)
 
 
 async def inspected(engine: Engine, containers: Iterable[Container]) -> tuple[dict[ContainerId, Container | None], str]:

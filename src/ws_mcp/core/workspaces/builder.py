@@ -220,6 +220,7 @@ class Builder:
     async def _forget(self, old: Container | None) -> None:
         """What the container before it leaves; what cannot be removed now is removed when its intent is repaired."""
         try:
+            await self._objects.keep()
             if old is not None:
                 await self._engine.remove(old.id)
             await self._forget_unused()  # also of a container that somebody removed behind our back

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ws_mcp.core.engine.model import Container
+from ws_mcp.core.engine.seeing import listed_as_found
 from ws_mcp.core.ids import ChatId, ContainerId, Scope
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.found import workspace_of
@@ -56,7 +57,7 @@ def merged(
                 now[container.id] = known[container.id]
         elif look.found is not None and naming.is_ours(key, look.found.name, look.found.labels):
             now[container.id] = Known(
-                listed=container,
+                listed=listed_as_found(container, look.found),
                 inspected_at=at,
                 scope=naming.scope_of(look.found.labels),
                 workspace=_ended(known.get(container.id), workspace_of(look.found, site), is_back=is_engine_back),

@@ -18,6 +18,7 @@ from ws_mcp.core.state import State
 from ws_mcp.core.stores.port import Sql
 
 KEEP_REQUESTS_S = 7 * 86_400  # nobody repeats a call after a week
+OF_PLACES = ("secrets", "idle_stops", "disk_holds")  # the tables of what is kept of a workspace as long as it is there
 
 
 class IntentKind(StrEnum):
@@ -111,10 +112,16 @@ class Ledger:
         """A workspace is gone: its secrets and settings go, too."""
 
         def work(db: Sql) -> None:
-            for table in ("secrets", "idle_stops", "disk_holds"):
-                db.execute(f"DELETE FROM {table} WHERE place = ?", (place,))  # noqa: S608 - a table of the line above
+            for table in OF_PLACES:
+                db.execute(f"DELETE FROM {table} WHERE place = ?", (place,))  # noqa: S608 - one of ours
 
         await self._state.run(work)
+
+    async def places(self) -> frozenset[PlaceId]:
+        """The places of which anything is kept that `forget` takes away."""
+        union = " UNION ".join(f"SELECT place FROM {table}" for table in OF_PLACES)  # noqa: S608 - ours
+        rows = await self._state.run(lambda db: db.execute(union).fetchall())
+        return frozenset(PlaceId(place) for (place,) in rows)
 
     async def set_idle_stop(self, place: PlaceId, idle_stop_s: int) -> None:
         """After how long without a process a workspace is stopped; 0: never."""

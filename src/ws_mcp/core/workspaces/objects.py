@@ -55,6 +55,12 @@ class Objects:
         """Say that something will be made."""
         await self._ledger.begin(self._intent)
 
+    async def keep(self) -> None:
+        """What was made is a workspace's from now on: no repair takes it away."""
+        if self._intent.objects:
+            self._intent = replace(self._intent, objects=())
+            await self._ledger.begin(self._intent)
+
     async def ensure_volume(self, kind: str, name: str) -> bool:
         """Make the volume be there; whether it is new.
 

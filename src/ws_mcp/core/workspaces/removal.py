@@ -61,17 +61,22 @@ class Removal:
         return workspace.volume if keep_volume else ""
 
     async def remove_data(self, place: PlaceId) -> bool:
-        """Remove the data of a workspace whose container is gone; whether there was any."""
+        """Remove the data of a workspace whose container is gone, and its secrets; whether there was any data."""
         async with self._state.lock(place):
             await self.repair(place)
-            name = naming.volume_name(place)
-            try:
-                volume = await self._engine.inspect_volume(name)
-            except EngineNotFoundError:
-                return False
-            if not naming.is_ours(self._key, name, volume.labels):
-                return False
-            await remove_object(self._engine, self._key, EngineObject(kind=ObjectKind.VOLUME, name=name))
+            had_any = await self._remove_volume(naming.volume_name(place))
+            if await self._found(place) is None:
+                await self._ledger.forget(place)
+        return had_any
+
+    async def _remove_volume(self, name: str) -> bool:
+        try:
+            volume = await self._engine.inspect_volume(name)
+        except EngineNotFoundError:
+            return False
+        if not naming.is_ours(self._key, name, volume.labels):
+            return False
+        await remove_object(self._engine, self._key, EngineObject(kind=ObjectKind.VOLUME, name=name))
         return True
 
     async def repair(self, place: PlaceId) -> bool:

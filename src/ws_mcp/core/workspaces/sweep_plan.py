@@ -21,6 +21,7 @@ UNKNOWN_CHAT = "its chat is not known to the state directory"
 NEVER_STARTED = "it was created and never started"
 DEAD_FILLER = "a server that died moved files through it"
 NO_CONTAINER = "its workspace has no container"
+OTHER_NETWORK = "its workspace is in another network"
 NOT_SHARED = "no container of the chat is in it"
 KEPT_DATA = "it was kept when its workspace went"
 
@@ -74,6 +75,13 @@ def plan_sweep(seen: Seen, is_due: IsDue) -> tuple[Leftover, ...]:
     stay = tuple(each for each in seen.containers if each.id not in doomed)
     others = (each for each in (*_volumes(seen, stay), *_networks(seen, stay)) if is_due(each))
     return (*containers, *others)
+
+
+def without_a_trace(places: frozenset[PlaceId], seen: Seen) -> frozenset[PlaceId]:
+    """Those of which there is neither a container, nor data, nor an intent: somebody removed them by hand."""
+    volumes = {each.name for each in seen.volumes}
+    there = {each for each in places if has_container(each, seen.containers) or naming.volume_name(each) in volumes}
+    return places - there - seen.intents
 
 
 def _containers(seen: Seen) -> Iterator[Leftover]:
@@ -156,15 +164,31 @@ def _networks(seen: Seen, stay: tuple[Container, ...]) -> Iterator[Leftover]:
         if place is None or network.name in joined or network.containers or place in seen.intents:
             continue
         is_own = network.name == naming.own_network_name(place)
-        if has_container(place, stay) if is_own else _is_shared_by(seen, stay, network):
+        has_one = has_container(place, stay)
+        if _is_meant(seen, stay, place, network) if is_own else _is_shared_by(seen, stay, network):
             continue
         yield Leftover(
             kind=LeftoverKind.NETWORK,
             name=network.name,
             place=place,
             workspace=WorkspaceName(network.labels[naming.WORKSPACE]),
-            why=NO_CONTAINER if is_own else NOT_SHARED,
+            why=NOT_SHARED if not is_own else OTHER_NETWORK if has_one else NO_CONTAINER,
         )
+
+
+def _is_meant(seen: Seen, stay: tuple[Container, ...], place: PlaceId, network: Network) -> bool:
+    """Whether a container of the place, whoever made it, is meant to be in its own network, or may be."""
+    of_place = [container for container in stay if container.name in _names_of(place)]
+    return any(_network_of(seen, container) in ("", network.name) for container in of_place)
+
+
+def _network_of(seen: Seen, container: Container) -> str:
+    """The network that a container of ours was made for; "" where nobody can tell."""
+    place = _place_of(seen, container.labels, container.name, CONTAINERS)
+    recipe = recorded_of(container)
+    if place is None or recipe is None:
+        return ""
+    return naming.network_name(seen.instance, naming.scope_of(container.labels), place, recipe.network)
 
 
 def _is_shared_by(seen: Seen, stay: tuple[Container, ...], network: Network) -> bool:
@@ -172,14 +196,8 @@ def _is_shared_by(seen: Seen, stay: tuple[Container, ...], network: Network) -> 
     if seen.intents:
         return True  # an intent names a place, not a chat
     scope = naming.scope_of(network.labels)
-    for container in stay:
-        place = _place_of(seen, container.labels, container.name, CONTAINERS)
-        if place is None or naming.scope_of(container.labels) != scope:
-            continue
-        recipe = recorded_of(container)
-        if recipe is None or naming.network_name(seen.instance, scope, place, recipe.network) == network.name:
-            return True
-    return False
+    ours = [c for c in stay if _place_of(seen, c.labels, c.name, CONTAINERS) and naming.scope_of(c.labels) == scope]
+    return any(_network_of(seen, container) in ("", network.name) for container in ours)
 
 
 def _place_of(seen: Seen, labels: Mapping[str, str], name: str, kinds: tuple[str, ...]) -> PlaceId | None:
@@ -197,8 +215,11 @@ def _place_of(seen: Seen, labels: Mapping[str, str], name: str, kinds: tuple[str
 def has_container(place: PlaceId, stay: tuple[Container, ...]) -> bool:
     """Whether one of these is the place's, or is on the way in or out."""
     # Whoever made it: somebody else's under such a name is one more reason to leave things alone.
-    names = {place, naming.incoming_name(place), naming.outgoing_name(place)}
-    return any(each.name in names for each in stay)
+    return any(each.name in _names_of(place) for each in stay)
+
+
+def _names_of(place: PlaceId) -> set[str]:
+    return {place, naming.incoming_name(place), naming.outgoing_name(place)}
 
 
 def _moment(text: str) -> datetime | None:

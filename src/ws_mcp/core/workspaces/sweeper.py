@@ -32,6 +32,7 @@ from ws_mcp.core.workspaces.sweep_plan import (
     Seen,
     has_container,
     plan_sweep,
+    without_a_trace,
 )
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ class Sweeper:
         self._state = state
         self._ledger = ledger
         self._now = now
-        self._since: dict[Leftover, float] = {}  # seen as nobody's, by this server
+        # Since when this server sees them as nobody's, and places as gone.
+        self._since: dict[Leftover, float] = {}
+        self._gone: dict[PlaceId, float] = {}
 
     async def sweep(self, wish: SweepWish) -> Swept:
         """Sweep as a person wants it; a dry run says exactly what would be removed.
@@ -111,7 +114,18 @@ class Sweeper:
             def is_due(leftover: Leftover) -> bool:
                 return not leftover.is_data and now - self._since.get(leftover, now) >= GRACE_S
 
-            return await self._remove_all(plan_sweep(seen, is_due), is_due)
+            swept = await self._remove_all(plan_sweep(seen, is_due), is_due)
+            await self._forget_gone(seen, now)
+            return swept
+
+    async def _forget_gone(self, seen: Seen, now: float) -> None:
+        """The secrets and settings of workspaces of which nothing is there any more."""
+        gone = without_a_trace(await self._ledger.places(), seen)
+        self._gone = {place: self._gone.get(place, now) for place in gone}
+        for place in [place for place, since in self._gone.items() if now - since >= GRACE_S]:
+            async with self._state.lock_if_free(place) as is_held:
+                if is_held and await self._site.is_mine(place) and without_a_trace(gone, await self._look()) >= {place}:
+                    await self._ledger.forget(place)
 
     async def _look(self) -> Seen:
         """Everything, or an error."""
