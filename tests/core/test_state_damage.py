@@ -234,6 +234,17 @@ def rows_of(tables: tuple[Table, ...], name: str) -> tuple[tuple[object, ...], .
     return next(table.rows for table in tables if table.name == name)
 
 
+async def test_a_table_whose_column_has_another_name_costs_that_table_only(tmp_path: Path) -> None:
+    instance = await made(tmp_path / "s")
+    with closing(sqlite3.connect(tmp_path / "s" / DATABASE)) as database:
+        database.execute("ALTER TABLE starts RENAME COLUMN digest TO digesu")
+    tables = {table.name: table for table in salvaged(tmp_path / "s")}
+    assert (tables["starts"].rows, tables["starts"].is_whole, tables["chats"].is_whole) == ((), False, True)
+    rebuild(tmp_path / "s", instance, tuple(tables.values()), NOW)
+    async with open_state(tmp_path / "s") as state:
+        assert await state.start_of_key("chat", key_of(0)) is None
+
+
 async def test_the_key_is_found_in_a_state_of_before_it_was_written_twice(tmp_path: Path) -> None:
     instance = await made(tmp_path / "s")
     (tmp_path / "s" / FILE).unlink()

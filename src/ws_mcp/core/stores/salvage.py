@@ -59,7 +59,7 @@ def put(database: sqlite3.Connection, tables: tuple[Table, ...]) -> None:
         for table in tables:
             names, marks = ", ".join(table.columns), ", ".join("?" * len(table.columns))
             if table.columns:
-                statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - our own names
+                statement = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
                 database.executemany(statement, table.rows)
 
 
@@ -93,8 +93,10 @@ def _read(copy: Path, pattern: sqlite3.Connection, name: str) -> Table:
     with suppress(StateError, *DAMAGE), closing(sqlite3.connect(copy)) as database:
         there = {row[1] for row in database.execute(f"PRAGMA table_info({name})")}
         columns = tuple(column for column in expected if column in there)
-        keys = [row[1] for row in pattern.execute(f"PRAGMA table_info({name})") if row[5]]
-        if columns and set(keys) <= there:
+        own = pattern.execute(f"PRAGMA table_info({name})").fetchall()
+        keys = [row[1] for row in own if row[5]]
+        needed = {row[1] for row in own if row[3] and row[4] is None}  # damage may give a column another name
+        if columns and needed | set(keys) <= there:
             kinds = tuple(expected[column] for column in columns)
             statement = f"SELECT {', '.join(columns)} FROM {name}"  # noqa: S608 - our own names
             is_whole = _taken(database, statement, kinds, rows)
