@@ -135,7 +135,7 @@ soak-simulation: setup
 	@cd tests && PYTHONPATH=.:../src ../$(BIN)/python -W ignore -m simulation.run --minutes $(SOAK_MINUTES) --first $(SOAK_FIRST)
 
 soak-faults: setup
-	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation tests/core/test_state_damage.py tests/core/placement/test_crashes.py)
+	@WS_MCP_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200 $(or $(ARGS),tests/simulation tests/core/test_state_damage.py tests/core/placement/test_crashes.py tests/core/policy/test_narrowing.py)
 
 soak-kills: setup
 	@$(WITH_ENGINE) env -C tests PYTHONPATH=.:../src $(CURDIR)/$(BIN)/python -W ignore -m kills.run $(if $(WRITE),--write)

@@ -148,7 +148,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names: list[str] = getattr(item, "fixturenames", [])
         if any(name in names for name in ENGINE_GROUNDS):
             item.add_marker(pytest.mark.engine)
-        is_too_long = item.get_closest_marker("long") is not None and not IS_LONG
+        is_too_long = not IS_LONG and any(_is_meant(mark, item) for mark in item.iter_markers("long"))
         lacks_podman = "podman_ground" in names and not os.environ.get(PODMAN)
         is_lacking = lacks_podman or any(name in names for name in lacking)
         if is_too_long or (is_lacking and os.environ.get("CI") != "true"):
@@ -157,6 +157,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+def _is_meant(mark: pytest.Mark, item: pytest.Item) -> bool:
+    """Whether a mark is about this form of a test: about all, or those whose id has one of its words."""
+    form = item.name.partition("[")[2].rstrip("]").split("-")
+    return not mark.args or any(word in form for word in mark.args)
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ async def finished(peer: Peer, project: Project, half: str) -> None:
     assert await output_of(peer, "cat /started", project.name) == "started"
 
 
+@pytest.mark.long  # test_devcontainers_left.py has one whose client leaves
 async def test_cancelled_in_its_build_the_old_container_goes_on_and_in_a_hook_the_new_one_stays_incomplete(
     projects: Projects,
 ) -> None:

@@ -112,6 +112,7 @@ async def peer(compose_projects: Projects) -> AsyncGenerator[Peer]:
         yield made
 
 
+@pytest.mark.long  # as those of test_devcontainers_matrix.py
 async def test_each_edit_of_a_compose_project_is_judged_as_it_turns_out(compose_projects: Projects, peer: Peer) -> None:
     project = compose_projects.project()
     project.write(YAML, COMPOSE)

@@ -116,6 +116,7 @@ COUNTED = (
 )
 
 
+@pytest.mark.long  # each kind of edit is in core/devcontainers, with a CLI that is recorded
 async def test_each_edit_of_a_dockerfile_and_a_feature_is_judged_as_it_turns_out(
     projects: Projects, devcontainer_ground: DevcontainerGround
 ) -> None:

@@ -34,6 +34,7 @@ def has_compose() -> bool:
     return subprocess.run(("docker", "compose", "version"), capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.long  # contract/test_devcontainer_kinds.py has one of an image
 async def test_on_podman_one_of_a_dockerfile_is_made_and_remade_for_a_user_who_is_not_root(
     podman_projects: Projects,
 ) -> None:

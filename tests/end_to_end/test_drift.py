@@ -45,6 +45,7 @@ async def check_put_right(peer: Peer, reason: str) -> None:
     assert (await peer.ok("provision_workspace"))["change"] == "none"
 
 
+@pytest.mark.long("podman")
 async def test_what_was_changed_behind_the_servers_back_is_named_and_put_right(
     each_instance: Instance, moving: Callable[[], None]
 ) -> None:
@@ -104,6 +105,7 @@ async def test_a_container_with_copied_labels_shows_what_it_really_is_and_is_mad
             assert (await peer.workspaces())["main"]["tier"] == 2
 
 
+@pytest.mark.long("podman")
 async def test_a_changed_template_or_home_makes_an_idle_workspace_anew_and_leaves_a_busy_one_alone(
     each_instance: Instance, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 
 import anyio
+import pytest
 from support.instances import Instance
 from support.peers import Peer, text_of
 from support.tier_probe import output_of
@@ -75,6 +76,7 @@ async def check_bounds(peer: Peer, state: str) -> None:
     assert beyond == f"[/workspace/{state}/deep/text.txt | bytes 99-99 of 15 | end of file]"
 
 
+@pytest.mark.long("podman")
 async def test_files_go_in_and_out_of_a_running_and_of_a_stopped_workspace(each_instance: Instance) -> None:
     with anyio.fail_after(90):
         async with each_instance.open_peer() as peer:

@@ -34,6 +34,7 @@ async def file_of(peer: Peer, path: str, **arguments: object) -> str:
     return text_of(await peer.call("workspace_files", path=path, **arguments))
 
 
+@pytest.mark.long("podman")
 async def test_a_folder_is_at_workspace_as_much_as_was_asked_for(each_instance: Instance, root: Path) -> None:
     project = root / "project"
     with anyio.fail_after(90):

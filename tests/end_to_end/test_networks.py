@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import anyio
+import pytest
 from support.instances import Instance
 from support.peers import Json, Peer
 from support.real_engine import EngineGround
@@ -54,6 +55,7 @@ async def all_fetched(peer: Peer, ways: Sequence[tuple[str, str]]) -> list[str]:
     return [found[number] for number in range(len(ways))]
 
 
+@pytest.mark.long("podman")
 async def test_two_workspaces_reach_each_other_by_name_in_a_shared_network_and_not_at_all_otherwise(
     each_instance: Instance,
 ) -> None:

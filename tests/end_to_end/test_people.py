@@ -181,10 +181,11 @@ async def test_a_demo_that_is_stopped_in_the_middle_leaves_nothing(tmp_path: Pat
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.long  # the one above is stopped, too
 @pytest.mark.skipif(bool(cli_missing()), reason=cli_missing() or "the CLI is here")
 @pytest.mark.usefixtures("engine_ground")
 @pytest.mark.slow
-@pytest.mark.parametrize("at", ["building the image", pytest.param("Repaired, and made anew", marks=pytest.mark.long)])
+@pytest.mark.parametrize("at", ["building the image", "Repaired, and made anew"])
 async def test_a_demo_that_is_stopped_at_its_dev_container_leaves_nothing(tmp_path: Path, at: str) -> None:
     before = made_for_dev_containers()
     code, said, instance = await demo(tmp_path, stop=signal.SIGINT, at=at)

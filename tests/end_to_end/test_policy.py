@@ -12,6 +12,7 @@ from support.policies import DIGEST, written
 ME = f'[[grant]]\nprincipal = "local:{os.getuid()}"\n'
 
 
+@pytest.mark.long("podman")
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_what_a_policy_lists_is_had_and_nothing_else(each_instance: Instance, tmp_path: Path, mode: str) -> None:
     image_id = each_instance.docker("image", "inspect", "--format", "{{.Id}}", IMAGE).strip()
@@ -31,6 +32,7 @@ async def test_what_a_policy_lists_is_had_and_nothing_else(each_instance: Instan
         assert len(each_instance.containers) == 1
 
 
+@pytest.mark.long("podman")
 async def test_a_workspace_of_a_higher_tier_is_out_of_reach_once_it_is_not_granted(
     each_instance: Instance, tmp_path: Path
 ) -> None:

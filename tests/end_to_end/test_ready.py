@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 from support.instances import Instance
 from support.peers import Json, Peer
 
@@ -16,6 +17,7 @@ async def asked(peer: Peer, **ready: object) -> tuple[object, str]:
     return answer["is_ready"], str(answer["readiness"])
 
 
+@pytest.mark.long("podman")
 async def test_a_probe_says_where_a_workspace_is_ready_or_why_not_and_what_it_logged(each_instance: Instance) -> None:
     with anyio.fail_after(90):
         async with each_instance.open_peer() as peer:

@@ -11,18 +11,20 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO, Any, cast
 
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 from support.edge_client import MODES, ok
+from support.forked import forked_argv
 from support.http_ground import http_client, record_for, token_for, write_tokens
 from support.memory import forget_peak, memory_of
 
 from ws_mcp.edge.messages import MAX_BYTES
 
-PROGRAM = [sys.executable, str(Path(__file__).parents[1] / "support" / "serve_fake.py")]
+PROGRAM = str(Path(__file__).parents[1] / "support" / "serve_fake.py")
 END_S = 40  # of a start and an end on a busy machine; what hangs never ends
 HELLO = {
     "jsonrpc": "2.0",
@@ -36,13 +38,19 @@ PROMISED_S = 5.0  # from the end of stdin to the exit
 
 
 class Child:
-    """A server as a child process, spoken to line by line."""
+    """A server as a child process, spoken to line by line; who it is stands in `pid_file`."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], pid_file: Path) -> None:
         self.process = process
+        self.pid_file = pid_file
         self.stdin = cast("IO[bytes]", process.stdin)
         self.stdout = cast("IO[bytes]", process.stdout)
         self.stderr = cast("IO[bytes]", process.stderr)
+
+    @property
+    def pid(self) -> int:
+        """Of the server: `process` only stands for it."""
+        return int(self.pid_file.read_text())
 
     def send(self, *lines: bytes | dict[str, Any]) -> None:
         for line in lines:
@@ -66,17 +74,22 @@ class Child:
 @contextmanager
 def child(*arguments: str, stdin: int | IO[bytes] = subprocess.PIPE) -> Generator[Child]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLAUDE", "GROK"))}
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    )
-    try:
-        yield Child(process)
-    finally:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+    with NamedTemporaryFile() as pid_file:
+        process = subprocess.Popen(
+            forked_argv(Path(pid_file.name), "--program", PROGRAM, *arguments),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
+        try:
+            yield Child(process, Path(pid_file.name))
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +214,8 @@ def test_a_line_without_end_takes_no_memory_and_is_answered(served: Child, first
     envelope = (b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"a":"', b'"}}\n')
     if not first:
         envelope = (b'{"method":"ping","params":{"a":"', b'"},"jsonrpc":"2.0","id":5}\n')
-    forget_peak(served.process.pid)
-    before = memory_of(served.process.pid, "VmRSS")
+    forget_peak(served.pid)
+    before = memory_of(served.pid, "VmRSS")
     served.send(envelope[0])
     for _ in range(100):
         served.send(b"x" * MIB)
@@ -211,7 +224,7 @@ def test_a_line_without_end_takes_no_memory_and_is_answered(served: Child, first
     assert (refusal["id"], refusal["error"]["code"]) == (5, -32600)
     assert str(MAX_BYTES) in refusal["error"]["message"]
     assert served.answer()["id"] == 6
-    assert memory_of(served.process.pid, "VmHWM") - before < 32 * MIB
+    assert memory_of(served.pid, "VmHWM") - before < 32 * MIB
 
 
 def test_a_message_of_almost_four_mebibytes_is_served(served: Child) -> None:
@@ -228,7 +241,7 @@ def test_a_hundred_calls_sent_at_once_are_all_answered(served: Child) -> None:
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_real_client_is_served_over_stdio(mode: str, real_io: None) -> None:
     with anyio.fail_after(75):
-        async with Client(StdioServerParameters(command=PROGRAM[0], args=[*PROGRAM[1:], "stdio"]), mode=mode) as client:
+        async with Client(StdioServerParameters(command=sys.executable, args=[PROGRAM, "stdio"]), mode=mode) as client:
             await ok(client, "provision_workspace")
             started = await ok(client, "start_process", command="x" * 20_000)
             assert (started["state"], len(started["output"])) == ("ended", 16_000)

@@ -137,6 +137,7 @@ async def test_a_sweep_removes_what_is_nobodys_and_leaves_a_workspace_whole(
     await sweeps(engine_ground, tmp_path)
 
 
+@pytest.mark.long
 async def test_the_same_on_podman(podman_ground: EngineGround, tmp_path: Path) -> None:
     await sweeps(podman_ground, tmp_path)
 

@@ -2,8 +2,9 @@
 
 Started as `servers_ahead.py SOCKET`, it serves until its stdin ends. Who connects (`launch.py`) hands over its stdin,
 stdout and stderr, and says what the server is to be: arguments, environment, directory. From the fork on all is as with
-`python -m ws_mcp`: a process and a session of its own. The connection tells its pid, and in the end how it ended; when
-the other end goes before, the server is killed.
+`python -m ws_mcp`, or with the program that stands for it (`--program FILE` before its arguments): a process and a
+session of its own. The connection tells its pid, and in the end how it ended; when the other end goes before, the
+server is killed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import array
 import gc
 import json
 import os
+import runpy
 import selectors
 import signal
 import socket
@@ -81,6 +83,10 @@ def _run(argv: list[str]) -> int:
     from ws_mcp.cli import run  # noqa: PLC0415 - loaded long ago
 
     try:
+        if argv[:1] == ["--program"]:
+            sys.argv = argv[1:]
+            runpy.run_path(argv[1], run_name="__main__")
+            return 0
         return run(argv)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1

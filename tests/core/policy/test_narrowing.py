@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import DrawFn, SearchStrategy, booleans, builds, composite, integers, lists, sampled_from
 from support.policies import ALICE, BOB, WIDEST, everything
+from support.soaked import IS_LONG
 
 from ws_mcp.core.engine.model import Image
 from ws_mcp.core.errors import WsError
@@ -22,6 +23,7 @@ from ws_mcp.core.workspaces.mounts import Access
 from ws_mcp.core.workspaces.rules import WorkspaceRules
 from ws_mcp.edge.options import Options
 
+EXAMPLES = 2000 if IS_LONG else 300
 PATTERNS = ("*", "img", "img:1", "img:*", "reg.example/*/x", "img@sha256:" + "d" * 64)
 IMAGES = ("img", "img:1", "img:2", "other:1", "reg.example/me/x", "img@sha256:" + "d" * 64, "docker.io/library/img:1")
 PATHS = tuple(map(Path, ("/", "/srv", "/srv/a", "/srv/a/b", "/home/me")))
@@ -157,7 +159,7 @@ def is_within(narrow: WorkspaceRules, wide: WorkspaceRules) -> bool:
     )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=EXAMPLES)
 @given(pair=policies(), base=BASES, who=sampled_from((ALICE, BOB)), transport=TRANSPORTS)
 def test_a_narrower_policy_never_leaves_more(
     pair: tuple[Policy, Policy], base: WorkspaceRules, who: PrincipalId, transport: Transport
@@ -167,7 +169,7 @@ def test_a_narrower_policy_never_leaves_more(
     assert is_within(wide, base)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=EXAMPLES)
 @given(pair=policies(), base=BASES, asked=ACTS)
 def test_a_narrower_policy_never_allows_an_act_more(
     pair: tuple[Policy, Policy], base: WorkspaceRules, asked: Act
@@ -179,7 +181,7 @@ def test_a_narrower_policy_never_allows_an_act_more(
     assert narrow <= wide
 
 
-@settings(max_examples=1000)
+@settings(max_examples=EXAMPLES)
 @given(pair=policies(), base=BASES, asked=ACTS)
 def test_narrower_flags_never_allow_an_act_more(pair: tuple[Policy, Policy], base: WorkspaceRules, asked: Act) -> None:
     policy = pair[0]
