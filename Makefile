@@ -116,12 +116,13 @@ bench-peers: setup  ## we and our peers with the same steps, as a table: those t
 PARTS ?= simulation faults kills load
 TAKES_simulation = $(SOAK_MINUTES) minutes
 TAKES_faults = about 10 minutes
-TAKES_kills = about 15 minutes
+TAKES_kills = about 25 minutes
 TAKES_load = $(LOAD_MINUTES) minutes of mixed work, and about 6 of the rest
 SOAK_MINUTES ?= 10
 LOAD_MINUTES ?= 20
 SOAK_FIRST ?= $(shell date +%s)
-WITH_LONG_FORMS = $(addprefix tests/end_to_end/test_,engine_crashes.py engine_faults.py kill_provision.py ends.py)
+WITH_LONG_FORMS = tests/security/test_t02_walls.py \
+    $(addprefix tests/end_to_end/test_,engine_crashes.py engine_faults.py kill_provision.py ends.py many_hosts.py networks.py)
 WITH_ENGINE = $(if $(filter 0,$(shell id -u)),bash .ci/with-engine)
 
 soak: setup  ## everything that takes long: simulation, faults, kills, load (an hour); PARTS=load for one; docs/soak.md

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from ws_mcp.core.chats import ChatNotFoundError
 from ws_mcp.core.choices import Choices
-from ws_mcp.core.closing import Closed, Closing
+from ws_mcp.core.closing import Closed, Closer, Closing
 from ws_mcp.core.errors import LimitError
 from ws_mcp.core.host import sandbox
-from ws_mcp.core.ids import PrincipalId, Scope, WorkspaceName
+from ws_mcp.core.ids import ChatId, PlaceId, PrincipalId, ProcessId, Scope, WorkspaceName
 from ws_mcp.core.policy.limits import Limits
-from ws_mcp.core.processes.model import ProcessState, StartRequest
+from ws_mcp.core.processes.model import Listing, ProcessInfo, ProcessState, StartRequest
 from ws_mcp.core.runtime import Core, open_core
-from ws_mcp.core.workspaces.model import Ask, WorkspaceKind, WorkspaceSpec, WorkspaceState
+from ws_mcp.core.workspaces.model import (
+    Ask,
+    Removed,
+    Workspace,
+    WorkspaceKind,
+    WorkspaceListing,
+    WorkspaceSpec,
+    WorkspaceState,
+)
 
 ALICE, BOB = PrincipalId("alice"), PrincipalId("bob")
+MINE = Scope(principal=ALICE, chat=ChatId("mine"))
 A, B = WorkspaceName("a"), WorkspaceName("b")
 
 
@@ -179,3 +191,67 @@ async def test_a_principal_has_so_many_running_processes(tmp_path: Path) -> None
             await core.processes(chats[4]).start(A, StartRequest(command="sleep 100"))
         await core.processes(chats[0]).signal(started[0].process, "KILL", 0)
         await core.processes(chats[2]).start(A, StartRequest(command="true"))
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OWN = Workspace(
+    name=A,
+    kind=WorkspaceKind.LOCAL,
+    place=PlaceId("own"),
+    state=WorkspaceState.RUNNING,
+    image="",
+    tier=2,
+    created_at=NOW,
+)
+
+
+def running_in(place: str, process: str) -> ProcessInfo:
+    """A process that runs in what has the name of the chat's own workspace, or is it."""
+    return ProcessInfo(
+        process=ProcessId(process),
+        workspace=A,
+        place=PlaceId(place),
+        command="sleep 100",
+        cwd="/",
+        state=ProcessState.RUNNING,
+        started_at=NOW,
+    )
+
+
+class Elsewhere:
+    """A chat with a local workspace, and processes in dev containers, one of which does not answer."""
+
+    def __init__(self, *processes: ProcessInfo, unavailable: tuple[str, ...]) -> None:
+        self.listing = Listing(processes=processes, total=0, running=0, unavailable=unavailable)
+        self.signalled: list[ProcessId] = []
+        self.is_forgotten = False
+
+    async def list(self, *asked: object) -> Listing | WorkspaceListing:
+        return self.listing if len(asked) > 1 else WorkspaceListing(workspaces=(OWN,))
+
+    def processes(self, _: Scope) -> Elsewhere:
+        return self
+
+    async def signal(self, process: ProcessId, *_: object) -> None:
+        self.signalled.append(process)
+
+    async def remove(self, _: Scope, name: WorkspaceName, *, keep_volume: bool) -> Removed:
+        return Removed(name=name, ended_processes=0, kept_volume="")
+
+    async def volumes(self) -> tuple[()]:
+        return ()
+
+    async def forget(self, _: Scope) -> bool:
+        self.is_forgotten = True
+        return True
+
+
+async def test_what_runs_in_a_dev_container_ends_whatever_its_name_and_one_that_is_silent_is_named() -> None:
+    chat = Elsewhere(running_in(OWN.place, "p_own"), running_in("dev", "p_beside"), unavailable=("silent", A))
+    closed = await Closer(*(cast("Any", chat),) * 4).close(MINE, Closing.DELETE)
+    assert chat.signalled == ["p_beside"]
+    assert closed.failures == ("what runs in 'silent' is not known now, and was not ended",)
+    assert not closed.is_forgotten
+    assert not chat.is_forgotten
+    chat.listing = replace(chat.listing, unavailable=())
+    assert (await Closer(*(cast("Any", chat),) * 4).close(MINE, Closing.DELETE)).is_forgotten

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from mcp.types import TextContent
 from support.edge_client import ALICE, MODES, PROJECT, call, ok, open_client, refused, resource, text_of
@@ -11,7 +12,8 @@ from support.fake_core import FakeCore
 
 from ws_mcp.core.errors import InvalidArgumentError
 from ws_mcp.core.ids import PrincipalId
-from ws_mcp.edge.identity import KEPT_DEFAULTS, Hint, local_principal, stdio_hint
+from ws_mcp.edge.default_chats import FRESH_S, KEPT
+from ws_mcp.edge.identity import Hint, local_principal, stdio_hint
 
 HINTS = [
     ("Visual Studio Code", "vscode.conversationId", "vscode:vscode.conversationId:abc"),
@@ -118,15 +120,31 @@ async def test_a_default_chat_is_asked_for_once() -> None:
         assert len(core.asked_chats) == 1
 
 
+async def test_a_default_chat_is_asked_for_again_each_hour_and_until_it_could_be_noted(virtual_time: None) -> None:
+    core = FakeCore()
+    async with open_client(core) as client:
+        core.cannot_note = True
+        for _ in range(2):
+            await ok(client, "list_processes")
+        assert len(core.asked_chats) == 2
+        core.cannot_note = False
+        for _ in range(2):
+            await ok(client, "list_processes")
+        assert len(core.asked_chats) == 3
+        await anyio.sleep(FRESH_S)
+        await ok(client, "list_processes")
+        assert len(core.asked_chats) == 4
+
+
 async def test_many_conversations_are_not_all_remembered() -> None:
     core = FakeCore()
     async with open_client(core, MODES[1]) as client:
-        for number in range(KEPT_DEFAULTS + 1):
+        for number in range(KEPT + 1):
             await chat_of(client, {"openai/session": str(number)})
         await chat_of(client, {"openai/session": "1"})
-        assert len(core.asked_chats) == KEPT_DEFAULTS + 1
+        assert len(core.asked_chats) == KEPT + 1
         await chat_of(client, {"openai/session": "0"})
-        assert len(core.asked_chats) == KEPT_DEFAULTS + 2
+        assert len(core.asked_chats) == KEPT + 2
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def _crowd(effort: Effort, seed: int) -> Part:
         ]
         _tell("signals")
         lines = figures.of_storm(storm(crowd, effort.signals, len(crowd.waiting) // 20, seed))
+        crowd.grow(1)  # for those that the storm has ended
         lines += figures.of_exodus(exodus(crowd))
     with open_crowd() as crowd:
         _tell("a larger crowd")

@@ -47,8 +47,9 @@ def test_a_storm_of_signals_reaches_whom_it_is_for_and_loses_no_exit_code(crowd:
 
 
 def test_all_that_end_at_once_are_told_with_their_codes(crowd: Crowd) -> None:
-    crowd.grow(max(0, CHATS - len(crowd.keepers)))
+    while len(crowd.waiting) < CHATS * OF_A_CHAT:  # the storm has ended some
+        crowd.grow(1)
     running = len(crowd.waiting)
     done = exodus(crowd)
     assert done.wrong == []
-    assert done.calls == running > 900
+    assert done.calls == running >= 1000

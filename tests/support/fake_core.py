@@ -386,6 +386,7 @@ class FakeCore:
         self.graces: list[float] = []
         self.specs: list[WorkspaceSpec] = []
         self.asked_chats: list[tuple[PrincipalId, str]] = []
+        self.cannot_note = False  # that a default chat is used: the disk is full
         self.chats_by: dict[tuple[PrincipalId, str], FakeChat] = {}
         self.made: dict[Scope, dict[WorkspaceName, Workspace]] = {}
         self.by_scope: dict[Scope, FakeProcesses] = {}
@@ -407,7 +408,8 @@ class FakeCore:
 
     async def default_chat(self, principal: PrincipalId, hint: str) -> FakeChat:
         self.asked_chats.append((principal, hint))
-        return self._remember(principal, self.default_chat_of(principal, hint))
+        found = self._remember(principal, self.default_chat_of(principal, hint))
+        return replace(found, is_due=True) if self.cannot_note else found
 
     async def new_chat(self, principal: PrincipalId, label: str) -> FakeChat:
         return self._remember(principal, _chat(f"new-{len(self.chats_by)}", label, is_default=False))

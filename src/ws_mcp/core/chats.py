@@ -163,6 +163,7 @@ class Chats:
                 raise
             # Who only looks must not need room; what changes something needs some of its own.
             log.warning("that a chat is used cannot be written down: %s", error)
+            return ChatRef(id=chat, handle=handle, label=label, is_default=True, is_due=True)
         return ChatRef(id=chat, handle=handle, label=label, is_default=is_default)
 
     async def _forget_unused(self) -> None:

@@ -14,7 +14,7 @@ from ws_mcp.core.errors import EngineUnavailableError, WsError
 from ws_mcp.core.holdings import Holdings
 from ws_mcp.core.ids import ProcessId, Scope, WorkspaceName
 from ws_mcp.core.processes.model import ProcessState
-from ws_mcp.core.workspaces.model import WorkspaceState
+from ws_mcp.core.workspaces.model import Workspace, WorkspaceState
 from ws_mcp.core.workspaces.provisions import Provisions
 from ws_mcp.core.workspaces.registry import Workspaces
 
@@ -71,7 +71,7 @@ class Closer:
             raise EngineUnavailableError(f"what this chat has is not known now, so nothing was done: {listing.unknown}")
         tally = _Tally()
         there = {workspace.name: workspace.state for workspace in listing.workspaces}
-        await self._end_elsewhere(scope, {name for name, state in there.items() if state in LIVE}, tally)
+        await self._end_elsewhere(scope, listing.workspaces, tally)
         names = [name for name, state in there.items() if how is not Closing.STOP or state in LIVE]
         await _each([partial(self._one, scope, name, how, tally) for name in names])
         if how is Closing.DELETE:
@@ -86,11 +86,14 @@ class Closer:
             failures=tuple(sorted(tally.failures)),
         )
 
-    async def _end_elsewhere(self, scope: Scope, own: set[WorkspaceName], tally: _Tally) -> None:
-        """End what runs in dev containers: those outlive the chat."""
+    async def _end_elsewhere(self, scope: Scope, own: Sequence[Workspace], tally: _Tally) -> None:
+        """End what runs in dev containers: those outlive the chat. One of them may have the name of a workspace."""
         found = await self._chats.processes(scope).list(ProcessState.RUNNING, LISTED)
-        others = [info.process for info in found.processes if info.workspace not in own]
+        ending = {workspace.place for workspace in own if workspace.state in LIVE}
+        others = [info.process for info in found.processes if info.place not in ending]
         await _each([partial(self._end, scope, process, tally) for process in others])
+        silent = sorted(set(found.unavailable) - {workspace.name for workspace in own})
+        tally.failures += [f"what runs in {name!r} is not known now, and was not ended" for name in silent]
 
     async def _end(self, scope: Scope, process: ProcessId, tally: _Tally) -> None:
         try:

@@ -20,11 +20,11 @@ from ws_mcp.core.chats import ChatNotFoundError
 from ws_mcp.core.errors import ForbiddenError, InvalidArgumentError, WsError
 from ws_mcp.core.ids import ChatId, Principal, PrincipalId, Scope
 from ws_mcp.edge.core_port import ChatRef, Core
+from ws_mcp.edge.default_chats import DefaultChats
 
 Request = ServerRequestContext[Any, Any]
 
 MAX_HINT_CHARACTERS = 256  # ids of hosts are UUIDs or so; the bound keeps a hostile one out of the state
-KEPT_DEFAULTS = 1024  # hints whose (unchangeable) chat is remembered, so that a call need not ask the state again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Identity:
         self._standing = standing
         self._default_hint = default_hint
         self._chat_header = chat_header
-        self._defaults: dict[tuple[PrincipalId, str], ChatRef] = {}
+        self._defaults = DefaultChats(core)
 
     @property
     def principal(self) -> Principal:
@@ -154,7 +154,7 @@ class Identity:
         if handle:
             return self._in(await self._core.chat(principal.id, handle) if chat.is_due else chat)
         assert hint is not None  # or there was nothing to be looked at
-        return self._in(await self._default(hint.text), is_shared=hint.is_shared)
+        return self._in(await self._defaults.of(principal.id, hint.text), is_shared=hint.is_shared)
 
     async def look(self, handle: str = "") -> ChatRef:
         """The chat of the caller, which may not be made yet; nothing is changed by looking. Raises as `caller`."""
@@ -196,17 +196,6 @@ class Identity:
         if handle == "new" or not (handle or self._hint()):
             return self._in(await self._core.new_chat(self.principal.id, label))
         return await self.caller(handle)
-
-    async def _default(self, hint: str) -> ChatRef:
-        # The chat of a hint never changes, so there is nothing that could be stale.
-        principal = self.principal.id
-        found = self._defaults.get((principal, hint))
-        if found is None:
-            found = await self._core.default_chat(principal, hint)
-            while len(self._defaults) >= KEPT_DEFAULTS:
-                del self._defaults[next(iter(self._defaults))]
-            self._defaults[principal, hint] = found
-        return found
 
     def _in(self, chat: ChatRef, *, is_shared: bool = False) -> Caller:
         return Caller(scope=Scope(principal=self.principal.id, chat=chat.id), chat=chat.handle, is_shared=is_shared)

@@ -17,7 +17,7 @@ from ws_mcp.core.clock import utc_now
 from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.model import Container, ContainerSpec, Network
 from ws_mcp.core.errors import EngineConflictError, EngineError, EngineNotFoundError, EngineUnavailableError
-from ws_mcp.core.ids import ChatId, PlaceId, Scope
+from ws_mcp.core.ids import ChatId, ContainerId, PlaceId, Scope
 from ws_mcp.core.known_chats import ChatRecord, KnownChats
 from ws_mcp.core.state import State, open_state
 from ws_mcp.core.workspaces import naming
@@ -379,12 +379,12 @@ async def test_secrets_go_a_while_after_a_workspace_was_removed_by_hand_with_its
     tmp_path: Path, left: str
 ) -> None:
     async with open_ground(tmp_path) as ground:
-        place = place_of("main", SCOPE, ground.instance)
-        await ground.ledger.keep_secrets(place, {"token": b"x"})
-        await ground.ledger.set_idle_stop(place, 60)
-        if left == "container":
-            await make(ground.fake, "main", SCOPE, ground.instance)
-        elif left == "data":
+        place = await with_a_secret(ground)
+        container = await make(ground.fake, "main", SCOPE, ground.instance)
+        await ground.sweeper.sweep_unasked()
+        if left != "container":
+            await ground.fake.remove(ContainerId(container))
+        if left == "data":
             await ground.leave()
         elif left == "intent":
             await ground.ledger.begin(Intent(place=place, kind=IntentKind.PROVISION, objects=()))
@@ -398,6 +398,22 @@ async def test_secrets_go_a_while_after_a_workspace_was_removed_by_hand_with_its
         assert await ground.ledger.secrets(place)
         await ground.sweeper.sweep_unasked()
         assert await ground.ledger.places() == (set[PlaceId]() if left == "nothing" else {place})
+
+
+async def test_secrets_of_a_workspace_that_was_never_seen_on_this_engine_stay(tmp_path: Path) -> None:
+    async with open_ground(tmp_path) as ground:
+        place = await with_a_secret(ground)  # it may be on another engine, with another server
+        await ground.sweeper.sweep_unasked()
+        rewind(ground.sweeper, GRACE_S)
+        await ground.sweeper.sweep_unasked()
+        assert await ground.ledger.places() == {place}
+
+
+async def with_a_secret(ground: Ground) -> PlaceId:
+    place = place_of("main", SCOPE, ground.instance)
+    await ground.ledger.keep_secrets(place, {"token": b"x"})
+    await ground.ledger.set_idle_stop(place, 60)
+    return place
 
 
 def rewind(sweeper: Sweeper, seconds: float) -> None:

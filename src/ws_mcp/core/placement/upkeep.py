@@ -153,7 +153,7 @@ class Upkeep:
 
     async def _repair(self) -> None:
         """End what was begun for a place that is nowhere; what is somewhere its node puts right."""
-        for intent in await self._ledger.intents():
+        for intent in await self._ledger.intents() if not self._state.damage else ():
             async with self._state.lock_if_free(lock_name(intent.place)) as is_held:
                 if not is_held or await self._rooms.node_of(intent.place) != HERE:
                     continue

@@ -118,9 +118,10 @@ class Builder:
     async def _roll_back(self) -> None:
         try:
             await self._lock.check()  # otherwise another server is at it: what is half-made is its to repair
-            if self._secrets_before is not None and self._made is not None:
-                await self._ledger.keep_secrets(self._look.place, self._secrets_before)
             if self._made is not None:
+                await self._objects.doom(self._made)
+                if self._secrets_before is not None:
+                    await self._ledger.keep_secrets(self._look.place, self._secrets_before)
                 await self._engine.remove(self._made)
             await self._repair(self._look.place)
         except WsError as error:
@@ -193,7 +194,7 @@ class Builder:
         # A new one gets the owner that the image's directory has, which root (tier 1 never is) can write in any case;
         # one with files may have been another user's.
         is_other_user = look.found is None or look.found.user != (request.user or image.user)
-        if look.recipe.has_volume and (account.uid or (is_other_user and not self._has_new_volume)):
+        if look.recipe.has_volume and (account.uid if self._has_new_volume else is_other_user):
             await give_to(self._engine, naming.volume_name(look.place), account)
         if look.contents.home:
             home = request.environment.get("HOME") or account.home

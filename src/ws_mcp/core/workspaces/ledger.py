@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from ws_mcp.core.clock import Now
 from ws_mcp.core.errors import ConflictError
-from ws_mcp.core.ids import ChatId, PlaceId
+from ws_mcp.core.ids import ChatId, ContainerId, PlaceId
 from ws_mcp.core.state import State
 from ws_mcp.core.stores.port import Sql
 
@@ -46,11 +46,16 @@ class EngineObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """`objects`: what a provision makes anew, without its container, or what a removal removes, with it."""
+    """`objects`: what a provision makes anew, or what a removal removes. A container among them has to go."""
 
     place: PlaceId
     kind: IntentKind
     objects: tuple[EngineObject, ...]
+
+    @property
+    def containers(self) -> tuple[ContainerId, ...]:
+        """The containers among the objects: that of a removal, or one that a provision could not take back."""
+        return tuple(ContainerId(each.name) for each in self.objects if each.kind is ObjectKind.CONTAINER)
 
     @property
     def belongings(self) -> tuple[EngineObject, ...]:

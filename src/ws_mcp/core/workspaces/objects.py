@@ -6,14 +6,15 @@ Under a name of ours there may be somebody else's object: it is refused and left
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ws_mcp.core.database import Instance
 from ws_mcp.core.engine.fill import EMPTY_IMAGE, filler_of
 from ws_mcp.core.engine.model import ContainerState, Volume
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, SubnetTakenError
-from ws_mcp.core.ids import PlaceId, Scope, WorkspaceName
+from ws_mcp.core.errors import EngineConflictError, EngineNotFoundError, StateError, SubnetTakenError
+from ws_mcp.core.ids import ContainerId, PlaceId, Scope, WorkspaceName
 from ws_mcp.core.workspaces import naming
 from ws_mcp.core.workspaces.ledger import EngineObject, Intent, Ledger, ObjectKind
 from ws_mcp.core.workspaces.subnets import subnets_of
@@ -54,6 +55,11 @@ class Objects:
     async def begin(self) -> None:
         """Say that something will be made."""
         await self._ledger.begin(self._intent)
+
+    async def doom(self, container: ContainerId) -> None:
+        """The container has to go, whatever comes between: no repair takes it for the workspace."""
+        with suppress(StateError):  # then it only has to be removed at once
+            await self._will_make(EngineObject(kind=ObjectKind.CONTAINER, name=container))
 
     async def keep(self) -> None:
         """What was made is a workspace's from now on: no repair takes it away."""
@@ -151,13 +157,25 @@ def _is_ours(key: bytes, volume: Volume) -> bool:
     return volume.driver == "local" and not volume.options and naming.is_ours(key, volume.name, volume.labels)
 
 
-async def remove_unused(engine: Engine, key: bytes, objects: tuple[EngineObject, ...]) -> None:
-    """Remove objects, the last made first. What another workspace has by now belongs to that."""
+async def remove_unused(engine: Engine, key: bytes, objects: tuple[EngineObject, ...]) -> tuple[EngineObject, ...]:
+    """Remove objects, the last made first. What another workspace has by now belongs to that; returns what stayed."""
+    stayed: list[EngineObject] = []
     for what in reversed(objects):
         try:
+            if await _is_shared_with_others(engine, what):
+                continue
             await remove_object(engine, key, what)
         except EngineConflictError as error:
             log.info("%s %s stays, since it is in use: %s", what.kind, what.name, error)
+            stayed.append(what)
+    return tuple(stayed)
+
+
+async def _is_shared_with_others(engine: Engine, what: EngineObject) -> bool:
+    """Whether it is a network that another container is in, perhaps one that is stopped: Docker gives those away."""
+    if what.kind is not ObjectKind.NETWORK or not naming.is_shared_name(what.name):
+        return False
+    return any(each.network == what.name for each in await engine.list_containers({naming.KIND: "container"}))
 
 
 def own_network(place: PlaceId) -> EngineObject:

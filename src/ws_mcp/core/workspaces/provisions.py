@@ -11,6 +11,7 @@ import anyio
 
 from ws_mcp.core.errors import (
     ConflictError,
+    EngineConflictError,
     EngineError,
     EngineUnavailableError,
     InvalidArgumentError,
@@ -138,6 +139,7 @@ class Provisions:
             await self._workspaces.local.stop(workspace.place, partial(self._stop, workspace))
         else:
             await self._workspaces.containers.stop(workspace)
+        await self._jobs.forget(_key_of(scope, name))  # one that was under way may have ended since
         await self._places.drop(workspace.place)
         if restarts:
             spec = WorkspaceSpec(name=name, kind=workspace.kind)
@@ -163,7 +165,10 @@ class Provisions:
             return Removed(name=name, ended_processes=0, kept_volume="")
         ended = await self._running(workspace)
         self._workspaces.forget(scope, name)
-        kept = await self._undo(workspace, keep_volume=keep_volume)
+        try:
+            kept = await self._undo(workspace, keep_volume=keep_volume)
+        finally:
+            await self._jobs.forget(_key_of(scope, name))  # one that was under way may have ended since
         return Removed(name=name, ended_processes=ended, kept_volume=kept)
 
     async def _check_kind(self, scope: Scope, spec: WorkspaceSpec) -> None:
@@ -204,7 +209,11 @@ class Provisions:
             stop = partial(self._stop, workspace)
             kept = await self._workspaces.local.remove(workspace.place, stop, keep_data=keep_volume)
         else:
-            kept = await self._workspaces.containers.remove(workspace, keep_volume=keep_volume)
+            try:
+                kept = await self._workspaces.containers.remove(workspace, keep_volume=keep_volume)
+            except EngineConflictError:
+                await self._places.drop(workspace.place)  # only its data may have stayed
+                raise
         await self._places.drop(workspace.place)
         self._workspaces.look_again()
         return kept

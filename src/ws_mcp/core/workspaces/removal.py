@@ -7,7 +7,14 @@ import logging
 from ws_mcp.core.engine.fill import filler_of
 from ws_mcp.core.engine.model import Container, VolumeMount
 from ws_mcp.core.engine.port import Engine
-from ws_mcp.core.errors import EngineNotFoundError, EngineTimeoutError, WsError
+from ws_mcp.core.errors import (
+    EngineConflictError,
+    EngineError,
+    EngineNotFoundError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    WsError,
+)
 from ws_mcp.core.execd import delivery
 from ws_mcp.core.ids import PlaceId
 from ws_mcp.core.state import State
@@ -52,7 +59,12 @@ class Removal:
                 await self._ledger.begin(Intent(place=place, kind=IntentKind.REMOVE, objects=(*meant, *objects)))
                 await self._remove_container(place, found)
                 await lock.check()
-                await self._finish(place, objects)
+                stayed = await self._finish(place, objects)
+                if not keep_volume and any(each.name == naming.volume_name(place) for each in stayed):
+                    raise EngineConflictError(
+                        f"workspace {workspace.name!r} was removed, but its data was not: something else uses volume "
+                        f"{naming.volume_name(place)}; remove that, then call again"
+                    )
             if patience.cancelled_caught and not lock.is_lost:
                 raise EngineTimeoutError(
                     f"workspace {workspace.name!r} could not be removed within {self._clean_up_s:g} s; what is left "
@@ -68,6 +80,11 @@ class Removal:
             if await self._found(place) is None:
                 await self._ledger.forget(place)
         return had_any
+
+    async def settled(self, place: PlaceId) -> Container | None:
+        """The container of a place, under its lock, once what a server had begun is put right."""
+        await self.repair(place)
+        return await self._found(place)
 
     async def _remove_volume(self, name: str) -> bool:
         try:
@@ -88,12 +105,16 @@ class Removal:
         if intent.kind is IntentKind.REMOVE:
             await self._go_on(intent)
             return True
-        await self._undo(place, intent.objects)
+        for doomed in intent.containers:
+            await self._engine.remove(doomed)
+        await self._undo(place, intent.belongings)
         await self._ledger.end(place)
         return True
 
     async def repair_all(self) -> int:
-        """Repair every place whose server died; returns how many."""
+        """Repair every place whose server died; returns how many. Nothing follows from a state that is damaged."""
+        if self._state.damage:
+            return 0
         repaired = 0
         for intent in await self._ledger.intents():
             async with self._state.lock_if_free(intent.place) as is_held:
@@ -127,7 +148,7 @@ class Removal:
             elif act is Act.TAKE_BACK:
                 await self._engine.rename(container.id, place)
             else:
-                await self._engine.start(container.id)
+                await self._start(container)
         if not plan.is_whole:
             await self._ledger.forget(place)
         used = await self._used(place) if plan.is_whole else set[str]()
@@ -135,6 +156,15 @@ class Removal:
         left = [each for each in (*others, *made) if each.name not in used]
         await remove_unused(self._engine, self._key, tuple(left))
         await self._forget_execd_filler()
+
+    async def _start(self, container: Container) -> None:
+        try:
+            await self._engine.start(container.id)
+        except (EngineTimeoutError, EngineUnavailableError):
+            raise
+        except EngineError as error:
+            # It is whole all the same; as one that stopped it can be made anew, or removed.
+            log.warning("%s could not be started again: %s", container.name, error)
 
     async def _used(self, place: PlaceId) -> set[str]:
         """The names of the volumes and the network that the workspace's container has."""
@@ -160,11 +190,12 @@ class Removal:
             await self._ledger.end(place)
             raise
 
-    async def _finish(self, place: PlaceId, objects: tuple[EngineObject, ...]) -> None:
+    async def _finish(self, place: PlaceId, objects: tuple[EngineObject, ...]) -> tuple[EngineObject, ...]:
         await remove_unstarted(self._engine, naming.reader_name(place))
-        await remove_unused(self._engine, self._key, objects)
+        stayed = await remove_unused(self._engine, self._key, objects)
         await self._ledger.forget(place)
         await self._ledger.end(place)
+        return stayed
 
     async def _belongings(self, place: PlaceId, found: Container | None) -> tuple[EngineObject, ...]:
         """Its networks and configuration: all that has no worth without it."""

@@ -136,13 +136,10 @@ class ContainerWorkspaces:
 
     async def stop(self, workspace: Workspace) -> None:
         """Stop the container: what runs in it ends (TERM, then KILL), its files stay."""
-        container = workspace.container
         async with self._state.lock(workspace.place):
-            # What a server has begun ends first: else its repair would start the workspace again later.
-            if await self._removal.repair(workspace.place):
-                container = found.id if (found := await self._looking.container(workspace.place)) else None
-            if container is not None:
-                await self._engine.stop(container, STOP_GRACE_S)
+            # By what a server has begun it might be started again later, or be another container by now.
+            if (found := await self._removal.settled(workspace.place)) is not None:
+                await self._engine.stop(found.id, STOP_GRACE_S)
 
     @asynccontextmanager
     async def stopped_files(self, workspace: Workspace) -> AsyncGenerator[StoppedFiles]:

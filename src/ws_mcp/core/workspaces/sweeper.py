@@ -79,6 +79,7 @@ class Sweeper:
         # Since when this server sees them as nobody's, and places as gone.
         self._since: dict[Leftover, float] = {}
         self._gone: dict[PlaceId, float] = {}
+        self._there = frozenset[PlaceId]()  # seen by this server on this engine: what is nowhere may be on another one
 
     async def sweep(self, wish: SweepWish) -> Swept:
         """Sweep as a person wants it; a dry run says exactly what would be removed.
@@ -120,7 +121,10 @@ class Sweeper:
 
     async def _forget_gone(self, seen: Seen, now: float) -> None:
         """The secrets and settings of workspaces of which nothing is there any more."""
-        gone = without_a_trace(await self._ledger.places(), seen)
+        places = await self._ledger.places()
+        gone = without_a_trace(places, seen)
+        self._there |= places - gone - seen.intents
+        gone &= self._there
         self._gone = {place: self._gone.get(place, now) for place in gone}
         for place in [place for place, since in self._gone.items() if now - since >= GRACE_S]:
             async with self._state.lock_if_free(place) as is_held:
