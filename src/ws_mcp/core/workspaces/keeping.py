@@ -54,9 +54,13 @@ async def open_keeping(
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(open_watch(engine, state.instance, changes, site))
         sweeper = Sweeper(engine, state, ledger, ages.wall, site)
-        await stack.enter_async_context(
-            open_sweeping(sweeper, workspaces.repair, lambda: watch.is_begun and not state.damage)
-        )
+
+        async def repair() -> int:
+            if repaired := await workspaces.repair():
+                watch.look_soon()  # its events may not be heard
+            return repaired
+
+        await stack.enter_async_context(open_sweeping(sweeper, repair, lambda: watch.is_begun and not state.damage))
         world = LiveIdleWorld(
             engine,
             state,
