@@ -20,6 +20,7 @@ SHOWED = {
     10: "the own network of a workspace stayed when it was made anew in a shared one",
     29: "configuration stayed when somebody removed the container and other files were asked for",
     65: "a process was called lost that the same server had just started: the list of places was behind",
+    20052: "what a repair after a restart had put right was seen only at the next look: no event told of it",
     1019: "a keyed process of another server was called lost, since no event had told of its workspace",
 }
 # A server that died has closed nothing; with a real one the kernel does that.
