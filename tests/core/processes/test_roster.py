@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from ws_mcp.core.ids import PlaceId, ProcessId, WorkspaceName
 from ws_mcp.core.processes.model import OutputRange, ProcessInfo, ProcessState
-from ws_mcp.core.processes.roster import Roster
+from ws_mcp.core.processes.roster import KEEP_ENDED, Roster
 
 PLACE = PlaceId("w_1")
 
@@ -31,6 +31,14 @@ def test_only_so_many_are_remembered_the_least_recently_seen_go_first() -> None:
     assert roster.find(ProcessId("p_2")) is None
     assert roster.find(ProcessId("p_1")) is not None
     assert roster.find(ProcessId("p_3")) is not None
+
+
+def test_many_that_ended_do_not_push_out_one_that_runs() -> None:
+    roster = Roster(limit=2000, lost_limit=9)
+    roster.note(info(0), "b1")
+    for number in range(1, KEEP_ENDED + 3):
+        roster.note(info(number, state=ProcessState.ENDED), "b1")
+    assert [roster.find(ProcessId(f"p_{number}")) is not None for number in (0, 1, 2, 3)] == [True, False, False, True]
 
 
 def test_only_so_many_lost_ones_are_kept() -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.workspace_ground import MAIN, SPEC, an_engine, left_over, open_service
+from support.workspace_ground import MAIN, NEW, SPEC, an_engine, left_over, open_service
 from support.workspace_values import SCOPE
 
 from ws_mcp.core.clock import utc_now
-from ws_mcp.core.engine.model import ContainerSpec, VolumeMount
+from ws_mcp.core.engine.model import ContainerSpec, Image, VolumeMount
 from ws_mcp.core.errors import EngineConflictError, EngineError, EngineUnavailableError, PlaceUnavailableError
 from ws_mcp.core.ids import WorkspaceName
 from ws_mcp.core.state import open_state
@@ -100,9 +100,10 @@ async def test_making_it_anew_for_the_same_user_leaves_the_top_of_its_data_as_th
     fake = an_engine()
     async with open_service(fake, tmp_path) as service:
         await service.made(replace(SPEC, user="1000"))
-        for user, times in (("1000", 0), ("2000", 1)):
+        fake.add_image(Image(id=NEW, tags=("img:2",), architecture="amd64", command=("sleep", "inf")))
+        for image, user, times in (("img:1", "1000", 0), ("img:1", "2000", 1), ("img:2", "2000", 1)):
             fake.calls.clear()
-            made = await service.provision(replace(SPEC, user=user, environment={"A": user}), ANEW)
+            made = await service.provision(replace(SPEC, image=image, user=user, environment={"A": user}), ANEW)
             assert made.change == "recreated"
             assert fake.calls.count("put_archive") == times
 

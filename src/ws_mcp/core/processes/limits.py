@@ -27,4 +27,4 @@ class ProcessLimits:
     read_bytes: int = 1 << 20  # one window; execd gives 2 MiB
     listed: int = 1000
     terminal_size: int = 1000  # columns and rows
-    remembered: int = 2000  # processes whose place is remembered, so that it need not be looked for
+    remembered: int = 2000  # processes whose place is remembered, so that it need not be looked for; few that ended

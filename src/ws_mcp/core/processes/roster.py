@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from ws_mcp.core.ids import PlaceId, ProcessId
 from ws_mcp.core.processes.model import OutputRange, ProcessInfo, ProcessState
 
+KEEP_ENDED = 256  # an execd keeps the output of a hundred; another one is looked for in all places of its chat
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -28,6 +30,7 @@ class Roster:
         self._limit = limit
         self._lost_limit = lost_limit
         self._known: dict[ProcessId, Known] = {}
+        self._ended: dict[ProcessId, None] = {}  # those of the known
         self._boots: dict[PlaceId, str] = {}
         self._lost: dict[ProcessId, ProcessInfo] = {}
 
@@ -39,9 +42,14 @@ class Roster:
         self._lost.pop(info.process, None)
         known = self._known.pop(info.process, None)
         is_strange = known is not None and known.info.place != info.place
-        self._known[info.process] = known if known is not None and is_strange else Known(info=info, boot=boot)
+        self._known[info.process] = now = known if known is not None and is_strange else Known(info=info, boot=boot)
+        self._ended.pop(info.process, None)
+        if now.info.state is ProcessState.ENDED:
+            self._ended[info.process] = None
+        while len(self._ended) > KEEP_ENDED:
+            self.forget(next(iter(self._ended)))
         while len(self._known) > self._limit:
-            del self._known[next(iter(self._known))]
+            self.forget(next(iter(self._known)))
 
     def sees(self, place: PlaceId, boot: str, workspace: str) -> None:
         """The place answers in this boot: what ran in a former one is lost."""
@@ -66,8 +74,9 @@ class Roster:
         return self._known.get(process)
 
     def forget(self, process: ProcessId) -> None:
-        """Its execd has forgotten it."""
+        """Its execd has forgotten it, or others were seen since."""
         self._known.pop(process, None)
+        self._ended.pop(process, None)
 
     def lost(self) -> tuple[ProcessInfo, ...]:
         """Those that ran when their execd ended, the latest loss last."""
@@ -79,7 +88,7 @@ class Roster:
 
     def _lose(self, infos: Iterable[ProcessInfo], reason: str) -> None:
         for info in infos:
-            del self._known[info.process]
+            self.forget(info.process)
             if info.state is ProcessState.RUNNING:
                 self._lost[info.process] = replace(
                     info,

@@ -192,8 +192,9 @@ class Builder:
         self._made = container = await self._engine.create(replace(request, name=name))
         account = await account_of(self._engine, container, request.user or image.user)
         # A new one gets the owner that the image's directory has, which root (tier 1 never is) can write in any case;
-        # one with files may have been another user's.
-        is_other_user = look.found is None or look.found.user != (request.user or image.user)
+        # one with files may have been another user's: each image has its own numbers for names.
+        before = look.found and (look.found.user, look.found.image_id)
+        is_other_user = before != (request.user or image.user, image.id)
         if look.recipe.has_volume and (account.uid if self._has_new_volume else is_other_user):
             await give_to(self._engine, naming.volume_name(look.place), account)
         if look.contents.home:

@@ -123,7 +123,7 @@ class Sweeper:
         """The secrets and settings of workspaces of which nothing is there any more."""
         places = await self._ledger.places()
         gone = without_a_trace(places, seen)
-        self._there |= places - gone - seen.intents
+        self._there = (self._there | (places - gone - seen.intents)) & places
         gone &= self._there
         self._gone = {place: self._gone.get(place, now) for place in gone}
         for place in [place for place, since in self._gone.items() if now - since >= GRACE_S]:
