@@ -123,6 +123,19 @@ async def test_of_a_damaged_state_nothing_is_put_right(tmp_path: Path) -> None:
         assert await service.workspaces.list(SCOPE) == ()
 
 
+async def test_what_was_begun_on_one_engine_is_not_undone_on_another(tmp_path: Path) -> None:
+    docker, podman = an_engine(), an_engine()
+    async with open_service(docker, tmp_path) as service, open_service(podman, tmp_path) as other:
+        made = await service.made()
+        docker.fail_next("remove_volume", EngineError("no"))
+        with pytest.raises(EngineError):
+            await service.workspaces.remove(made, keep_volume=False)
+        assert await other.workspaces.repair() == 0
+        assert await left_over(docker) != []
+        assert await service.workspaces.repair() == 1
+    assert await left_over(docker) == []
+
+
 def _container(made: Workspace) -> EngineObject:
     assert made.container is not None
     return EngineObject(kind=ObjectKind.CONTAINER, name=made.container)

@@ -113,10 +113,10 @@ class Removal:
 
     async def repair_all(self) -> int:
         """Repair every place whose server died; returns how many. Nothing follows from a state that is damaged."""
-        if self._state.damage:
+        repaired, intents = 0, await self._ledger.intents()
+        if self._state.damage or (intents and not await self._was_here()):
             return 0
-        repaired = 0
-        for intent in await self._ledger.intents():
+        for intent in intents:
             async with self._state.lock_if_free(intent.place) as is_held:
                 if not is_held:
                     continue  # its server lives and is at it
@@ -126,6 +126,13 @@ class Removal:
                 except WsError as error:
                     log.warning("what a server left of %s cannot be put right now: %s", intent.place, error)
         return repaired
+
+    async def _was_here(self) -> bool:
+        """Whether this engine has had workspaces of ours, or none has: what is on another one cannot be seen here."""
+        if self._site.node or not await self._state.has_fills():
+            return True
+        ours = await self._engine.list_volumes({delivery.LABEL: self._state.instance.id})
+        return any(volume.name.startswith(delivery.volume_prefix(self._state.instance.id)) for volume in ours)
 
     async def _go_on(self, intent: Intent) -> None:
         """Finish a removal, unless the workspace was made anew since: a power cut takes the last writes of a state."""
