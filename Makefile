@@ -122,7 +122,7 @@ SOAK_MINUTES ?= 10
 LOAD_MINUTES ?= 20
 SOAK_FIRST ?= $(shell date +%s)
 WITH_LONG_FORMS = tests/security/test_t02_walls.py \
-    $(addprefix tests/end_to_end/test_,engine_crashes.py engine_faults.py kill_provision.py ends.py many_hosts.py networks.py)
+    $(addprefix tests/end_to_end/test_,engine_crashes.py engine_faults.py kill_provision.py ends.py)
 WITH_ENGINE = $(if $(filter 0,$(shell id -u)),bash .ci/with-engine)
 
 soak: setup  ## everything that takes long: simulation, faults, kills, load (an hour); PARTS=load for one; docs/soak.md

@@ -302,6 +302,7 @@ class TestRealSwarm(OnRealSwarm, SwarmContract):
     async def test_without_a_majority_nobody_can_be_asked(self, doors: Doors) -> None:
         await super().test_without_a_majority_nobody_can_be_asked(doors)
 
+    @pytest.mark.long  # core/engine/test_managers.py has it
     async def test_an_election_is_waited_for(self, doors: Doors, swarm_ground: SwarmGround) -> None:
         room = await doors.pinned(await doors.made(doors.spec("one", constraints=("node.hostname==node-2",))))
         everywhere = node_ways_of([f"*=unix://{swarm_ground.home}/{{hostname}}/docker.sock"])

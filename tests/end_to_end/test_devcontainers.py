@@ -67,6 +67,7 @@ async def test_a_dev_container_of_an_image_is_made_used_stopped_and_removed(
         assert (await listed(peer, project.name))["state"] == "absent"
 
 
+@pytest.mark.long  # contract/test_devcontainer_kinds.py has a feature, and a user
 async def test_a_local_feature_is_there_for_a_user_who_is_not_root(
     shared_projects: Projects, peer: Peer, devcontainer_ground: DevcontainerGround
 ) -> None:

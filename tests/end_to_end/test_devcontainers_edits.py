@@ -18,6 +18,7 @@ async def made_by_hand(projects: Projects, project: Project) -> str:
     return str(made["containerId"])
 
 
+@pytest.mark.long  # core/devcontainers/test_kept.py has one of others
 async def test_one_that_was_made_by_hand_is_adopted_and_a_killed_server_forgets_neither_edit_nor_process(
     projects: Projects,
 ) -> None:

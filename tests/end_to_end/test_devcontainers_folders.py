@@ -30,6 +30,7 @@ def read_only(folder: Path) -> Generator[None]:
         subprocess.run(("umount", "--lazy", folder), check=True)
 
 
+@pytest.mark.long  # names are in core/devcontainers
 async def test_a_folder_is_a_name_whatever_a_shell_would_make_of_it(shared_projects: Projects, peer: Peer) -> None:
     project = shared_projects.project("$(touch pwned) ;touch pwned& 'x")
     project.dockerfile("RUN echo one > /version", postCreateCommand="echo made > /made")

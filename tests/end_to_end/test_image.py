@@ -119,6 +119,7 @@ def logs_of(container: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long  # it builds an image of Python first
 @pytest.mark.usefixtures("real_io")
 async def test_a_client_with_its_token_gets_a_workspace_of_the_engine_that_it_runs_on(
     served: Served, engine_ground: EngineGround

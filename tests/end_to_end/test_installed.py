@@ -42,6 +42,7 @@ def test_the_demo_holds_without_an_engine(programs: Path, tmp_path: Path) -> Non
     assert_holds(programs, tmp_path, *flags)
 
 
+@pytest.mark.long  # test_people.py has it from the checkout
 @pytest.mark.slow
 @pytest.mark.usefixtures("engine_ground")
 def test_the_demo_holds_on_an_engine(programs: Path, tmp_path: Path) -> None:

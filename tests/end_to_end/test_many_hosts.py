@@ -219,6 +219,7 @@ def other_than(ground: SwarmGround, *hostnames: str) -> SwarmEngine:
     return next(node for node in reversed(ground.nodes) if node.hostname not in hostnames)
 
 
+@pytest.mark.long  # test_placement.py has a node that dies, test_side_by_side.py servers beside each other
 @pytest.mark.timeout(900)
 async def test_chats_on_many_hosts_lose_only_what_was_on_what_died(team: Team) -> None:
     ground = team.ground

@@ -107,6 +107,7 @@ async def test_a_network_that_cannot_be_is_refused_and_makes_nothing(instance: I
         assert (instance.containers, instance.networks) == ([], [])
 
 
+@pytest.mark.long  # contract/test_engine_networks.py has ranges that are taken
 async def test_the_networks_of_forty_workspaces_find_room_on_an_engine(
     each_ground: EngineGround, tmp_path: Path
 ) -> None:

@@ -190,6 +190,7 @@ async def test_a_node_that_is_killed_is_unknown_and_comes_back(cluster: Cluster)
         assert await cluster.left_over() == []
 
 
+@pytest.mark.long("from the other nodes")
 @pytest.mark.parametrize("peers", [("server",), ("node-1", "node-2")], ids=["from this server", "from the other nodes"])
 async def test_a_node_that_is_cut_off_is_unknown_and_its_processes_are_there_again_without_a_gap(
     cluster: Cluster, peers: tuple[str, ...]
@@ -264,6 +265,7 @@ async def until_none(cluster: Cluster, kind: str) -> None:
         await until(is_so)
 
 
+@pytest.mark.long  # core/placement has it with a swarm in memory
 async def test_workspaces_on_a_drained_node_run_on_and_new_ones_go_elsewhere(cluster: Cluster) -> None:
     with anyio.fail_after(LIMIT_S):
         async with cluster.open_peer() as peer:

@@ -103,14 +103,14 @@ async def test_whoever_comes_new_is_served_while_one_holds_all_connections_with_
 
 
 def test_bodies_that_never_end_take_bounded_memory(server: ServingChild) -> None:
-    before = resident(server.process.pid)
+    before = resident(server.pid)
     head = HEAD + f"Content-Length: {MAX_BYTES}\r\nContent-Type: application/json\r\n".encode() + TOKEN + b"\r\n"
     with slow_ones(server.url, head) as slow:
         for connection in slow[-60:]:
             with suppress(OSError):
                 connection.sendall(b" " * (MAX_BYTES - 1))
         assert ask(server.url, token=token_for("alice")).status == 200
-        assert resident(server.process.pid) - before < 2 * MAX_UNREAD_BYTES
+        assert resident(server.pid) - before < 2 * MAX_UNREAD_BYTES
 
 
 def resident(pid: int) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.peers import project_of, server_argv, server_environment
+from support.forked import forked_argv
+from support.peers import MODULE, project_of, server_argv, server_environment
 
 
 def argv_of(tmp_path: Path, *flags: str, transport: str = "http") -> tuple[str, ...]:
@@ -38,7 +39,7 @@ class Child:
 def serving(tmp_path: Path, *flags: str, transport: str = "http") -> Generator[Child]:
     """One that runs as long as the block does."""
     process = subprocess.Popen(
-        argv_of(tmp_path, *flags, transport=transport),
+        forked_argv(tmp_path / "pid", *argv_of(tmp_path, *flags, transport=transport)[MODULE:]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -37,7 +37,7 @@ SAID: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "engine": ("engine", ("stop_workspace", "remove_workspace", "provision_workspace")),
     "execd": ("answer", ("start_process", "write_input", "signal_process", "workspace_files")),
     "lock": ("at work on the same thing", ("stop_workspace", "remove_workspace")),
-    "state": ("state", ("provision_workspace", "remove_workspace")),
+    "state": ("state", ("provision_workspace", "stop_workspace")),
 }
 
 

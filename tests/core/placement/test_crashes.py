@@ -33,7 +33,7 @@ WISH = replace(SPEC, tier=2, content=Content(files={"a.txt": "1"}, secrets={"T":
 OTHER_WISH = replace(WISH, sizes=Sizes(memory_mib=1024))
 ALWAYS = Ask(replace=Replace.ALWAYS)
 MOST_CALLS = 300
-EVERY = 4  # with `make soak` each
+EVERY = 7  # with `make soak` each
 Script = Callable[[Cluster], Awaitable[object]]
 
 
