@@ -32,6 +32,7 @@ from hypothesis import HealthCheck, settings
 from support.browser import browser_missing
 from support.described import describe_once
 from support.devcontainer_ground import DevcontainerGround, cli_missing
+from support.local_left import end_left
 from support.mcpb import mcpb_missing
 from support.npm_tools import INSPECTOR, SUITE
 from support.postgres import Postgres, open_postgres_server, postgres_missing
@@ -171,6 +172,12 @@ def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if request.param == "trio":
         return "trio", {"clock": virtual_clock(monkeypatch)}
     return str(request.param).partition("-")[0], {}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_daemon_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    yield
+    end_left(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture
