@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from tests.bench.fit import Point
-from tests.bench.svg import BOTTOM, COLOURS, GRID, HEIGHT, LEFT, RIGHT, TOP, WIDTH, line, text, whole
+from tests.bench.svg import BOTTOM, COLOURS, GRID, HEIGHT, LEFT, RIGHT, TOP, WIDTH, text, whole
 
 TICKS = 4
-MOST = 600  # points of a line: more would not be seen
+MOST = 40  # points of a line: more would hardly be seen, and the documents have many pictures
 
 
 def course(
@@ -27,11 +27,13 @@ def course(
         right, down = WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM - TOP
         return LEFT + right * point.x / longest, HEIGHT - BOTTOM - down * point.y / largest
 
+    grid = ""
     for tick in range(TICKS + 1):
         x, y = at(Point(longest * tick / TICKS, largest * tick / TICKS))
-        parts += [line(x, TOP, x, HEIGHT - BOTTOM, GRID), line(LEFT, y, WIDTH - RIGHT, y, GRID)]
+        grid += f"M{x:.0f} {TOP}V{HEIGHT - BOTTOM}M{LEFT} {y:.0f}H{WIDTH - RIGHT}"
         parts.append(text(x, HEIGHT - BOTTOM + 16, show_x(longest * tick / TICKS), anchor="middle"))
         parts.append(text(LEFT - 6, y + 4, show_y(largest * tick / TICKS), anchor="end"))
+    parts.append(f'<path d="{grid}" stroke="{GRID}"/>')
     for number, (name, points) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, _thinned(points)))

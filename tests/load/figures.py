@@ -20,7 +20,6 @@ RATE, RSS, EACH, DESCRIPTORS, LIST_S = 100.0, 300 * MIB, 4096, 4.0, 0.1
 ANSWERED_S, OFFERED_S = 15.0, 10.0
 LAG_S, BEYOND = 0.1, 32 * MIB
 TIMES = 2.0
-SHOWN = 60  # points of a curve in a picture
 ENOUGH = 5000  # calls; of fewer what is cached once weighs too much
 
 
@@ -139,8 +138,8 @@ def of_mixed(done: Mixed) -> list[Line]:
 
 def pictures_of_mixed(done: Mixed) -> Mapping[str, str]:
     """SVG by the name of its file, without the ending."""
-    memory = {f"server over {watch.name}": thinned(watch.memory.points) for watch in done.watches}
-    descriptors = {f"server over {watch.name}": thinned(watch.descriptors.points) for watch in done.watches}
+    memory = {f"server over {watch.name}": watch.memory.points for watch in done.watches}
+    descriptors = {f"server over {watch.name}": watch.descriptors.points for watch in done.watches}
     return {
         "soak-memory": course("Memory over mixed work", "minutes", memory, _minutes, table.size),
         "soak-descriptors": course("Open descriptors over mixed work", "minutes", descriptors, _minutes, _count),
@@ -149,17 +148,11 @@ def pictures_of_mixed(done: Mixed) -> Mapping[str, str]:
 
 def pictures_of_floods(done: Flooded) -> Mapping[str, str]:
     """The same."""
-    rates, resident = {"all of them": thinned(_rates(done))}, {"server and execd": thinned(done.resident.points)}
+    rates, resident = {"all of them": _rates(done)}, {"server and execd": done.resident.points}
     return {
         "soak-floods": course(f"{done.count} floods: bytes a second", "seconds", rates, _count, table.size),
         "soak-flood-memory": course("Memory while they write", "seconds", resident, _count, table.size),
     }
-
-
-def thinned(points: Sequence[Point]) -> Sequence[Point]:
-    """No more than a picture shows, the last one among them."""
-    step = -(-len(points) // SHOWN) or 1
-    return points[::-1][::step][::-1]
 
 
 def page_of(where: str, lines: Sequence[Line], pictures: Sequence[str]) -> str:
