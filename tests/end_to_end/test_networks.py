@@ -94,6 +94,19 @@ async def test_two_workspaces_reach_each_other_by_name_in_a_shared_network_and_n
             assert each_instance.networks == []
 
 
+async def test_a_shared_network_stays_for_a_workspace_that_is_stopped(each_instance: Instance) -> None:
+    with anyio.fail_after(110):
+        async with each_instance.open_peer() as peer:
+            for name in ("red", "blue"):
+                await peer.ok("provision_workspace", name=name, options={"network": "team"})
+            await peer.ok("stop_workspace", name="blue")
+            await peer.ok("remove_workspace", name="red", keep_data=False)
+            assert len(each_instance.networks) == 1
+            assert (await peer.ok("provision_workspace", name="blue"))["change"] == "started"
+            await peer.ok("remove_workspace", name="blue", keep_data=False)
+            assert each_instance.networks == []
+
+
 async def test_a_network_that_cannot_be_is_refused_and_makes_nothing(instance: Instance) -> None:
     bad = ("host", "container:abc", "Bad Name", "-x", "a" * 80, "../x", "")
     with anyio.fail_after(75):
