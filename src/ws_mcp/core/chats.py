@@ -155,6 +155,7 @@ class Chats:
     async def _remembered(self, principal: PrincipalId, handle: str, label: str, *, is_default: bool) -> ChatRef:
         chat = ChatId(_id_of(handle))
         record = ChatRecord(chat=chat, principal=principal, label=label, created_at=self._now().isoformat())
+        is_due = False
         try:
             if await self._known.remember(record):
                 await self._forget_unused()
@@ -163,8 +164,8 @@ class Chats:
                 raise
             # Who only looks must not need room; what changes something needs some of its own.
             log.warning("that a chat is used cannot be written down: %s", error)
-            return ChatRef(id=chat, handle=handle, label=label, is_default=True, is_due=True)
-        return ChatRef(id=chat, handle=handle, label=label, is_default=is_default)
+            is_due = True
+        return ChatRef(id=chat, handle=handle, label=label, is_default=is_default, is_due=is_due)
 
     async def _forget_unused(self) -> None:
         """Done with each new chat: there are never more than were used of late, and those that have something."""

@@ -115,10 +115,10 @@ async def test_of_a_damaged_state_nothing_is_put_right(tmp_path: Path) -> None:
         ledger = Ledger(state, utc_now)
         await ledger.begin(Intent(place=made.place, kind=IntentKind.REMOVE, objects=(_container(made),)))
         removal = Removal(fake, state, ledger)
-        state._store.damage = "it is damaged"  # pyright: ignore[reportAttributeAccessIssue]
+        state._store.damage = "it is damaged"  # pyright: ignore[reportAttributeAccessIssue] - its owner finds it out
         assert await removal.repair_all() == 0
         assert len(await service.workspaces.list(SCOPE)) == 1
-        state._store.damage = ""  # pyright: ignore[reportAttributeAccessIssue]
+        state._store.damage = ""  # pyright: ignore[reportAttributeAccessIssue] - as above
         assert await removal.repair_all() == 1
         assert await service.workspaces.list(SCOPE) == ()
 

@@ -135,21 +135,25 @@ async def data_of(engine: Engine, instance: Instance) -> tuple[tuple[Scope, Work
     )
 
 
-async def remove_object(engine: Engine, key: bytes, what: EngineObject) -> None:
+async def remove_object(engine: Engine, key: bytes, what: EngineObject) -> bool:
     """Remove one object of ours; what is gone already is no error, and what is not ours is left alone.
+
+    Returns whether there was one.
 
     Raises:
         EngineConflictError: something has it.
     """
+    is_ours = False
     try:
         if what.kind is ObjectKind.NETWORK:
-            if naming.is_ours(key, what.name, (await engine.inspect_network(what.name)).labels):
+            if is_ours := naming.is_ours(key, what.name, (await engine.inspect_network(what.name)).labels):
                 await engine.remove_network(what.name)
-        elif _is_ours(key, await engine.inspect_volume(what.name)):
+        elif is_ours := _is_ours(key, await engine.inspect_volume(what.name)):
             await remove_unstarted(engine, filler_of(what.name))
             await engine.remove_volume(what.name)
     except EngineNotFoundError:
-        return
+        pass
+    return is_ours
 
 
 def _is_ours(key: bytes, volume: Volume) -> bool:

@@ -76,7 +76,8 @@ class Removal:
         """Remove the data of a workspace whose container is gone, and its secrets; whether there was any data."""
         async with self._state.lock(place):
             await self.repair(place)
-            had_any = await self._remove_volume(naming.volume_name(place))
+            data = EngineObject(kind=ObjectKind.VOLUME, name=naming.volume_name(place))
+            had_any = await remove_object(self._engine, self._key, data)
             if await self._found(place) is None:
                 await self._ledger.forget(place)
         return had_any
@@ -85,16 +86,6 @@ class Removal:
         """The container of a place, under its lock, once what a server had begun is put right."""
         await self.repair(place)
         return await self._found(place)
-
-    async def _remove_volume(self, name: str) -> bool:
-        try:
-            volume = await self._engine.inspect_volume(name)
-        except EngineNotFoundError:
-            return False
-        if not naming.is_ours(self._key, name, volume.labels):
-            return False
-        await remove_object(self._engine, self._key, EngineObject(kind=ObjectKind.VOLUME, name=name))
-        return True
 
     async def repair(self, place: PlaceId) -> bool:
         """Finish or undo what a server that died had begun, under the place's lock; whether there was anything."""
@@ -129,10 +120,13 @@ class Removal:
 
     async def _was_here(self) -> bool:
         """Whether this engine has had workspaces of ours, or none has: what is on another one cannot be seen here."""
-        if self._site.node or not await self._state.has_fills():
-            return True
-        ours = await self._engine.list_volumes({delivery.LABEL: self._state.instance.id})
-        return any(volume.name.startswith(delivery.volume_prefix(self._state.instance.id)) for volume in ours)
+        return bool(self._site.node or not await self._state.has_fills() or await self._execd_volumes())
+
+    async def _execd_volumes(self) -> list[str]:
+        """The names of those that an engine gets with its first workspace."""
+        instance = self._state.instance.id
+        volumes = await self._engine.list_volumes({delivery.LABEL: instance})
+        return [volume.name for volume in volumes if volume.name.startswith(delivery.volume_prefix(instance))]
 
     async def _go_on(self, intent: Intent) -> None:
         """Finish a removal, unless the workspace was made anew since: a power cut takes the last writes of a state."""
@@ -180,12 +174,10 @@ class Removal:
 
     async def _forget_execd_filler(self) -> None:
         """The container through which the dead server brought execd to the engine, unless another is at it."""
-        instance = self._state.instance.id
-        for volume in await self._engine.list_volumes({delivery.LABEL: instance}):
-            if volume.name.startswith(delivery.volume_prefix(instance)):
-                async with self._state.lock_if_free(self._site.lock_of(volume.name)) as is_held:
-                    if is_held:
-                        await remove_unstarted(self._engine, filler_of(volume.name))
+        for name in await self._execd_volumes():
+            async with self._state.lock_if_free(self._site.lock_of(name)) as is_held:
+                if is_held:
+                    await remove_unstarted(self._engine, filler_of(name))
 
     async def _remove_container(self, place: PlaceId, found: Container | None) -> None:
         if found is None:

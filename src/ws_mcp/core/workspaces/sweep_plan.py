@@ -178,7 +178,8 @@ def _networks(seen: Seen, stay: tuple[Container, ...]) -> Iterator[Leftover]:
 
 def _is_meant(seen: Seen, stay: tuple[Container, ...], place: PlaceId, network: Network) -> bool:
     """Whether a container of the place, whoever made it, is meant to be in its own network, or may be."""
-    of_place = [container for container in stay if container.name in _names_of(place)]
+    names = _names_of(place)
+    of_place = [container for container in stay if container.name in names]
     return any(_network_of(seen, container) in ("", network.name) for container in of_place)
 
 
@@ -215,7 +216,8 @@ def _place_of(seen: Seen, labels: Mapping[str, str], name: str, kinds: tuple[str
 def has_container(place: PlaceId, stay: tuple[Container, ...]) -> bool:
     """Whether one of these is the place's, or is on the way in or out."""
     # Whoever made it: somebody else's under such a name is one more reason to leave things alone.
-    return any(each.name in _names_of(place) for each in stay)
+    names = _names_of(place)
+    return any(each.name in names for each in stay)
 
 
 def _names_of(place: PlaceId) -> set[str]:
