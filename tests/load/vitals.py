@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import cast
 
 from tests.bench.fit import Point, slope
+from tests.support.local_left import daemons, said
 from tests.support.memory import memory_of
 
 TOLD_S = 30.0
-OF_A_PLACE = b"--place\0"
+OF_A_PLACE = "--place\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,8 @@ def vitals_of(server: Server, engine: Callable[[], int] = int) -> Vitals:
 
 def execds_of(state: Path) -> list[int]:
     """The daemons of the local workspaces of a state directory that run."""
-    places = [OF_A_PLACE + path.name.encode() + b"\0" for path in (state / "local").glob("*")]
-    return [pid for pid, line in _daemons() if any(place in line for place in places)]
+    places = [f"{OF_A_PLACE}{path.name}\0" for path in (state / "local").glob("*")]
+    return [pid for pid, entry in daemons() if any(place in said(entry, "cmdline") for place in places)]
 
 
 def descriptors_of(pid: int) -> int:
@@ -136,17 +137,6 @@ def above(now: Vitals, before: Vitals) -> list[str]:
     names = ("descriptors", "threads", "tasks", "execds", "files", "engine")
     pairs = ((name, getattr(before, name), getattr(now, name)) for name in names)
     return [f"{name}: {old} before, {new} now" for name, old, new in pairs if new > old]
-
-
-def _daemons() -> Iterable[tuple[int, bytes]]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes()
-                if (entry / "comm").read_text().startswith("execd") and b"\0serve\0" in line:
-                    yield int(entry.name), line
-            except OSError:  # it ended in the meantime
-                continue
 
 
 def _halves(state: Path) -> Iterable[Path]:

@@ -19,7 +19,7 @@ from simulation.afterwards import check_as_at_first, check_nothing_is_left
 from simulation.book import Book
 from simulation.faults import Chances
 from simulation.mishaps import Mishaps
-from simulation.seeding import run_seeded
+from simulation.seeding import first_of, run_seeded
 from simulation.settling import check_keeper, settle
 from simulation.world import MAIN, open_world
 
@@ -111,8 +111,7 @@ async def _story(directory: Path, steps: int, trace: list[str], chance: random.R
 
 
 def _first(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_of(error)
     place = ""
     if not isinstance(error, AssertionError) and error.__traceback__ is not None:
         place = "\n" + "".join(traceback.format_exception(error))[-3000:]

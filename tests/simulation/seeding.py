@@ -31,6 +31,13 @@ class CrashError(BaseException):
     """The server is gone: nothing of it runs any more, no clean-up either."""
 
 
+def first_of(error: BaseException) -> BaseException:
+    """What went wrong first, out of the groups that task groups wrap it in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class Doorkeeper(Protocol):
     """A server, as far as its doors are concerned."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 import trio
 from simulation.faults import Door, Fault
-from simulation.seeding import SERVER, CrashError
+from simulation.seeding import SERVER, CrashError, first_of
 
 from ws_mcp.core.errors import StateError, WsError
 from ws_mcp.core.runtime import Core, open_core
@@ -53,7 +53,7 @@ class Server:
                 self.failure = error
             except BaseExceptionGroup as group:
                 failures, others = group.split(WsError)
-                self.failure = failures and _first(failures)
+                self.failure = failures and cast("WsError", first_of(failures))
                 if others is not None:
                     _raise_others(others)
             except CrashError:
@@ -127,11 +127,6 @@ class Server:
     def after_state(self) -> None:
         if self._fault is Fault.CRASH_AFTER:
             self.crash()
-
-
-def _first(group: BaseExceptionGroup[WsError]) -> WsError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _raise_others(error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""The daemons of local workspaces that outlive their tests, as they outlive their servers."""
+"""The daemons of local workspaces that run on this machine; some outlive their tests, as they outlive their servers."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from pathlib import Path
 
 def end_left(below: Path) -> int:
     """End by force those whose workspace is below a directory; returns how many there were."""
-    left = list(_of(below))
+    left = [pid for pid, entry in daemons() if f" {below}/" in f" {_mounted(entry)}"]
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return len(left)
 
 
-def _of(below: Path) -> Iterator[int]:
+def daemons() -> Iterator[tuple[int, Path]]:
+    """All that run: the pid, and what the kernel says of it."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):  # it ended meanwhile
-                is_ours = (entry / "comm").read_text().startswith("execd") and f" {below}/" in f" {_mounted(entry)}"
-                if is_ours:
-                    yield int(entry.name)
+        if entry.name.isdigit() and said(entry, "comm").startswith("execd") and "\0serve\0" in said(entry, "cmdline"):
+            yield int(entry.name), entry
+
+
+def said(entry: Path, name: str) -> str:
+    """A file of a process; nothing if it ended meanwhile."""
+    try:
+        return (entry / name).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _mounted(entry: Path) -> str:
     """What of the host is in its sandbox, one after the other."""
-    return " ".join(line.split()[3] for line in (entry / "mountinfo").read_text().splitlines())
+    return " ".join(line.split()[3] for line in said(entry, "mountinfo").splitlines())
